@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+/// See config_file.hpp. Driven by tables: one row per key with the function that takes its value,
+/// so that the keys that are read, suggested and documented are one list. The only file that knows
+/// toml++, which is built without exceptions here; what allocation throws is caught at the border.
+#include "host/config_file.hpp"
+
+#define TOML_EXCEPTIONS 0
+#define TOML_ENABLE_FORMATTERS 0
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "host/byte_size.hpp"
+#include "host/duration.hpp"
+#include "host/nearest_name.hpp"
+
+namespace shmpool::host {
+namespace {
+
+constexpr std::size_t file_bytes_max = std::size_t{1} << 20;
+
+/// What is wrong with a value, in words; none if nothing is.
+using Flaw = std::optional<std::string>;
+
+template <typename Target>
+struct KeyRule {
+    std::string_view name;
+    Flaw (*take)(const toml::node&, Target&);
+};
+
+std::string_view spell(toml::node_type type) {
+    switch (type) {
+        case toml::node_type::table: return "a table";
+        case toml::node_type::array: return "an array";
+        case toml::node_type::string: return "a string";
+        case toml::node_type::integer: return "an integer";
+        case toml::node_type::floating_point: return "a fraction";
+        case toml::node_type::boolean: return "a boolean";
+        default: return "a date or time";
+    }
+}
+
+std::string expected(std::string_view what, const toml::node& node) {
+    return "must be " + std::string(what) + ", not " + std::string(spell(node.type()));
+}
+
+Flaw take_text(const toml::node& node, std::string& target) {
+    const auto* text = node.as_string();
+    if (text == nullptr) return expected("a string", node);
+    target = text->get();
+    return std::nullopt;
+}
+
+Flaw take_count(const toml::node& node, std::uint32_t& target) {
+    const auto* number = node.as_integer();
+    if (number == nullptr) return expected("an integer", node);
+    const std::int64_t value = number->get();
+    if (value < 0) return "is negative (" + std::to_string(value) + ")";
+    if (value > std::numeric_limits<std::uint32_t>::max()) {
+        return "is too large (" + std::to_string(value) + ")";
+    }
+    target = static_cast<std::uint32_t>(value);
+    return std::nullopt;
+}
+
+Flaw take_size(const toml::node& node, std::uint64_t& target) {
+    if (const auto* number = node.as_integer()) {
+        if (number->get() < 0) return "is negative (" + std::to_string(number->get()) + ")";
+        target = static_cast<std::uint64_t>(number->get());
+        return std::nullopt;
+    }
+    const auto* text = node.as_string();
+    if (text == nullptr) return expected("a size like \"64KiB\" or an integer of bytes", node);
+    const auto parsed = parse_byte_size(text->get());
+    if (!parsed) return parsed.error().message;
+    target = *parsed;
+    return std::nullopt;
+}
+
+Flaw take_duration(const toml::node& node, std::uint32_t& target_ms) {
+    const auto* text = node.as_string();
+    if (text == nullptr) return expected("a duration like \"2s\" or \"250ms\"", node);
+    const auto parsed = parse_duration_ms(text->get());
+    if (!parsed) return parsed.error().message;
+    if (*parsed > std::numeric_limits<std::uint32_t>::max()) return "is too long";
+    target_ms = static_cast<std::uint32_t>(*parsed);
+    return std::nullopt;
+}
+
+template <typename Choice, std::size_t Count>
+Flaw take_choice(const toml::node& node, const std::array<Choice, Count>& choices, Choice& target) {
+    const auto* text = node.as_string();
+    if (text == nullptr) return expected("a string", node);
+    std::array<std::string_view, Count> names;
+    std::ranges::transform(choices, names.begin(), [](Choice choice) { return name_of(choice); });
+    const auto found = std::ranges::find(names, std::string_view(text->get()));
+    if (found == names.end()) {
+        return "has the unknown value \"" + text->get() + "\"; " + suggest_name(text->get(), names);
+    }
+    target = choices[static_cast<std::size_t>(found - names.begin())];
+    return std::nullopt;
+}
+
+Flaw take_suspect_policy(const toml::node& node, PoolConfig& config) {
+    static constexpr std::array choices{SuspectPolicy::wait, SuspectPolicy::kill};
+    return take_choice(node, choices, config.suspect_policy);
+}
+
+Flaw take_log_level(const toml::node& node, PoolConfig& config) {
+    static constexpr std::array choices{LogLevel::trace, LogLevel::debug, LogLevel::info,
+                                        LogLevel::warn,  LogLevel::error, LogLevel::off};
+    return take_choice(node, choices, config.log_level);
+}
+
+template <std::uint32_t PoolLimits::*Field>
+Flaw take_limit(const toml::node& node, PoolConfig& config) {
+    return take_count(node, config.limits.*Field);
+}
+
+constexpr std::array<KeyRule<PoolConfig>, 2> pool_keys{{
+    {"name", [](const toml::node& n, PoolConfig& c) { return take_text(n, c.name); }},
+    {"socket", [](const toml::node& n, PoolConfig& c) { return take_text(n, c.socket_path); }},
+}};
+constexpr std::array<KeyRule<SizeClassConfig>, 2> class_keys{{
+    {"slot_size",
+     [](const toml::node& n, SizeClassConfig& c) { return take_size(n, c.slot_size); }},
+    {"slot_count",
+     [](const toml::node& n, SizeClassConfig& c) { return take_count(n, c.slot_count); }},
+}};
+constexpr std::array<KeyRule<PoolConfig>, 8> limits_keys{{
+    {"peers", take_limit<&PoolLimits::peers>},
+    {"lanes", take_limit<&PoolLimits::lanes>},
+    {"channels", take_limit<&PoolLimits::channels>},
+    {"publishers", take_limit<&PoolLimits::publishers>},
+    {"subscribers", take_limit<&PoolLimits::subscribers>},
+    {"rings", take_limit<&PoolLimits::rings>},
+    {"ring_entries", take_limit<&PoolLimits::ring_entries>},
+    {"publishers_per_channel", take_limit<&PoolLimits::publishers_per_channel>},
+}};
+constexpr std::array<KeyRule<PoolConfig>, 1> stop_keys{{
+    {"grace", [](const toml::node& n, PoolConfig& c) { return take_duration(n, c.stop_grace_ms); }},
+}};
+constexpr std::array<KeyRule<PoolConfig>, 2> death_keys{{
+    {"suspect_policy", take_suspect_policy},
+    {"suspect_after",
+     [](const toml::node& n, PoolConfig& c) { return take_duration(n, c.suspect_after_ms); }},
+}};
+constexpr std::array<KeyRule<PoolConfig>, 2> log_keys{{
+    {"level", take_log_level},
+    {"file", [](const toml::node& n, PoolConfig& c) { return take_text(n, c.log_file); }},
+}};
+
+struct SectionRule {
+    std::string_view name;
+    std::span<const KeyRule<PoolConfig>> keys;
+};
+constexpr std::string_view class_section = "class";
+constexpr std::array<SectionRule, 6> sections{{
+    {"pool", pool_keys},
+    {class_section, {}},  // A list of tables: read by take_classes.
+    {"limits", limits_keys},
+    {"stop", stop_keys},
+    {"death", death_keys},
+    {"log", log_keys},
+}};
+
+template <typename Rules>
+std::vector<std::string_view> names_of(const Rules& rules) {
+    std::vector<std::string_view> names;
+    for (const auto& rule : rules) names.push_back(rule.name);
+    return names;
+}
+
+/// Walks the document and collects what is wrong with its place: toml++ sorts keys by name, people
+/// read from the top.
+class ConfigReader {
+public:
+    explicit ConfigReader(std::string_view source_name) : source_name_(source_name) {}
+
+    Result<PoolConfig> read(const toml::table& document) {
+        PoolConfig config;
+        for (const auto& [key, node] : document) {
+            const auto section = std::ranges::find(sections, key.str(), &SectionRule::name);
+            if (section == sections.end()) {
+                note(key.source(), "unknown section or key \"" + std::string(key.str()) + "\"; " +
+                                       suggest_name(key.str(), names_of(sections)));
+            } else if (section->name == class_section) {
+                take_classes(key, node, config.classes);
+            } else if (const auto* table = node.as_table()) {
+                take_keys("[" + std::string(section->name) + "] ", *table, section->keys, config);
+            } else {
+                note(key.source(), std::string(key.str()) + " must be a section: write [" +
+                                       std::string(key.str()) + "] on a line of its own");
+            }
+        }
+        if (!problems_.empty()) return first_problem();
+        return config;
+    }
+
+private:
+    struct Problem {
+        toml::source_position position;
+        std::string text;
+    };
+
+    template <typename Target>
+    void take_keys(const std::string& section, const toml::table& table,
+                   std::span<const KeyRule<Target>> rules, Target& target) {
+        for (const auto& [key, node] : table) {
+            const auto rule = std::ranges::find(rules, key.str(), &KeyRule<Target>::name);
+            if (rule == rules.end()) {
+                note(key.source(), section + "unknown key \"" + std::string(key.str()) + "\"; " +
+                                       suggest_name(key.str(), names_of(rules)));
+            } else if (const Flaw flaw = rule->take(node, target)) {
+                note(node.source(), section + std::string(key.str()) + ": " + *flaw);
+            }
+        }
+    }
+
+    void take_classes(const toml::key& key, const toml::node& node,
+                      std::vector<SizeClassConfig>& classes) {
+        const auto* list = node.as_array();
+        if (list == nullptr) {
+            return note(key.source(), "class: there may be several: write [[class]], not [class]");
+        }
+        classes.clear();
+        for (const toml::node& entry : *list) {
+            const auto* table = entry.as_table();
+            if (table == nullptr) {
+                note(entry.source(), "[[class]] must be a table with slot_size and slot_count");
+                continue;
+            }
+            SizeClassConfig one;
+            const std::size_t problems_before = problems_.size();
+            take_keys("[[class]] ", *table, std::span<const KeyRule<SizeClassConfig>>(class_keys),
+                      one);
+            for (const auto& rule : class_keys) {
+                if (!table->contains(rule.name)) {
+                    note(table->source(), "[[class]] has no " + std::string(rule.name));
+                }
+            }
+            classes.push_back(one);
+            if (problems_.size() > problems_before) continue;
+            if (const auto checked = check_class(one); !checked) {
+                note(table->source(), "[[class]] " + checked.error().message);
+            }
+        }
+    }
+
+    void note(const toml::source_region& source, std::string text) {
+        problems_.push_back({source.begin, std::move(text)});
+    }
+
+    tl::unexpected<Error> first_problem() {
+        const Problem& first =
+            *std::ranges::min_element(problems_, [](const Problem& left, const Problem& right) {
+                return left.position < right.position;
+            });
+        std::string message = source_name_ + ":" + std::to_string(first.position.line) + ":" +
+                              std::to_string(first.position.column) + ": " + first.text;
+        if (problems_.size() > 1) {
+            message += " (and " + std::to_string(problems_.size() - 1) + " more)";
+        }
+        return fail(Errc::invalid_config, std::move(message));
+    }
+
+    std::string source_name_;
+    std::vector<Problem> problems_;
+};
+
+tl::unexpected<Error> file_error(const std::string& path, int error_number) {
+    if (error_number == EISDIR) {
+        return fail(Errc::invalid_config, path + " is a directory, not a configuration file");
+    }
+    const bool permission = error_number == EACCES || error_number == EPERM;
+    return fail_errno(permission ? Errc::no_permission : Errc::invalid_config,
+                      "read the configuration " + path, error_number);
+}
+
+Result<std::string> read_text(const std::string& path) {
+    const auto close = [](std::FILE* file) { std::fclose(file); };
+    const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(path.c_str(), "rbe"), close);
+    if (!file) return file_error(path, errno);
+    std::string text(file_bytes_max + 1, '\0');
+    const std::size_t length = std::fread(text.data(), 1, text.size(), file.get());
+    if (std::ferror(file.get()) != 0) return file_error(path, errno);
+    if (length > file_bytes_max) {
+        return fail(Errc::invalid_config, path + " is larger than " +
+                                              format_byte_size(file_bytes_max) +
+                                              "; this is no configuration");
+    }
+    text.resize(length);
+    return text;
+}
+
+}  // namespace
+
+Result<PoolConfig> parse_config(std::string_view text, std::string_view source_name,
+                                const MemoryProbe& memory) try {
+    const toml::parse_result parsed = toml::parse(text, source_name);
+    if (!parsed) {
+        const toml::source_position position = parsed.error().source().begin;
+        return fail(Errc::invalid_config, std::string(source_name) + ":" +
+                                              std::to_string(position.line) + ":" +
+                                              std::to_string(position.column) + ": " +
+                                              std::string(parsed.error().description()));
+    }
+    auto config = ConfigReader(source_name).read(parsed.table());
+    if (!config) return config;
+    if (const auto checked = check_config(*config, memory); !checked) {
+        return fail(checked.error().code,
+                    std::string(source_name) + ": " + checked.error().message);
+    }
+    return config;
+} catch (const std::exception& exception) {
+    return fail(Errc::invalid_config, std::string(source_name) + ": " + exception.what());
+}
+
+Result<PoolConfig> read_config_file(const std::string& path, const MemoryProbe& memory) {
+    const auto text = read_text(path);
+    if (!text) return tl::unexpected(text.error());
+    return parse_config(*text, path, memory);
+}
+
+std::vector<std::string> config_keys() {
+    std::vector<std::string> keys;
+    for (const SectionRule& section : sections) {
+        const auto names =
+            section.name == class_section ? names_of(class_keys) : names_of(section.keys);
+        for (const std::string_view name : names) {
+            keys.push_back(std::string(section.name) + "." + std::string(name));
+        }
+    }
+    return keys;
+}
+
+}  // namespace shmpool::host

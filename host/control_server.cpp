@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/control_server.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <string>
+#include <utility>
+
+#include "host/event_tokens.hpp"
+#include "protocol/wire/codec.hpp"
+#include "shmpool/platform/monotonic_clock.hpp"
+
+namespace shmpool::host {
+namespace {
+
+// Per turn of the loop, so that many or loud clients leave time for the others.
+constexpr int accepts_per_turn = 16;
+constexpr int messages_per_turn = 8;
+
+Deadline at_once() {
+    return Deadline::after(std::chrono::nanoseconds::zero());
+}
+
+std::string describe(const Session& session) {
+    return "the connection of pid " + std::to_string(session.credentials.pid) + " (user " +
+           std::to_string(session.credentials.uid) + ")";
+}
+
+}  // namespace
+
+ControlServer::ControlServer(LocalListener& listener, RequestDesk& desk, Reaper& reaper,
+                             EventQueue& queue, const HostLog& log)
+    : listener_(listener), desk_(desk), reaper_(reaper), queue_(queue), log_(log) {}
+
+// --- coming --------------------------------------------------------------------------------------
+
+void ControlServer::accept() {
+    for (int i = 0; i < accepts_per_turn; ++i) {
+        auto connection = listener_.accept(at_once());
+        if (connection) {
+            begin_session(std::move(*connection));
+            continue;
+        }
+        if (connection.error().code != Errc::timed_out) log_.warn(connection.error().message);
+        return;
+    }
+}
+
+void ControlServer::begin_session(LocalConnection connection) {
+    const auto credentials = connection.credentials();
+    if (!credentials) return log_.warn(credentials.error().message);
+    make_room_for_one_more();
+    const std::uint64_t id = ++last_session_id_;
+    if (auto watched = queue_.add(connection.socket(), make_token(TokenKind::session, id));
+        !watched) {
+        return log_.warn(watched.error().message);
+    }
+    sessions_.emplace(id, Session{id, std::move(connection), *credentials, monotonic_ns(),
+                                  SessionRole::unintroduced, PeerId{}});
+    ++unintroduced_count_;
+}
+
+/// The oldest goes, not the newest: who comes in earnest speaks at once.
+void ControlServer::make_room_for_one_more() {
+    if (unintroduced_count_ < unintroduced_limit) return;
+    const auto oldest = oldest_unintroduced();
+    if (oldest == sessions_.end()) return;
+    // Said at 1, 2, 4, 8, ...: a flood of connections must not become a flood of lines.
+    if (std::has_single_bit(++turned_away_)) {
+        log_.warn("more than " + std::to_string(unintroduced_limit) +
+                  " connections have not said hello; dropped so far: " +
+                  std::to_string(turned_away_) + ", last " + describe(oldest->second));
+    }
+    close(oldest, ClosedBy::host);
+}
+
+ControlServer::Sessions::iterator ControlServer::oldest_unintroduced() {
+    return std::ranges::find_if(sessions_, [](const auto& entry) {
+        return entry.second.role == SessionRole::unintroduced;
+    });
+}
+
+std::optional<std::uint64_t> ControlServer::next_drop_ns() const {
+    if (unintroduced_count_ == 0) return std::nullopt;
+    for (const auto& [id, session] : sessions_) {
+        if (session.role == SessionRole::unintroduced) {
+            return session.accepted_ns + introduction_limit_ns;
+        }
+    }
+    return std::nullopt;
+}
+
+void ControlServer::drop_silent(std::uint64_t now_ns) {
+    for (auto next = next_drop_ns(); next && now_ns >= *next; next = next_drop_ns()) {
+        const auto oldest = oldest_unintroduced();
+        log_.debug(describe(oldest->second) + " has not said hello in 2 s: closed");
+        close(oldest, ClosedBy::host);
+    }
+}
+
+// --- talking -------------------------------------------------------------------------------------
+
+void ControlServer::serve(std::uint64_t session_id) {
+    for (int i = 0; i < messages_per_turn; ++i) {
+        const auto found = sessions_.find(session_id);
+        if (found == sessions_.end()) return;
+        Session& session = found->second;
+        auto received = session.connection.try_receive();
+        if (!received) {
+            if (received.error().code == Errc::host_gone) return close(found, ClosedBy::peer);
+            return close_for(session, received.error().message);
+        }
+        if (!received->has_value() || !handle_one(session, **received)) return;
+    }
+}
+
+/// False: the session is over.
+bool ControlServer::handle_one(Session& session, const LocalConnection::Received& received) {
+    const auto message = wire::decode(received.packet.bytes(), received.descriptors.size());
+    if (!message) {
+        close_for(session, message.error().message);
+        return false;
+    }
+    const bool was_introduced = session.role != SessionRole::unintroduced;
+    const auto answer = desk_.answer(session, *message);
+    if (!answer) {
+        close_for(session, std::string(wire::name_of(wire::type_of(message->body))) +
+                               " is for the host to send");
+        return false;
+    }
+    const bool introduced_now = !was_introduced && session.role != SessionRole::unintroduced;
+    if (introduced_now) --unintroduced_count_;
+    const wire::Packet packet = wire::encode(answer->body, message->request_id);
+    if (const auto ended = deliver(session, packet, *answer)) {
+        if (introduced_now) {
+            ++unintroduced_count_;
+            desk_.undo_hello(session);
+        }
+        close(sessions_.find(session.id), *ended);
+        return false;
+    }
+    if (answer->last) {
+        close(sessions_.find(session.id), ClosedBy::host);
+        return false;
+    }
+    return true;
+}
+
+std::optional<ClosedBy> ControlServer::deliver(Session& session, const wire::Packet& packet,
+                                               const Answer& answer) {
+    const auto sent = session.connection.send(packet, answer.descriptors, at_once());
+    if (sent) return std::nullopt;
+    if (sent.error().code == Errc::host_gone) return ClosedBy::peer;
+    log_.warn(describe(session) + " does not take its messages: " + sent.error().message);
+    return ClosedBy::host;
+}
+
+void ControlServer::tell_all(const wire::Body& body) {
+    const wire::Packet packet = wire::encode(body, 0);
+    for (auto next = sessions_.begin(); next != sessions_.end();) {
+        const auto session = next++;
+        if (session->second.role == SessionRole::unintroduced) continue;
+        if (const auto ended = deliver(session->second, packet, Answer{})) close(session, *ended);
+    }
+}
+
+// --- going ---------------------------------------------------------------------------------------
+
+void ControlServer::close_for(Session& session, const std::string& why) {
+    log_.warn(describe(session) + " is closed: " + printable(why));
+    close(sessions_.find(session.id), ClosedBy::host);
+}
+
+void ControlServer::end_session(std::uint64_t session_id) {
+    const auto found = sessions_.find(session_id);
+    if (found != sessions_.end()) close(found, ClosedBy::host);
+}
+
+void ControlServer::close(Sessions::iterator session, ClosedBy who) {
+    queue_.remove(session->second.connection.socket());
+    if (session->second.role == SessionRole::unintroduced) --unintroduced_count_;
+    const SessionRole role = session->second.role;
+    const PeerId peer = session->second.peer;
+    sessions_.erase(session);
+    if (role == SessionRole::peer) reaper_.connection_closed(peer, who);
+}
+
+}  // namespace shmpool::host

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The host's side of the control socket: one session per connection, none of which can keep the
+/// loop busy or waiting. Sends without waiting: a client whose buffer is full is dropped. Reads a
+/// few messages per turn. Whoever says nothing for 2 s is dropped, and of those that have not said
+/// hello the oldest goes when there are more than 64. Garbage ends its connection.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+
+#include "host/request_desk.hpp"
+#include "host/session.hpp"
+
+namespace shmpool::host {
+
+inline constexpr std::uint64_t introduction_limit_ns = 2'000'000'000;
+inline constexpr std::uint32_t unintroduced_limit = 64;
+
+/// The event loop's thread.
+class ControlServer {
+public:
+    ControlServer(LocalListener& listener, RequestDesk& desk, Reaper& reaper, EventQueue& queue,
+                  const HostLog& log);
+
+    /// The listener is readable.
+    void accept();
+    /// A session is readable.
+    void serve(std::uint64_t session_id);
+    /// Its peer is dead, whoever else may have inherited the socket.
+    void end_session(std::uint64_t session_id);
+
+    /// When `drop_silent` wants to be called; none: everybody has introduced himself.
+    [[nodiscard]] std::optional<std::uint64_t> next_drop_ns() const;
+    void drop_silent(std::uint64_t now_ns);
+
+    /// To everybody who has introduced himself.
+    void tell_all(const wire::Body& body);
+
+private:
+    using Sessions = std::map<std::uint64_t, Session>;  // Ascending: the oldest first.
+
+    void begin_session(LocalConnection connection);
+    void make_room_for_one_more();
+    [[nodiscard]] bool handle_one(Session& session, const LocalConnection::Received& received);
+    /// Who ended the connection, if it can not be delivered.
+    [[nodiscard]] std::optional<ClosedBy> deliver(Session& session, const wire::Packet& packet,
+                                                  const Answer& answer);
+    void close(Sessions::iterator session, ClosedBy who);
+    void close_for(Session& session, const std::string& why);
+    [[nodiscard]] Sessions::iterator oldest_unintroduced();
+
+    LocalListener& listener_;
+    RequestDesk& desk_;
+    Reaper& reaper_;
+    EventQueue& queue_;
+    const HostLog& log_;
+    Sessions sessions_;
+    std::uint64_t last_session_id_ = no_session;
+    std::uint32_t unintroduced_count_ = 0;
+    std::uint64_t turned_away_ = 0;
+};
+
+}  // namespace shmpool::host

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/peer_registry.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "host/host_log.hpp"
+
+namespace shmpool::host {
+
+PeerRegistry::PeerRegistry(const ProtocolView& view) : view_(view), peers_(view.peers.count) {
+    for (std::uint32_t i = 0; i < view.peers.count; ++i) peers_[i].id.index = i;
+}
+
+Result<Peer*> PeerRegistry::attach(const Credentials& credentials, std::string_view name,
+                                   Descriptor pidfd, std::uint64_t now_ns) {
+    const auto found = std::ranges::find(peers_, PeerPhase::vacant, &Peer::phase);
+    if (found == peers_.end()) {
+        return fail(Errc::no_peer_slot,
+                    "all " + std::to_string(peers_.size()) +
+                        " places for peers are taken; raise limits.peers in the host's "
+                        "configuration, or end a peer");
+    }
+    Peer& peer = *found;
+    const PeerId id{peer.id.index, peer.id.incarnation + 1};
+    peer = Peer{};
+    peer.id = id;
+    peer.phase = PeerPhase::present;
+    peer.credentials = credentials;
+    peer.name = printable(name);
+    peer.pidfd = std::move(pidfd);
+
+    PeerImage& image = view_.peers.at(id.index);
+    // Relaxed: show() releases all of it.
+    image.incarnation.store(id.incarnation, std::memory_order_relaxed);
+    image.pid.store(static_cast<std::uint32_t>(credentials.pid), std::memory_order_relaxed);
+    image.uid.store(credentials.uid, std::memory_order_relaxed);
+    image.attached_ns.store(now_ns, std::memory_order_relaxed);
+    std::memset(image.name, 0, sizeof(image.name));
+    std::ranges::copy(std::string_view(peer.name).substr(0, name_bytes - 1), image.name);
+    show(peer, PeerState::attached);
+    return &peer;
+}
+
+Peer* PeerRegistry::find(PeerId id) {
+    if (id.index >= peers_.size()) return nullptr;
+    Peer& peer = peers_[id.index];
+    return peer.phase != PeerPhase::vacant && peer.id == id ? &peer : nullptr;
+}
+
+void PeerRegistry::show(const Peer& peer, PeerState state) {
+    view_.peers.at(peer.id.index)
+        .state.store(static_cast<std::uint32_t>(state), std::memory_order_release);  // [R-peer]
+}
+
+void PeerRegistry::release(Peer& peer) {
+    show(peer, PeerState::empty);
+    const PeerId id = peer.id;
+    peer = Peer{};
+    peer.id = id;
+}
+
+std::uint32_t PeerRegistry::present_count() const {
+    return static_cast<std::uint32_t>(std::ranges::count(peers_, PeerPhase::present, &Peer::phase));
+}
+
+std::string PeerRegistry::describe(const Peer& peer) {
+    return "peer " + std::to_string(peer.id.index) + " '" + peer.name + "' (pid " +
+           std::to_string(peer.credentials.pid) + ")";
+}
+
+}  // namespace shmpool::host

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/request_desk.hpp"
+
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "host/access_rules.hpp"
+#include "host/event_tokens.hpp"
+#include "protocol/wire/codec.hpp"
+#include "protocol/wire/names.hpp"
+#include "shmpool/layout/abi_constants.hpp"
+#include "shmpool/platform/monotonic_clock.hpp"
+
+namespace shmpool::host {
+namespace {
+
+tl::unexpected<wire::Refused> refuse(const Error& error, std::uint64_t wanted = 0,
+                                     std::uint64_t offered = 0) {
+    return tl::unexpected(wire::refusal_of(error, wanted, offered));
+}
+
+tl::unexpected<wire::Refused> refuse(Errc code, std::string message, std::uint64_t wanted = 0,
+                                     std::uint64_t offered = 0) {
+    return refuse(Error{code, std::move(message)}, wanted, offered);
+}
+
+tl::unexpected<wire::Refused> refuse_build(Errc code, const char* what, std::uint64_t wanted,
+                                           std::uint64_t offered) {
+    return refuse(code,
+                  std::string("the host was built with ") + what + " " + std::to_string(wanted) +
+                      ", the peer with " + std::to_string(offered) +
+                      "; build both from the same version of shmpool",
+                  wanted, offered);
+}
+
+template <typename Open>
+ChannelRequest channel_request_of(const Open& request) {
+    return {std::string(request.channel.view()), std::string(request.type_name.view()),
+            request.type_bytes, request.type_alignment, static_cast<ChannelPolicy>(request.policy)};
+}
+
+template <typename Image>
+bool is_open_and_of(const Image* image, PeerId peer) {
+    return image != nullptr &&
+           image->state.load(std::memory_order_acquire) ==  // [A-connect]
+               static_cast<std::uint32_t>(EndpointState::open) &&
+           image->peer_index.load(std::memory_order_relaxed) == peer.index &&
+           image->peer_incarnation.load(std::memory_order_relaxed) == peer.incarnation;
+}
+
+Answer plain(const wire::Body& body) {
+    return Answer{body, {}, {}, false};
+}
+
+/// Requests about the tables; the others observers may make too.
+template <typename Request>
+constexpr bool for_peers_only =
+    std::is_same_v<Request, wire::OpenPublisher> || std::is_same_v<Request, wire::OpenSubscriber> ||
+    std::is_same_v<Request, wire::ClosePublisher> || std::is_same_v<Request, wire::CloseSubscriber>;
+
+}  // namespace
+
+RequestDesk::RequestDesk(SegmentSteward& steward, ChannelDirectory& directory,
+                         PeerRegistry& registry, Reaper& reaper, BeaconWatcher& beacons,
+                         EventQueue& queue, const PoolConfig& config, const HostLog& log)
+    : steward_(steward),
+      directory_(directory),
+      registry_(registry),
+      reaper_(reaper),
+      beacons_(beacons),
+      queue_(queue),
+      config_(config),
+      log_(log) {}
+
+std::optional<Answer> RequestDesk::answer(Session& session, const wire::Message& message) {
+    if (session.role == SessionRole::peer) beacons_.look_again(session.peer);
+    return std::visit(
+        [&](const auto& request) -> std::optional<Answer> {
+            using Request = std::decay_t<decltype(request)>;
+            if constexpr (requires(RequestDesk & desk) { desk.grant(session, request); }) {
+                constexpr bool first = std::is_same_v<Request, wire::Hello>;
+                const bool introduced = session.role != SessionRole::unintroduced;
+                Granted granted = Answer{};
+                if (first == introduced) {
+                    granted = refuse(Errc::protocol_violation,
+                                     first ? "this connection has said hello already"
+                                           : "say hello before any other request");
+                } else if (for_peers_only<Request> && session.role != SessionRole::peer) {
+                    granted = refuse(Errc::protocol_violation,
+                                     "an observer only looks; attach as a peer for this request");
+                } else {
+                    granted = grant(session, request);
+                }
+                if (granted) return std::move(*granted);
+                log_.debug("a request of pid " + std::to_string(session.credentials.pid) +
+                           " was refused: " + printable(granted.error().text.view()));
+                return Answer{granted.error(), {}, {}, first && !introduced};
+            } else {
+                return std::nullopt;
+            }
+        },
+        message.body);
+}
+
+// --- hello and goodbye ---------------------------------------------------------------------------
+
+RequestDesk::Allowed RequestDesk::check_hello(const Session& session,
+                                              const wire::Hello& request) const {
+    const auto allowed = check_may_attach(session.credentials, own_user_id());
+    if (!allowed) return refuse(allowed.error());
+    if (request.layout_version != layout_version) {
+        return refuse_build(Errc::wrong_layout_version, "layout version", layout_version,
+                            request.layout_version);
+    }
+    if (request.layout_fingerprint != protocol_fingerprint) {
+        return refuse_build(Errc::wrong_fingerprint, "layout fingerprint", protocol_fingerprint,
+                            request.layout_fingerprint);
+    }
+    if (request.pool_name.view() != config_.name) {
+        return refuse(Errc::refused, "this host has the pool '" + config_.name + "', not '" +
+                                         printable(request.pool_name.view()) + "'");
+    }
+    if (stopping_) {
+        return refuse(Errc::host_stopped, "the host of pool '" + config_.name + "' is stopping");
+    }
+    if (request.lanes_wanted > config_.limits.lanes) {
+        return refuse(Errc::no_lane,
+                      std::to_string(request.lanes_wanted) + " lanes are wanted, the pool has " +
+                          std::to_string(config_.limits.lanes) +
+                          "; raise limits.lanes in the host's configuration",
+                      request.lanes_wanted, config_.limits.lanes);
+    }
+    return {};
+}
+
+RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Hello& request) {
+    if (auto allowed = check_hello(session, request); !allowed) {
+        return tl::unexpected(allowed.error());
+    }
+    if ((request.flags & wire::hello_observer) == 0) return welcome_peer(session, request);
+    session.role = SessionRole::observer;
+    return Answer{welcome_numbers(PeerId{}), {}, {steward_.control_read_only().get()}, false};
+}
+
+wire::Welcome RequestDesk::welcome_numbers(PeerId peer) const {
+    const SegmentHeader& header = steward_.header();
+    wire::Welcome welcome{};
+    welcome.control_bytes = header.control_bytes;
+    welcome.payload_bytes = header.payload_bytes;
+    welcome.peer_index = peer.index;
+    welcome.peer_incarnation = peer.incarnation;
+    welcome.host_pid = own_process_id();
+    welcome.host_incarnation = header.host_incarnation.load(std::memory_order_relaxed);
+    return welcome;
+}
+
+/// Everything that can fail comes before the peer is in the table.
+Result<Peer*> RequestDesk::enter(Session& session, std::string_view name) {
+    auto pidfd = pidfd_of_socket_peer(session.connection.socket());
+    if (!pidfd) return tl::unexpected(pidfd.error());
+    auto entered = registry_.attach(session.credentials, name, std::move(*pidfd), monotonic_ns());
+    if (!entered) return entered;
+    Peer& peer = **entered;
+    if (auto watched = queue_.add(peer.pidfd, token_of(peer.id)); !watched) {
+        registry_.release(peer);
+        return tl::unexpected(watched.error());
+    }
+    return &peer;
+}
+
+RequestDesk::Granted RequestDesk::welcome_peer(Session& session, const wire::Hello& request) {
+    auto memory = create_beacon_memory();
+    if (!memory) return refuse(memory.error());
+    auto beacon = BeaconWatch::watch(*memory);
+    if (!beacon) return refuse(beacon.error());
+    const auto entered = enter(session, request.peer_name.view());
+    if (!entered) {
+        log_.warn("pid " + std::to_string(session.credentials.pid) +
+                  " can not attach: " + entered.error().message);
+        return refuse(entered.error());
+    }
+    Peer& peer = **entered;
+    if (auto watched = beacons_.watch(peer.id, std::move(*beacon)); !watched) {
+        log_.warn(PeerRegistry::describe(peer) + " will be missed later than others: " +
+                  watched.error().message);  // Its pidfd is enough.
+    }
+    peer.session_id = session.id;
+    session.peer = peer.id;
+    session.role = SessionRole::peer;
+    reaper_.peer_attached();
+    log_.info(PeerRegistry::describe(peer) + " attached");
+
+    Answer answer{welcome_numbers(peer.id), {}, {}, false};
+    answer.descriptors = {steward_.control().get(), steward_.payload().get(), memory->get()};
+    answer.owned.push_back(std::move(*memory));
+    return answer;
+}
+
+void RequestDesk::undo_hello(Session& session) {
+    Peer* const peer = registry_.find(session.peer);
+    session.role = SessionRole::unintroduced;
+    session.peer = PeerId{};
+    if (peer == nullptr || peer->phase != PeerPhase::present) return;
+    queue_.remove(peer->pidfd);
+    beacons_.forget(peer->id);
+    registry_.release(*peer);
+}
+
+RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Goodbye&) {
+    if (session.role == SessionRole::peer) reaper_.said_goodbye(session.peer);
+    return Answer{wire::Farewell{}, {}, {}, true};
+}
+
+// --- channels ------------------------------------------------------------------------------------
+
+RequestDesk::Granted RequestDesk::grant(Session& session, const wire::OpenPublisher& request) {
+    if (auto named = check_channel_name(request.channel.view()); !named) {
+        return refuse(named.error());
+    }
+    const auto opened = directory_.open_publisher(channel_request_of(request), session.peer.index);
+    if (!opened) return refuse(opened.error());
+    return plain(wire::PublisherOpened{opened->endpoint_index, opened->channel_index});
+}
+
+RequestDesk::Granted RequestDesk::grant(Session& session, const wire::OpenSubscriber& request) {
+    if (auto named = check_channel_name(request.channel.view()); !named) {
+        return refuse(named.error());
+    }
+    const bool may_sleep = (request.flags & wire::open_subscriber_may_sleep) != 0;
+    const auto opened =
+        directory_.open_subscriber(channel_request_of(request), session.peer.index, request.depth,
+                                   may_sleep ? subscriber_may_sleep : 0);
+    if (!opened) return refuse(opened.error());
+    return plain(
+        wire::SubscriberOpened{opened->endpoint_index, opened->channel_index, opened->lease_bit});
+}
+
+RequestDesk::Granted RequestDesk::grant(Session& session, const wire::ClosePublisher& request) {
+    const std::uint32_t index = request.publisher_index;
+    if (!is_open_and_of(steward_.view().publishers.find(index), session.peer)) {
+        return refuse(Errc::protocol_violation,
+                      "publisher " + std::to_string(index) + " is not one of this peer's");
+    }
+    directory_.publisher_left(index, EndpointState::left);
+    reaper_.endpoint_closed();
+    return plain(wire::Closed{});
+}
+
+RequestDesk::Granted RequestDesk::grant(Session& session, const wire::CloseSubscriber& request) {
+    const std::uint32_t index = request.subscriber_index;
+    if (!is_open_and_of(steward_.view().subscribers.find(index), session.peer)) {
+        return refuse(Errc::protocol_violation,
+                      "subscriber " + std::to_string(index) + " is not one of this peer's");
+    }
+    directory_.subscriber_left(index, EndpointState::left);
+    reaper_.endpoint_closed();
+    return plain(wire::Closed{});
+}
+
+// --- for people ----------------------------------------------------------------------------------
+
+RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Kick& request) {
+    const auto allowed = check_may_kick(session.credentials, own_user_id());
+    if (!allowed) return refuse(allowed.error());
+    const PeerId id{request.peer_index, request.peer_incarnation};
+    const Peer* const peer = registry_.find(id);
+    if (peer == nullptr || peer->phase != PeerPhase::present) {
+        return refuse(Errc::refused, "there is no peer " + std::to_string(id.index) +
+                                         " with incarnation " + std::to_string(id.incarnation) +
+                                         " (any more); look at the peers again");
+    }
+    if (auto killed = kill_process(peer->pidfd); !killed) {
+        log_.error(PeerRegistry::describe(*peer) + " can not be kicked: " + killed.error().message);
+        return refuse(killed.error());
+    }
+    log_.warn(PeerRegistry::describe(*peer) + " was kicked by pid " +
+              std::to_string(session.credentials.pid));
+    return plain(wire::Kicked{static_cast<std::uint32_t>(peer->credentials.pid)});
+}
+
+}  // namespace shmpool::host

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What each request means: reads one message of one session, changes the tables, and says what to
+/// answer. Sends nothing itself, so it never waits for anybody.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "host/reaper.hpp"
+#include "host/session.hpp"
+#include "protocol/wire/messages.hpp"
+
+namespace shmpool::host {
+
+struct Answer {
+    wire::Body body;
+    std::vector<Descriptor> owned;  ///< Sent, then closed.
+    std::vector<int> descriptors;   ///< Sent, in this order.
+    bool last = false;              ///< The connection ends behind it.
+};
+
+/// The event loop's thread.
+class RequestDesk {
+public:
+    RequestDesk(SegmentSteward& steward, ChannelDirectory& directory, PeerRegistry& registry,
+                Reaper& reaper, BeaconWatcher& beacons, EventQueue& queue, const PoolConfig& config,
+                const HostLog& log);
+
+    /// What is not granted is answered too. None: a message that no client may send at all.
+    [[nodiscard]] std::optional<Answer> answer(Session& session, const wire::Message& message);
+
+    /// The answer to this hello could not be delivered: nobody knows of the peer.
+    void undo_hello(Session& session);
+
+    /// From now on nobody may come.
+    void stop_attaching() { stopping_ = true; }
+
+private:
+    using Granted = tl::expected<Answer, wire::Refused>;
+    using Allowed = tl::expected<void, wire::Refused>;
+
+    [[nodiscard]] Granted grant(Session& session, const wire::Hello& request);
+    [[nodiscard]] Granted grant(Session& session, const wire::OpenPublisher& request);
+    [[nodiscard]] Granted grant(Session& session, const wire::OpenSubscriber& request);
+    [[nodiscard]] Granted grant(Session& session, const wire::ClosePublisher& request);
+    [[nodiscard]] Granted grant(Session& session, const wire::CloseSubscriber& request);
+    [[nodiscard]] Granted grant(Session& session, const wire::Kick& request);
+    [[nodiscard]] Granted grant(Session& session, const wire::Goodbye& request);
+
+    [[nodiscard]] Allowed check_hello(const Session& session, const wire::Hello& request) const;
+    [[nodiscard]] Granted welcome_peer(Session& session, const wire::Hello& request);
+    [[nodiscard]] wire::Welcome welcome_numbers(PeerId peer) const;
+    [[nodiscard]] Result<Peer*> enter(Session& session, std::string_view name);
+
+    SegmentSteward& steward_;
+    ChannelDirectory& directory_;
+    PeerRegistry& registry_;
+    Reaper& reaper_;
+    BeaconWatcher& beacons_;
+    EventQueue& queue_;
+    const PoolConfig& config_;
+    const HostLog& log_;
+    bool stopping_ = false;
+};
+
+}  // namespace shmpool::host

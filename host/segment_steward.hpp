@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The segment as its host has it: plans it, takes all of its memory, initialises pool and tables,
+/// and publishes it last. Also the host's own numbers in the segment's header.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "host/pool_config.hpp"
+#include "protocol/protocol_view.hpp"
+#include "shmpool/platform/result.hpp"
+#include "shmpool/pool/var_slot_pool.hpp"
+#include "shmpool/segment/segment.hpp"
+
+namespace shmpool::host {
+
+/// The host's thread. Pinned: lanes and directories keep pointers into it.
+class SegmentSteward {
+public:
+    /// Published, with the state `starting`. Not enough memory: `out_of_memory`.
+    [[nodiscard]] static Result<std::unique_ptr<SegmentSteward>> create(const PoolConfig& config);
+
+    SegmentSteward(const SegmentSteward&) = delete;
+    SegmentSteward& operator=(const SegmentSteward&) = delete;
+
+    [[nodiscard]] VarSlotPool& pool() { return pool_; }
+    [[nodiscard]] Lane& lane() { return lane_; }  ///< Lane 0, the host's own.
+    [[nodiscard]] const ProtocolView& view() const { return view_; }
+    [[nodiscard]] SegmentHeader& header() const { return segment_.header(); }
+    [[nodiscard]] const Descriptor& control() const { return segment_.control(); }
+    [[nodiscard]] const Descriptor& payload() const { return segment_.payload(); }
+    /// For observers: another open file of the control memory, without the right to write.
+    [[nodiscard]] const Descriptor& control_read_only() const { return control_read_only_; }
+
+    /// Everybody who waits for a change of the host's state is woken.
+    void set_state(HostState state);
+
+    /// A dead peer has given everything back but what readers still have to drain. Written so that
+    /// who sees the new `peers_reclaimed` sees the other three. [R-statistics] -> any reader.
+    void note_reclaim(std::uint64_t noticed_ns, std::uint64_t reclaimed_ns, std::uint64_t slots);
+    /// Slots of a dead peer that came back later.
+    void note_late_slots(std::uint64_t slots);
+
+private:
+    SegmentSteward(Segment segment, VarSlotPool pool, const ProtocolView& view,
+                   Descriptor control_read_only);
+
+    Segment segment_;
+    VarSlotPool pool_;
+    Lane lane_;
+    ProtocolView view_;
+    Descriptor control_read_only_;
+};
+
+}  // namespace shmpool::host

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The lanes of one peer, one for each thread that uses it. A thread gets its lane at its first use
+/// of the peer and keeps it in thread-local storage; when the thread ends, the lane's cached slots
+/// go back and the lane waits on the shelf for the peer's next thread. Only the host gives a lane
+/// to another peer, after this one is gone. In a child of fork() nothing here touches the pool,
+/// which is not mapped.
+///
+///   Who may run beside whom   lane: any threads.  close: once, when no other thread uses the peer.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "shmpool/platform/fork_token.hpp"
+#include "shmpool/pool/var_slot_pool.hpp"
+
+namespace shmpool {
+
+/// A lane and what its thread alone counts.
+struct ThreadLane {
+    explicit ThreadLane(std::unique_ptr<Lane> owned) : lane(std::move(owned)) {}
+    std::unique_ptr<Lane> lane;
+    /// Handles begun minus handles ended on this thread; only the sum over the lanes means
+    /// something.
+    std::atomic<std::int64_t> handles{0};
+
+    void count_handle(std::int64_t change) {  // Only this lane's thread writes.
+        handles.store(handles.load(std::memory_order_relaxed) + change, std::memory_order_relaxed);
+    }
+};
+
+class LaneShelf : public std::enable_shared_from_this<LaneShelf> {
+public:
+    /// `pool` outlives every use between now and `close`.
+    [[nodiscard]] static Result<std::shared_ptr<LaneShelf>> make(VarSlotPool& pool,
+                                                                 std::uint64_t owner);
+
+    /// False in a child of fork().
+    [[nodiscard]] bool in_own_process() const { return token_.valid(); }
+
+    /// The calling thread's lane, or null when the pool has none left. Only in the own process.
+    [[nodiscard]] ThreadLane* lane() {
+        if (last_used.shelf_id == id_) [[likely]]
+            return last_used.lane;
+        return find_or_claim();
+    }
+
+    /// Called at the end of a thread: flushes its lane and keeps it for the next.
+    void put_back(ThreadLane& lane);
+
+    /// Nobody uses the pool any more; threads that end later leave it alone.
+    void close();
+
+    [[nodiscard]] bool is_open();
+
+    /// Loans and samples that are still alive.
+    [[nodiscard]] std::int64_t live_handles();
+    [[nodiscard]] std::uint32_t lane_count();
+
+    LaneShelf(VarSlotPool& pool, std::uint64_t owner, std::uint64_t id, ForkToken token)
+        : pool_(pool), owner_(owner), id_(id), token_(std::move(token)) {}
+
+private:
+    struct LastUsed {
+        std::uint64_t shelf_id = 0;
+        ThreadLane* lane = nullptr;
+    };
+    static thread_local constinit LastUsed last_used;
+    friend struct ThreadLanes;
+
+    [[nodiscard]] ThreadLane* find_or_claim();
+    [[nodiscard]] ThreadLane* claim();
+
+    VarSlotPool& pool_;
+    const std::uint64_t owner_;
+    const std::uint64_t id_;  ///< Never repeats in a process: addresses do.
+    const ForkToken token_;
+    std::mutex mutex_;
+    bool open_ = true;
+    std::vector<std::unique_ptr<ThreadLane>> lanes_;
+    std::vector<ThreadLane*> spare_;
+};
+
+}  // namespace shmpool

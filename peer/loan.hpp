@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A slot in a writer's hands, not yet visible to anybody. Move-only: it ends exactly once, by
+/// publishing or by its destructor. A Peer that is destroyed before its loans stays attached, for
+/// them, until the process ends.
+///
+/// A Loan is used by one thread at a time; it may be ended on another thread than it was begun.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+#include "peer/peer_core.hpp"
+
+namespace shmpool {
+
+class Publisher;
+
+class Loan {
+public:
+    Loan() noexcept = default;
+    Loan(Loan&& other) noexcept { swap(other); }
+    Loan& operator=(Loan&& other) noexcept {
+        Loan ended(std::move(other));
+        swap(ended);
+        return *this;
+    }
+    ~Loan();
+
+    /// The payload: as many bytes as were asked for, or as `set_size` says. Content is not cleared.
+    [[nodiscard]] std::span<std::byte> bytes() const { return {data_, size_}; }
+    [[nodiscard]] std::byte* data() const { return data_; }
+    [[nodiscard]] std::size_t size() const { return size_; }
+
+    /// Makes the message shorter than the loan, or as long as the slot allows. too_large beyond
+    /// that.
+    Outcome<void> set_size(std::size_t bytes);
+
+    /// A number that travels with the message; 0 unless set.
+    void set_user_word(std::uint64_t word) { user_word_ = word; }
+
+    /// False for a loan that was published or moved from.
+    [[nodiscard]] explicit operator bool() const { return core_ != nullptr; }
+    /// The name of the slot, for looking at it; `free` refuses it.
+    [[nodiscard]] SlotRef slot() const { return ref_of(slot_.class_index, slot_.key); }
+
+private:
+    friend class Publisher;
+    void swap(Loan& other) noexcept;
+
+    PeerCore* core_ = nullptr;
+    VarSlotPool::Loaned slot_;
+    std::byte* data_ = nullptr;
+    std::size_t size_ = 0;
+    std::size_t room_ = 0;
+    std::uint32_t offset_ = 0;
+    std::uint64_t user_word_ = 0;
+};
+
+}  // namespace shmpool

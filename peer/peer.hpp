@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A process's attachment to a pool: the way to publishers, subscribers and raw slots. A process
+/// may have several, to the same pool or to others. Nothing here logs, prints, aborts or throws.
+///
+/// Threads: every call may be made from any thread. Each thread that uses the pool gets a lane of
+/// its own at its first use (no_lane if the pool has none left). One control thread per Peer holds
+/// the beacon by which the host sees a death at once, and hears what the host says; with
+/// `control_thread = false` the attaching thread holds the beacon, must live as long as the Peer,
+/// and the user's loop calls `drive` when `control_descriptor` is readable.
+///
+/// fork(): the child of a fork has no part in the attachment; every call says `forked`.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "peer/peer_core.hpp"
+#include "peer/typed.hpp"
+
+namespace shmpool {
+
+struct PeerOptions {
+    std::string name;         ///< For people, in `shmpool peers`; up to 63 characters.
+    std::string socket_path;  ///< Empty: where the pool's name says.
+    /// How long to wait for a host that is not there yet: 0 fails at once with no_host.
+    std::chrono::nanoseconds wait_for_host{0};
+    /// How long the host may take to answer a request: then host_gone.
+    std::chrono::nanoseconds answer_timeout = std::chrono::seconds(5);
+    bool control_thread = true;
+};
+
+class Peer {
+public:
+    /// no_host, host_gone, refused, no_permission, wrong_layout_version, wrong_fingerprint,
+    /// no_peer_slot, descriptor_limit, out_of_memory: each with a sentence that says what to do.
+    [[nodiscard]] static Result<Peer> attach(std::string_view pool_name, PeerOptions options = {});
+
+    [[nodiscard]] Result<Publisher> publisher(std::string_view channel,
+                                              const PublisherOptions& options = {});
+    [[nodiscard]] Result<Subscriber> subscriber(std::string_view channel,
+                                                const SubscriberOptions& options = {});
+
+    template <ShmCompatible T>
+    [[nodiscard]] Result<TypedPublisher<T>> publisher(std::string_view channel,
+                                                      const PublisherOptions& options = {}) {
+        auto opened = open_publisher(channel, describe<T>(), options);
+        if (!opened) return tl::unexpected(opened.error());
+        return TypedPublisher<T>(std::move(*opened));
+    }
+    template <ShmCompatible T>
+    [[nodiscard]] Result<TypedSubscriber<T>> subscriber(std::string_view channel,
+                                                        const SubscriberOptions& options = {}) {
+        auto opened = open_subscriber(channel, describe<T>(), options);
+        if (!opened) return tl::unexpected(opened.error());
+        return TypedSubscriber<T>(std::move(*opened));
+    }
+
+    // --- raw slots: named by SlotRefs that the user passes on himself. They belong to the peer
+    // that
+    // --- allocated them until somebody frees them, and are taken back when that peer dies.
+
+    [[nodiscard]] Outcome<SlotRef> allocate(std::size_t bytes);
+    Outcome<void> free(const SlotRef& ref);
+    [[nodiscard]] Outcome<std::span<std::byte>> slot_data(const SlotRef& ref);
+
+    [[nodiscard]] std::uint32_t index() const { return core_->welcome().peer_index; }
+    [[nodiscard]] VarSlotPool& pool() { return core_->pool(); }
+    /// running, stopping, stopped: as the host last said. A dead host stays `running` until a new
+    /// one comes.
+    [[nodiscard]] HostState host_state() const { return core_->host_state(); }
+    /// The connection to the host is lost: data goes on flowing, requests end with host_gone.
+    [[nodiscard]] bool host_gone() const { return core_->control().host_gone(); }
+
+    // --- with control_thread = false
+
+    /// Readable when `drive` has something to do; -1 when the host is gone.
+    [[nodiscard]] int control_descriptor() const { return core_->control().descriptor(); }
+    /// Hears what the host has to say, without waiting. host_gone when the connection is lost.
+    Outcome<void> drive();
+
+private:
+    struct TypeDescription {
+        std::string_view name;
+        std::uint64_t bytes = 0;
+        std::uint32_t alignment = 0;
+    };
+    template <typename T>
+    [[nodiscard]] static TypeDescription describe() {
+        return {type_name<T>(), sizeof(T), alignof(T)};
+    }
+    explicit Peer(std::shared_ptr<PeerCore> core) : core_(std::move(core)) {}
+
+    [[nodiscard]] Result<Publisher> open_publisher(std::string_view channel,
+                                                   const TypeDescription& type,
+                                                   const PublisherOptions& options);
+    [[nodiscard]] Result<Subscriber> open_subscriber(std::string_view channel,
+                                                     const TypeDescription& type,
+                                                     const SubscriberOptions& options);
+
+    std::shared_ptr<PeerCore> core_;
+};
+
+}  // namespace shmpool

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What a Peer and its publishers and subscribers share: the mapped segment, the control channel,
+/// the lanes, and the control thread that holds the beacon. It lives as long as the last of them;
+/// and with a Loan or Sample still alive, until the process ends: nothing is ever unmapped under a
+/// handle.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "peer/control_channel.hpp"
+#include "peer/lane_shelf.hpp"
+#include "protocol/protocol_view.hpp"
+#include "shmpool/platform/beacon.hpp"
+#include "shmpool/platform/event_descriptor.hpp"
+#include "shmpool/pool/var_slot_pool.hpp"
+#include "shmpool/segment/segment.hpp"
+
+namespace shmpool {
+
+class PeerCore {
+public:
+    /// Attaches to a host. With `own_thread` a control thread is started; without it the caller
+    /// polls `control()` and the calling thread holds the beacon.
+    [[nodiscard]] static Result<std::shared_ptr<PeerCore>> attach(const AttachRequest& request,
+                                                                  bool own_thread);
+    ~PeerCore();
+    PeerCore(const PeerCore&) = delete;
+    PeerCore& operator=(const PeerCore&) = delete;
+
+    [[nodiscard]] VarSlotPool& pool() { return *pool_; }
+    [[nodiscard]] const ProtocolView& view() const { return view_; }
+    [[nodiscard]] ControlChannel& control() { return control_; }
+    [[nodiscard]] bool in_own_process() const { return shelf_->in_own_process(); }
+    [[nodiscard]] const wire::Welcome& welcome() const { return welcome_; }
+    [[nodiscard]] std::uint32_t lane_count() { return shelf_->lane_count(); }
+
+    /// The calling thread's lane. forked in a child of fork(); no_lane when the pool has none left.
+    [[nodiscard]] Outcome<ThreadLane*> lane() {
+        if (!in_own_process()) [[unlikely]]
+            return fail(Errc::forked);
+        ThreadLane* const lane = shelf_->lane();
+        if (lane == nullptr) [[unlikely]]
+            return fail(Errc::no_lane);
+        return lane;
+    }
+
+    [[nodiscard]] HostState host_state() const {
+        return static_cast<HostState>(
+            segment_->header().host_state.load(std::memory_order_acquire));  // [A-host-state]
+    }
+
+private:
+    PeerCore() = default;
+    static void end(PeerCore* core);
+    [[nodiscard]] Result<void> open_segment(Attachment attachment);
+    [[nodiscard]] Result<void> start_control(bool own_thread);
+    void run_control();
+
+    ControlChannel control_;
+    wire::Welcome welcome_{};
+    std::unique_ptr<Segment> segment_;
+    std::unique_ptr<VarSlotPool> pool_;
+    ProtocolView view_;
+    std::shared_ptr<LaneShelf> shelf_;
+    Descriptor beacon_memory_;
+    Beacon beacon_;  ///< Held by the attaching thread when there is no control thread.
+    EventDescriptor stop_;
+    std::thread thread_;
+};
+
+}  // namespace shmpool

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "peer/publisher.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <thread>
+
+#include "peer/endpoint_state.hpp"
+
+namespace shmpool {
+namespace {
+
+/// Waits of a user end with host_stopped after an orderly stop, so they come up for air this often.
+constexpr std::chrono::nanoseconds breath = std::chrono::milliseconds(100);
+
+Deadline next_breath(const Deadline& deadline) {
+    return Deadline::after(std::min(breath, deadline.remaining()));
+}
+
+}  // namespace
+
+Publisher::Publisher(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Publisher::Publisher(Publisher&&) noexcept = default;
+Publisher& Publisher::operator=(Publisher&&) noexcept = default;
+
+Publisher::~Publisher() {
+    if (!state_) return;
+    if (!state_->core->in_own_process()) {
+        (void)state_.release();  // A forked child: it is the parent's.
+        return;
+    }
+    // Unanswered: the host will find out when the peer ends.
+    (void)state_->core->control().request<wire::Closed>(
+        wire::ClosePublisher{state_->publishing.index()});
+}
+
+Outcome<Loan> Publisher::loan(std::size_t bytes, std::chrono::nanoseconds timeout,
+                              std::size_t alignment) {
+    if (!state_) return fail(Errc::moved_from);
+    if (!std::has_single_bit(alignment) || alignment > page_bytes) {
+        return fail(Errc::invalid_argument);
+    }
+    PeerCore& core = *state_->core;
+    const auto lane = core.lane();
+    if (!lane) return tl::unexpected(lane.error());
+    // Slots begin on multiples of 64; the rest of a larger alignment is found inside the slot.
+    const std::size_t slack = alignment > cache_line_bytes ? alignment - cache_line_bytes : 0;
+    if (bytes > slot_bytes_max) return fail(Errc::too_large);
+
+    auto slot = core.pool().loan(*(*lane)->lane, bytes + slack);
+    const Deadline deadline = Deadline::after(timeout);
+    while (!slot && slot.error() == Errc::exhausted && !deadline.expired()) {
+        if (core.host_state() == HostState::stopped) return fail(Errc::host_stopped);
+        slot = core.pool().loan(*(*lane)->lane, bytes + slack, next_breath(deadline));
+        if (!slot && slot.error() == Errc::timed_out) {
+            slot = tl::unexpected(deadline.expired() ? Errc::timed_out : Errc::exhausted);
+        }
+    }
+    if (!slot) return tl::unexpected(slot.error());
+
+    const ClassView& view = core.pool().view().classes[slot->class_index];
+    Loan loan;
+    loan.core_ = &core;
+    loan.slot_ = *slot;
+    std::byte* const start = view.data(position_of(slot->key));
+    const auto misfit = reinterpret_cast<std::uintptr_t>(start) % alignment;
+    loan.offset_ = static_cast<std::uint32_t>(misfit == 0 ? 0 : alignment - misfit);
+    loan.data_ = start + loan.offset_;
+    loan.size_ = bytes;
+    loan.room_ = view.slot_bytes - loan.offset_;
+    (*lane)->count_handle(1);
+    return loan;
+}
+
+Outcome<std::uint32_t> Publisher::publish(Loan&& loan, std::chrono::nanoseconds timeout) {
+    if (!state_ || !loan) return fail(Errc::moved_from);
+    PeerCore& core = *state_->core;
+    if (loan.core_ != &core) return fail(Errc::invalid_argument);
+    const auto lane = core.lane();
+    if (!lane) return tl::unexpected(lane.error());
+
+    const ClassView& view = core.pool().view().classes[loan.slot_.class_index];
+    SlotRecord& record = view.records[position_of(loan.slot_.key)];
+    record.payload_bytes.store(static_cast<std::uint32_t>(loan.size_), std::memory_order_relaxed);
+    record.payload_offset.store(loan.offset_, std::memory_order_relaxed);
+    record.user_word.store(loan.user_word_, std::memory_order_relaxed);
+    record.publish_time_ns.store(state_->stamp_time ? monotonic_ns() : 0,
+                                 std::memory_order_relaxed);
+
+    auto readers = state_->publishing.publish(*(*lane)->lane, loan.slot_, Deadline::passed());
+    if (!readers && readers.error() == Errc::timed_out) {
+        const Deadline deadline = Deadline::after(timeout);
+        while (!readers && readers.error() == Errc::timed_out && !deadline.expired()) {
+            if (core.host_state() == HostState::stopped) return fail(Errc::host_stopped);
+            readers = state_->publishing.publish(*(*lane)->lane, loan.slot_, next_breath(deadline));
+        }
+    }
+    if (!readers) return tl::unexpected(readers.error());
+    loan.core_ = nullptr;  // The slot is the readers' now.
+    (*lane)->count_handle(-1);
+    return *readers;
+}
+
+std::uint32_t Publisher::reader_count() {
+    if (!state_ || !state_->core->in_own_process()) return 0;
+    return state_->publishing.reader_count();
+}
+
+Outcome<void> Publisher::wait_for_readers(std::uint32_t count, std::chrono::nanoseconds timeout) {
+    if (!state_) return fail(Errc::moved_from);
+    const Deadline deadline = Deadline::after(timeout);
+    while (reader_count() < count) {
+        if (!state_->core->in_own_process()) return fail(Errc::forked);
+        if (state_->core->host_state() == HostState::stopped) return fail(Errc::host_stopped);
+        if (deadline.expired()) return fail(Errc::timed_out);
+        std::this_thread::sleep_for(
+            std::min<std::chrono::nanoseconds>(std::chrono::milliseconds(2), deadline.remaining()));
+    }
+    return {};
+}
+
+std::uint64_t Publisher::published_total() const {
+    return state_ ? state_->publishing.published_total() : 0;
+}
+
+}  // namespace shmpool

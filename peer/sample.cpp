@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "peer/sample.hpp"
+
+namespace shmpool {
+
+void Sample::swap(Sample& other) noexcept {
+    std::swap(core_, other.core_);
+    std::swap(taken_, other.taken_);
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    std::swap(sequence_, other.sequence_);
+    std::swap(publish_time_ns_, other.publish_time_ns_);
+    std::swap(user_word_, other.user_word_);
+    std::swap(publisher_, other.publisher_);
+}
+
+void Sample::release() {
+    if (core_ == nullptr) return;
+    PeerCore& core = *std::exchange(core_, nullptr);
+    const auto lane = core.lane();
+    if (!lane) return;  // A forked child: the sample is the parent's.
+    SubscriberCore::release(core.pool(), *(*lane)->lane, taken_);
+    (*lane)->count_handle(-1);
+}
+
+}  // namespace shmpool

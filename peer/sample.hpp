@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A received message: a slot of one's own (moved) or a lease on one. Move-only; ends with its
+/// destructor or `release`. It may outlive its Subscriber. Nobody changes the payload while it
+/// lives (I3).
+///
+/// A Sample is used by one thread at a time; it may be ended on another thread than it was taken.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+#include "peer/peer_core.hpp"
+#include "protocol/subscriber_core.hpp"
+
+namespace shmpool {
+
+class Sample {
+public:
+    Sample() noexcept = default;
+    Sample(Sample&& other) noexcept { swap(other); }
+    Sample& operator=(Sample&& other) noexcept {
+        Sample ended(std::move(other));
+        swap(ended);
+        return *this;
+    }
+    ~Sample() { release(); }
+
+    /// Gives the slot back before the destructor does.
+    void release();
+
+    [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_}; }
+    [[nodiscard]] const std::byte* data() const { return data_; }
+    [[nodiscard]] std::size_t size() const { return size_; }
+
+    /// Counts the messages of one publisher from 1, without gaps but for counted drops.
+    [[nodiscard]] std::uint64_t sequence() const { return sequence_; }
+    /// CLOCK_MONOTONIC at publishing, in nanoseconds; 0 if the publisher does not stamp times.
+    [[nodiscard]] std::uint64_t publish_time_ns() const { return publish_time_ns_; }
+    [[nodiscard]] std::uint64_t user_word() const { return user_word_; }
+    /// Number of the publisher in the pool: tells the streams of one channel apart.
+    [[nodiscard]] std::uint32_t publisher() const { return publisher_; }
+
+    [[nodiscard]] explicit operator bool() const { return core_ != nullptr; }
+    [[nodiscard]] SlotRef slot() const { return ref_of(taken_.class_index, taken_.key); }
+
+private:
+    friend class Subscriber;
+    void swap(Sample& other) noexcept;
+
+    PeerCore* core_ = nullptr;
+    Taken taken_;
+    const std::byte* data_ = nullptr;
+    std::size_t size_ = 0;
+    std::uint64_t sequence_ = 0;
+    std::uint64_t publish_time_ns_ = 0;
+    std::uint64_t user_word_ = 0;
+    std::uint32_t publisher_ = 0;
+};
+
+}  // namespace shmpool

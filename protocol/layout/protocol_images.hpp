@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What host and peers agree on in the segment, beside the pool: who is attached, which channels
+/// there are, who publishes and subscribes, and the rings between them. The host writes every
+/// table; a peer writes only the lines that are marked as its own. Items lie in arrays, one region
+/// each.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "shmpool/layout/layout_fingerprint.hpp"
+#include "shmpool/platform/atomics.hpp"
+
+namespace shmpool {
+
+inline constexpr std::uint32_t peer_count_max = 1000;
+inline constexpr std::uint32_t channel_count_max = 1024;
+inline constexpr std::uint32_t publisher_count_max = 4096;
+inline constexpr std::uint32_t subscriber_count_max = 4096;
+inline constexpr std::uint32_t ring_count_max = 65536;
+inline constexpr std::uint32_t ring_depth_max = 65536;
+inline constexpr std::uint32_t publishers_per_channel_max = 1024;
+
+/// Bits of a lease mask: one per subscriber of the channel, the highest for the publisher itself.
+inline constexpr std::uint32_t subscribers_per_channel_max = 60;
+inline constexpr std::uint64_t publisher_lease = std::uint64_t{1} << 63;
+static_assert(subscribers_per_channel_max < 63, "reader bits and the publisher's bit are apart");
+
+inline constexpr std::size_t name_bytes = 64;
+inline constexpr std::size_t type_name_bytes = 128;
+inline constexpr std::uint32_t nothing = 0xFFFF'FFFF;  ///< "No such index".
+
+enum class PeerState : std::uint32_t {
+    empty = 0,
+    attached = 1,
+    dying = 2,       ///< Announced by the beacon; not yet confirmed by the kernel.
+    reclaiming = 3,  ///< Dead; the host is taking back what it held.
+    lingering = 4,   ///< Taken back, but readers still have to drain its orphaned rings.
+    suspect = 5,     ///< Silent although alive; policy decides.
+};
+
+enum class ChannelPolicy : std::uint32_t {
+    as_channel = 0,  ///< Only in requests: take what the channel has (block for a new one).
+    block = 1,
+    drop_newest = 2,
+    drop_oldest = 3,
+};
+
+enum class EndpointState : std::uint32_t { empty = 0, open = 1, left = 2, died = 3 };
+
+//  PeerImage: 256 bytes per peer. Written by the host only.
+//     offset  bytes  field
+//          0      4  state          PeerState
+//          4      4  incarnation    grows with every peer that gets this index
+//          8      4  pid
+//         12      4  uid
+//         16      8  attached_ns    CLOCK_MONOTONIC
+//         24     64  name
+struct PeerImage {
+    Atomic<std::uint32_t> state;
+    Atomic<std::uint32_t> incarnation;
+    Atomic<std::uint32_t> pid;
+    Atomic<std::uint32_t> uid;
+    Atomic<std::uint64_t> attached_ns;
+    char name[name_bytes];
+    std::uint64_t reserved[21];
+};
+static_assert(sizeof(PeerImage) == 256 && std::is_standard_layout_v<PeerImage>);
+
+//  ChannelImage: 384 bytes per channel. Written by the host only.
+//     offset  bytes  field
+//          0      4  state                EndpointState (empty, open)
+//          4      4  policy               ChannelPolicy, decided by whoever opens the channel first
+//          8      8  type_bytes           0: plain bytes
+//         16      4  type_alignment
+//         20      4  publisher_count      open ones
+//         24      4  subscriber_count     open ones
+//         28      4  flags                1: no publish time in the header
+//         32      8  retired_published    messages of publishers that are gone
+//         40      8  lease_bits           taken bits of subscribers
+//         48      8  draining_bits        of subscribers that are gone, while a slot may carry them
+//         64     64  name
+//        128    128  type_name
+struct ChannelImage {
+    Atomic<std::uint32_t> state;
+    Atomic<std::uint32_t> policy;
+    std::uint64_t type_bytes;
+    std::uint32_t type_alignment;
+    Atomic<std::uint32_t> publisher_count;
+    Atomic<std::uint32_t> subscriber_count;
+    std::uint32_t flags;
+    Atomic<std::uint64_t> retired_published;
+    Atomic<std::uint64_t> lease_bits;
+    Atomic<std::uint64_t> draining_bits;
+    std::uint64_t reserved_0;
+    char name[name_bytes];
+    char type_name[type_name_bytes];
+    std::uint64_t reserved_1[16];
+};
+static_assert(sizeof(ChannelImage) == 384 && std::is_standard_layout_v<ChannelImage>);
+static_assert(offsetof(ChannelImage, name) == 64);
+
+//  PublisherImage: 512 bytes per publisher.
+//     offset  bytes  field            written by        read by
+//          0      4  state            host              all      EndpointState
+//          4      4  peer_index       host              all
+//          8      4  peer_incarnation host              all
+//         12      4  channel_index    host              all
+//         16      4  epoch            host              publisher   <- changes with `rings`
+//         64      8  intent_key       publisher         host        <- slot being published or
+//         dropped 72      8  intent_detail    publisher         host        <- readers' bits; or
+//         ring position 80      8  intent_kind      publisher         host        <- kind, class,
+//         ring; written last 88      8  published_total  publisher         all 96      8  activity
+//         publisher         host        <- odd inside a verb
+//        128      4  space_doorbell   subscribers       publisher   <- futex
+//        132      4  wait_ticket      publisher         subscribers <- odd: waits for room; grows
+//        192    240  rings[60]        host              publisher   <- by lease bit; ring index + 1
+struct PublisherImage {
+    Atomic<std::uint32_t> state;
+    Atomic<std::uint32_t> peer_index;
+    Atomic<std::uint32_t> peer_incarnation;
+    Atomic<std::uint32_t> channel_index;
+    Atomic<std::uint32_t> epoch;
+    alignas(cache_line_bytes) Atomic<std::uint64_t> intent_key;
+    Atomic<std::uint64_t> intent_detail;
+    Atomic<std::uint64_t> intent_kind;
+    Atomic<std::uint64_t> published_total;
+    Atomic<std::uint64_t> activity;
+    alignas(cache_line_bytes) Atomic<std::uint32_t> space_doorbell;
+    Atomic<std::uint32_t> wait_ticket;
+    alignas(cache_line_bytes) Atomic<std::uint32_t> rings[subscribers_per_channel_max];
+    alignas(cache_line_bytes) std::uint64_t reserved[8];
+};
+static_assert(sizeof(PublisherImage) == 512 && std::is_standard_layout_v<PublisherImage>);
+static_assert(offsetof(PublisherImage, intent_key) == 64);
+static_assert(offsetof(PublisherImage, space_doorbell) == 128);
+static_assert(offsetof(PublisherImage, rings) == 192);
+
+//  SubscriberImage: 192 bytes per subscriber, then `publishers_per_channel` ring numbers (4 bytes).
+//     offset  bytes  field             written by     read by
+//          0      4  state             host           all          EndpointState
+//          4      4  peer_index        host           all
+//          8      4  peer_incarnation  host           all
+//         12      4  channel_index     host           all
+//         16      4  lease_bit         host           all
+//         20      4  depth             host           all
+//         24      4  flags             host           publishers   <- 1: may sleep
+//         28      4  epoch             host           subscriber   <- changes with the ring numbers
+//         32      4  connected_total   host           subscriber   <- publishers that ever
+//         connected 36      4  last_departure    host           subscriber   <- EndpointState left
+//         or died 40      8  retired_received  host           all 48      8  retired_dropped   host
+//         all 64      4  doorbell          publishers     subscriber   <- futex 68      4
+//         sleep_ticket      subscriber     publishers   <- odd: asleep; grows
+//        128      8  activity          subscriber     host         <- odd inside a verb
+struct SubscriberImage {
+    Atomic<std::uint32_t> state;
+    Atomic<std::uint32_t> peer_index;
+    Atomic<std::uint32_t> peer_incarnation;
+    Atomic<std::uint32_t> channel_index;
+    Atomic<std::uint32_t> lease_bit;
+    Atomic<std::uint32_t> depth;
+    Atomic<std::uint32_t> flags;
+    Atomic<std::uint32_t> epoch;
+    Atomic<std::uint32_t> connected_total;
+    Atomic<std::uint32_t> last_departure;
+    Atomic<std::uint64_t> retired_received;
+    Atomic<std::uint64_t> retired_dropped;
+    alignas(cache_line_bytes) Atomic<std::uint32_t> doorbell;
+    Atomic<std::uint32_t> sleep_ticket;
+    alignas(cache_line_bytes) Atomic<std::uint64_t> activity;
+};
+static_assert(sizeof(SubscriberImage) == 192 && std::is_standard_layout_v<SubscriberImage>);
+inline constexpr std::uint32_t subscriber_may_sleep = 1;
+
+//  RingImage: 192 bytes per ring: one publisher to one subscriber.
+//     offset  bytes  field             written by                    read by
+//          0      4  state             host                          all        EndpointState
+//          4      4  publisher_index   host                          all
+//          8      4  subscriber_index  host                          all
+//         12      4  channel_index     host                          all
+//         16      4  lease_bit         host                          all
+//         20      4  capacity          host                          all        <- entries, power
+//         of 2 24      4  depth             host                          all        <- entries in
+//         use 28      4  closed            closer (subscriber or host)   publisher 32      8
+//         entries_offset    host                          all        <- entry number 40      4
+//         publisher_state   host                          subscriber <- open, left, died 44      4
+//         incarnation       host                          all        <- grows with each use 64 8
+//         head              subscriber; publisher (*)     all 72      8  drop_seen subscriber host
+//         <- (*) drop_oldest
+//        128      8  tail              publisher                     all
+//        136      8  dropped           publisher                     all
+//  (*) drop_oldest only: head = position << 1 | 1 if the publisher made the last step. Before the
+//  subscriber overwrites such a head it stores the position into `drop_seen`: see ring.hpp.
+struct RingImage {
+    Atomic<std::uint32_t> state;
+    Atomic<std::uint32_t> publisher_index;
+    Atomic<std::uint32_t> subscriber_index;
+    Atomic<std::uint32_t> channel_index;
+    Atomic<std::uint32_t> lease_bit;
+    Atomic<std::uint32_t> capacity;
+    Atomic<std::uint32_t> depth;
+    Atomic<std::uint32_t> closed;
+    Atomic<std::uint64_t> entries_offset;
+    Atomic<std::uint32_t> publisher_state;
+    Atomic<std::uint32_t> incarnation;
+    alignas(cache_line_bytes) Atomic<std::uint64_t> head;
+    Atomic<std::uint64_t> drop_seen;
+    alignas(cache_line_bytes) Atomic<std::uint64_t> tail;
+    Atomic<std::uint64_t> dropped;
+};
+static_assert(sizeof(RingImage) == 192 && std::is_standard_layout_v<RingImage>);
+static_assert(offsetof(RingImage, head) == 64 && offsetof(RingImage, tail) == 128);
+
+//  RingEntry: 16 bytes. `stamp` is written last and says for which position the entry is valid, so
+//  a reader looks at the entry and never at `tail`.
+//     offset  bytes  field   written by                         read by
+//          0      8  key     publisher                          subscriber, drainer   <- SlotKey
+//          8      8  stamp   publisher; claimers by CAS         subscriber, drainer
+//  stamp = position + 1 : 48 | kind : 8 | class : 8
+struct RingEntry {
+    Atomic<std::uint64_t> key;
+    Atomic<std::uint64_t> stamp;
+};
+static_assert(sizeof(RingEntry) == 16 && std::is_standard_layout_v<RingEntry>);
+
+enum class EntryKind : std::uint8_t {
+    none = 0,
+    moved = 1,                 ///< The slot itself: one reader, no lease.
+    leased = 2,                ///< The reader's lease bit is set.
+    claimed_by_publisher = 3,  ///< Taken back out of a closed ring.
+    claimed_by_drainer = 4,  ///< Taken out of a closed ring by the leaving subscriber or the host.
+};
+[[nodiscard]] constexpr std::uint64_t make_stamp(std::uint64_t position, EntryKind kind,
+                                                 std::uint32_t class_index) {
+    return ((position + 1) << 16) | (std::uint64_t{static_cast<std::uint8_t>(kind)} << 8) |
+           class_index;
+}
+[[nodiscard]] constexpr bool stamp_is_for(std::uint64_t stamp, std::uint64_t position) {
+    return (stamp >> 16) == ((position + 1) & ((std::uint64_t{1} << 48) - 1));
+}
+[[nodiscard]] constexpr EntryKind stamp_kind(std::uint64_t stamp) {
+    return static_cast<EntryKind>((stamp >> 8) & 0xFF);
+}
+[[nodiscard]] constexpr std::uint32_t stamp_class(std::uint64_t stamp) {
+    return static_cast<std::uint32_t>(stamp & 0xFF);
+}
+
+/// What a publisher is about to do: 0 idle; else ring index (drop only) : 32 | class : 8 | kind
+/// : 8.
+enum class PublishIntent : std::uint8_t { idle = 0, publish = 1, drop = 2 };
+[[nodiscard]] constexpr std::uint64_t make_publish_intent(PublishIntent kind,
+                                                          std::uint32_t class_index,
+                                                          std::uint32_t ring_index) {
+    return static_cast<std::uint64_t>(kind) | (std::uint64_t{class_index} << 8) |
+           (std::uint64_t{ring_index} << 16);
+}
+[[nodiscard]] constexpr PublishIntent publish_intent_kind(std::uint64_t bits) {
+    return static_cast<PublishIntent>(bits & 0xFF);
+}
+[[nodiscard]] constexpr std::uint32_t publish_intent_class(std::uint64_t bits) {
+    return static_cast<std::uint32_t>((bits >> 8) & 0xFF);
+}
+[[nodiscard]] constexpr std::uint32_t publish_intent_ring(std::uint64_t bits) {
+    return static_cast<std::uint32_t>(bits >> 16);
+}
+
+/// A head of a ring: position : 63 | by_publisher : 1.
+[[nodiscard]] constexpr std::uint64_t make_head(std::uint64_t position, bool by_publisher) {
+    return (position << 1) | (by_publisher ? 1 : 0);
+}
+[[nodiscard]] constexpr std::uint64_t head_position(std::uint64_t head) {
+    return head >> 1;
+}
+[[nodiscard]] constexpr bool head_by_publisher(std::uint64_t head) {
+    return (head & 1) != 0;
+}
+
+inline constexpr std::uint32_t protocol_fingerprint = [] {
+    std::uint32_t hash = pool_fingerprint;
+    for (const std::uint64_t value :
+         {sizeof(PeerImage), sizeof(ChannelImage), sizeof(PublisherImage), sizeof(SubscriberImage),
+          sizeof(RingImage), sizeof(RingEntry), offsetof(RingImage, drop_seen),
+          offsetof(PublisherImage, activity), std::size_t{subscribers_per_channel_max}}) {
+        hash = fold(hash, value);
+    }
+    return hash;
+}();
+
+}  // namespace shmpool

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Leases: one bit per reader and published slot, and one for the publisher while it publishes. The
+/// mask only shrinks and never becomes 0 by itself: whoever finds itself the last holder inherits
+/// the slot and puts it back. Somebody living, or listed as dead, is responsible at every instant.
+/// Clearing a bit is idempotent; that is why bits, and not a reference count.
+///
+/// Pairings:
+///   [AR-lease] -> [A-lease]  the last holder sees all that the other holders read: it may reuse.
+#pragma once
+
+#include <cstdint>
+
+#include "protocol/layout/protocol_images.hpp"
+#include "shmpool/platform/crash_point.hpp"
+#include "shmpool/pool/var_slot_pool.hpp"
+
+namespace shmpool {
+
+/// Gives up `bit` of a published slot on behalf of its holder. At most one locked instruction.
+/// Nothing happens if the bit is not set. Any number of processes beside each other, if for each
+/// bit only one of them calls this: its holder.
+inline void release_lease(VarSlotPool& pool, Lane& lane, std::uint32_t class_index, SlotKey key,
+                          std::uint64_t bit) {
+    SlotRecord& record = pool.view().classes[class_index].records[position_of(key)];
+    std::uint64_t mask = record.lease_mask.load(std::memory_order_acquire);  // [A-lease]
+    while ((mask & bit) != 0) {
+        if (mask == bit) {  // Nobody else may change the mask now.
+            SHMPOOL_CRASH_POINT(last_holder_found);
+            lane.mark_touched(class_index, position_of(key));
+            record.word.store(make_key(generation_of(key), lane.holder(SlotState::loaned)),
+                              std::memory_order_release);  // [R-word]
+            SHMPOOL_CRASH_POINT(lease_inherited);
+            pool.put_owned(lane, class_index, key);
+            return;
+        }
+        if (record.lease_mask.compare_exchange_weak(mask, mask & ~bit,
+                                                    std::memory_order_acq_rel,     // [AR-lease]
+                                                    std::memory_order_acquire)) {  // [A-lease]
+            SHMPOOL_CRASH_POINT(lease_given_up);
+            return;
+        }
+    }
+}
+
+/// As release_lease, for a name that may be of an earlier life: only if the slot is still published
+/// in the life that `key` names. Safe because a set bit keeps the slot in its life.
+///
+/// Two may call this for one bit at the same time: a publisher (or, after its death, the host) that
+/// drops the oldest entry of a ring, and a subscriber that closes and drains the ring. Therefore
+/// the last holder inherits by a CAS of the word: one of them wins.
+inline void release_if_held(VarSlotPool& pool, Lane& lane, std::uint32_t class_index, SlotKey key,
+                            std::uint64_t bit) {
+    if (class_index >= pool.view().class_count) return;
+    SlotRecord* const record = pool.view().classes[class_index].record(position_of(key));
+    if (record == nullptr) return;
+    // The mask first: a mask read before a word of this life can only be of this life.
+    if ((record->lease_mask.load(std::memory_order_acquire) & bit) == 0) return;  // [A-lease]
+    const SlotWord word = record->word.load(std::memory_order_acquire);           // [A-word]
+    if (word_generation(word) != generation_of(key) || word_state(word) != SlotState::published) {
+        return;
+    }
+    std::uint64_t mask = record->lease_mask.load(std::memory_order_acquire);  // [A-lease]
+    while ((mask & bit) != 0) {
+        if (mask == bit) {
+            SHMPOOL_CRASH_POINT(last_claimant_found);
+            lane.mark_touched(class_index, position_of(key));
+            SlotWord published = word;
+            if (record->word.compare_exchange_strong(
+                    published, make_key(generation_of(key), lane.holder(SlotState::loaned)),
+                    std::memory_order_acq_rel, std::memory_order_relaxed)) {  // [AR-word]
+                SHMPOOL_CRASH_POINT(lease_claimed);
+                pool.put_owned(lane, class_index, key);
+            }
+            return;
+        }
+        if (record->lease_mask.compare_exchange_weak(mask, mask & ~bit,
+                                                     std::memory_order_acq_rel,     // [AR-lease]
+                                                     std::memory_order_acquire)) {  // [A-lease]
+            return;
+        }
+    }
+}
+
+}  // namespace shmpool

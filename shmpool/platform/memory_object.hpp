@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Memory without a name in the file system (memfd): it lives as long as a descriptor or a mapping
+/// of it, so nothing is left behind whoever dies. Created at its maximum size, sparse, and sealed
+/// against any change of size: a mapping of it can not be cut off under its reader. What is used is
+/// committed first, so that lack of memory is an error here and not a SIGBUS in a peer.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "shmpool/platform/descriptor.hpp"
+#include "shmpool/platform/result.hpp"
+
+namespace shmpool {
+
+/// A sparse, zeroed object of `bytes`, close-on-exec, sealed SHRINK|GROW|SEAL. `name` is seen in
+/// /proc only. Pre: bytes > 0. Errc::descriptor_limit, invalid_argument, system.
+[[nodiscard]] Result<Descriptor> create_memory_object(const std::string& name, std::uint64_t bytes);
+
+/// Backs [offset, offset + bytes) with memory; what is backed already stays as it is. All or
+/// nothing. Errc::out_of_memory names what was asked and what is available; invalid_argument if the
+/// range does not lie in the object.
+[[nodiscard]] Result<void> commit(const Descriptor& object, std::uint64_t offset,
+                                  std::uint64_t bytes);
+
+/// Gives the memory of the range back; it reads as zero from then on and must be committed again
+/// before it is used. Whole pages only.
+[[nodiscard]] Result<void> punch(const Descriptor& object, std::uint64_t offset,
+                                 std::uint64_t bytes);
+
+[[nodiscard]] Result<std::uint64_t> size_of(const Descriptor& object);
+
+/// Whether an object that came from elsewhere can no longer change its size. Errc::refused if not.
+[[nodiscard]] Result<void> check_seals(const Descriptor& object);
+
+}  // namespace shmpool

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+/// See process.hpp. The three pidfd calls go through syscall(2): glibc 2.36 has wrappers for them,
+/// older ones that we may be built against do not.
+#include "shmpool/platform/process.hpp"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <string>
+
+namespace shmpool {
+namespace {
+
+constexpr int so_peerpidfd = 77;  // SO_PEERPIDFD; headers before Linux 6.5 lack it.
+
+Errc code_of(int error_number) {
+    const bool full = error_number == EMFILE || error_number == ENFILE;
+    return full ? Errc::descriptor_limit : Errc::system;
+}
+
+bool has_event(int descriptor, short events, short wanted) noexcept {
+    pollfd entry{descriptor, events, 0};
+    int ready = 0;
+    do {
+        ready = ::poll(&entry, 1, 0);
+    } while (ready < 0 && errno == EINTR);
+    return ready > 0 && (entry.revents & wanted) != 0;
+}
+
+/// For messages only. "unknown" if /proc does not tell.
+std::string pid_text(const Descriptor& pidfd) {
+    std::ifstream file("/proc/self/fdinfo/" + std::to_string(pidfd.get()));
+    for (std::string word; file >> word;) {
+        if (word == "Pid:" && file >> word) return word;
+    }
+    return "unknown";
+}
+
+}  // namespace
+
+pid_t own_pid() noexcept {
+    return ::getpid();
+}
+
+Result<Descriptor> open_pidfd(pid_t pid) {
+    const long number = ::syscall(SYS_pidfd_open, pid, 0U);
+    if (number < 0) {
+        return fail_errno(code_of(errno), "watch the process with pid " + std::to_string(pid),
+                          errno);
+    }
+    return Descriptor(static_cast<int>(number));
+}
+
+Result<Credentials> credentials_of_socket_peer(const Descriptor& socket) {
+    ucred credentials{};
+    socklen_t length = sizeof(credentials);
+    if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) {
+        return fail_errno(Errc::system, "ask who is at the other end of a socket", errno);
+    }
+    return Credentials{credentials.pid, credentials.uid, credentials.gid};
+}
+
+Result<Descriptor> pidfd_of_socket_peer(const Descriptor& socket) {
+    int number = -1;
+    socklen_t length = sizeof(number);
+    if (::getsockopt(socket.get(), SOL_SOCKET, so_peerpidfd, &number, &length) == 0) {
+        return Descriptor(number);
+    }
+    if (errno != ENOPROTOOPT) {
+        return fail_errno(code_of(errno), "watch the process at the other end of a socket", errno);
+    }
+    return pidfd_of_socket_peer_by_pid(socket);
+}
+
+Result<Descriptor> pidfd_of_socket_peer_by_pid(const Descriptor& socket) {
+    const auto credentials = credentials_of_socket_peer(socket);
+    if (!credentials) return tl::unexpected(credentials.error());
+    if (credentials->pid <= 0) {
+        return fail(Errc::system,
+                    "the process at the other end of a socket is not visible from here; run both "
+                    "in one pid namespace");
+    }
+    auto pidfd = open_pidfd(credentials->pid);
+    if (!pidfd) return pidfd;
+    if (has_event(socket.get(), POLLRDHUP, POLLHUP | POLLRDHUP | POLLERR | POLLNVAL)) {
+        return fail(Errc::host_gone, "the other side, pid " + std::to_string(credentials->pid) +
+                                         ", has closed the connection");
+    }
+    return pidfd;
+}
+
+bool has_ended(const Descriptor& pidfd) noexcept {
+    return has_event(pidfd.get(), POLLIN, POLLIN);
+}
+
+Result<void> kill_through(const Descriptor& pidfd, int signal) {
+    if (::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0U) == 0) return {};
+    if (errno == ESRCH) return {};
+    const int error_number = errno;
+    const std::string what =
+        "send signal " + std::to_string(signal) + " to the process with pid " + pid_text(pidfd);
+    if (error_number == EPERM) {
+        return fail(Errc::no_permission,
+                    what + ": not allowed; run as the same user, or with CAP_KILL");
+    }
+    return fail_errno(Errc::system, what, error_number);
+}
+
+}  // namespace shmpool

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Other processes, by a descriptor that can not come to mean somebody else (pidfd): a pid is used
+/// again, a pidfd never. Only what is said here counts as "dead" (the kernel says it, no timer).
+#pragma once
+
+#include <sys/types.h>
+
+#include "shmpool/platform/descriptor.hpp"
+#include "shmpool/platform/result.hpp"
+
+namespace shmpool {
+
+struct Credentials {
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+};
+
+[[nodiscard]] pid_t own_pid() noexcept;
+
+/// The caller must know that `pid` still means the process he thinks of. Errc::system if there is
+/// none, descriptor_limit.
+[[nodiscard]] Result<Descriptor> open_pidfd(pid_t pid);
+
+/// Who was at the other end of a connected unix socket when it connected, by the kernel's word.
+[[nodiscard]] Result<Credentials> credentials_of_socket_peer(const Descriptor& socket);
+
+/// The pidfd of the process that connected: SO_PEERPIDFD, Linux 6.5; on older kernels a pidfd of
+/// its pid, then a check that the connection still stands, so that the pid was not used again
+/// before. Errc::host_gone if the other side has closed, system if it is not visible from here.
+[[nodiscard]] Result<Descriptor> pidfd_of_socket_peer(const Descriptor& socket);
+
+/// The way of older kernels alone, for tests.
+[[nodiscard]] Result<Descriptor> pidfd_of_socket_peer_by_pid(const Descriptor& socket);
+
+/// Whether the process has really ended: its memory is gone, whether or not it has been waited for.
+/// False if in doubt.
+[[nodiscard]] bool has_ended(const Descriptor& pidfd) noexcept;
+
+/// Sends a signal. A process that has ended already is no error. Errc::no_permission names the pid
+/// and the remedy.
+[[nodiscard]] Result<void> kill_through(const Descriptor& pidfd, int signal);
+
+}  // namespace shmpool

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shmpool/pool/lane.hpp"
+
+namespace shmpool {
+
+Lane::Lane(const PoolView& pool, std::uint32_t index)
+    : pool_(pool), cell_(pool.lanes[index]), index_(index) {
+    for (std::uint32_t i = 0; i < pool.class_count; ++i) {
+        Magazine& magazine = magazines_[i];
+        magazine.records = pool.classes[i].records;
+        magazine.slot_count = pool.classes[i].slot_count;
+        magazine.allocations = &cell_.allocations[i];
+        // Allocation falls through upwards: a free here relieves this class and all smaller ones.
+        magazine.pressure_mask = (std::uint64_t{2} << i) - 1;
+    }
+}
+
+bool Lane::open_magazine(std::uint32_t class_index) {
+    Magazine& magazine = magazines_[class_index];
+    if (magazine.base != magazine.limit) return true;
+    const ClassView& view = pool_.classes[class_index];
+    if (view.magazine_capacity == 0 || magazine.refused || index_ == host_lane) return false;
+
+    const std::uint64_t class_bit = std::uint64_t{1} << class_index;
+
+    // The sum over all lanes is the truth, so a death cannot leave a wrong count behind. Two lanes
+    // that count at once may exceed the limit by one magazine each, which harms nothing.
+    std::uint32_t open = 0;
+    for (std::uint32_t i = 0; i < pool_.lane_count; ++i) {
+        const std::uint64_t bits = pool_.lanes[i].magazines.load(std::memory_order_relaxed);
+        open += (bits & class_bit) != 0 ? 1 : 0;
+    }
+    const std::uint64_t mine = cell_.magazines.load(std::memory_order_relaxed);
+    if (open >= view.magazine_limit && (mine & class_bit) == 0) {
+        magazine.refused = true;
+        return false;
+    }
+    cell_.magazines.store(mine | class_bit, std::memory_order_relaxed);
+    if (!entries_[class_index]) {
+        entries_[class_index] = std::make_unique<SlotKey[]>(view.magazine_capacity);
+    }
+    magazine.base = entries_[class_index].get();
+    magazine.top = magazine.base;
+    magazine.limit = magazine.base + view.magazine_capacity;
+    return true;
+}
+
+std::uint32_t claim_lane(const PoolView& pool, std::uint64_t owner, std::uint32_t hint) {
+    const std::uint32_t peer_lanes = pool.lane_count - 1;
+    for (std::uint32_t step = 0; step < peer_lanes; ++step) {
+        const std::uint32_t index = 1 + (hint + step) % peer_lanes;
+        std::uint64_t expected = 0;
+        Atomic<std::uint64_t>& word = pool.lanes[index].owner;
+        if (word.load(std::memory_order_relaxed) == 0 &&
+            word.compare_exchange_strong(expected, owner, std::memory_order_acq_rel,  // [AR-lane]
+                                         std::memory_order_relaxed)) {
+            return index;
+        }
+    }
+    return no_lane_index;
+}
+
+}  // namespace shmpool

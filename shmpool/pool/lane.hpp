@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+/// One thread's access to a pool: its cell in the segment and, in private memory, a magazine of
+/// cached slots per size class. A magazine's content needs no recovery, because the word of every
+/// slot in it names the lane; therefore it lies where no other process can write.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "shmpool/layout/slot_record.hpp"
+#include "shmpool/pool/pool_view.hpp"
+
+namespace shmpool {
+
+inline constexpr std::uint32_t magazine_capacity_max = 64;
+
+/// Entries are SlotKeys with the generation of the slot's last life. `base == limit` means that the
+/// lane has no magazine for the class: both ends of it then lead to the slow path.
+struct alignas(cache_line_bytes) Magazine {
+    SlotKey* top = nullptr;
+    SlotKey* base = nullptr;
+    SlotKey* limit = nullptr;
+    SlotRecord* records = nullptr;
+    Atomic<std::uint64_t>* allocations = nullptr;
+    std::uint64_t pressure_mask = 0;  ///< Classes that a free in this one relieves.
+    std::uint32_t slot_count = 0;
+    bool refused = false;
+};
+static_assert(sizeof(Magazine) == cache_line_bytes);
+
+/// Used by one thread at a time. Pinned: the pool's slow paths keep pointers into it.
+class Lane {
+public:
+    /// `index` must be claimed by the caller's owner id (see `claim_lane`), or be the host's lane.
+    Lane(const PoolView& pool, std::uint32_t index);
+    Lane(const Lane&) = delete;
+    Lane& operator=(const Lane&) = delete;
+
+    [[nodiscard]] std::uint32_t index() const { return index_; }
+    [[nodiscard]] LaneCell& cell() const { return cell_; }
+    [[nodiscard]] const PoolView& pool() const { return pool_; }
+    [[nodiscard]] Magazine& magazine(std::uint32_t class_index) { return magazines_[class_index]; }
+    [[nodiscard]] std::uint32_t holder(SlotState state) const { return make_holder(state, index_); }
+
+    /// Remembers, before a word is stamped with this lane, that the slot's block may hold slots of
+    /// this lane. Only the lane writes its bitmap, so plain load and store suffice.
+    void mark_touched(std::uint32_t class_index, std::uint32_t position) {
+        const std::uint32_t block = pool_.block_of(class_index, position);
+        Atomic<std::uint64_t>& bits = cell_.touched_blocks[(block / 64) % block_words];
+        const std::uint64_t old = bits.load(std::memory_order_relaxed);
+        const std::uint64_t bit = std::uint64_t{1} << (block % 64);
+        if ((old & bit) != 0) return;
+        bits.store(old | bit, std::memory_order_release);  // [R-touched]
+        // A kill leaves a program-order prefix of the stores: only the compiler must not reorder.
+        compiler_barrier();
+    }
+
+    /// A new sequence number for one change of a free list. Never goes back, whoever has the lane.
+    std::uint64_t next_sequence() {
+        const std::uint64_t sequence = cell_.sequence.load(std::memory_order_relaxed) + 1;
+        cell_.sequence.store(sequence, std::memory_order_relaxed);
+        return sequence;
+    }
+    void announce(const Intent& intent) {
+        cell_.intent.store(pack_intent(intent), std::memory_order_release);  // [R-intent]
+        compiler_barrier();  // Before the words that follow are stamped.
+    }
+    /// The last announced change is done and its slots' words say so.
+    void settle() {
+        cell_.intent.store(0, std::memory_order_release);  // [R-intent]
+        compiler_barrier();  // Before the next sequence: else the old intent would meet it.
+    }
+
+    /// Opens a magazine if the class allows one more; returns whether the lane has one now.
+    bool open_magazine(std::uint32_t class_index);
+
+private:
+    const PoolView& pool_;
+    LaneCell& cell_;
+    const std::uint32_t index_;
+    std::array<Magazine, class_count_max> magazines_{};
+    std::array<std::unique_ptr<SlotKey[]>, class_count_max> entries_{};
+};
+
+/// Takes a free lane for `owner` (not 0), by one CAS; or no lane is left. Any process, any time.
+/// `hint` spreads the search of different peers.
+[[nodiscard]] std::uint32_t claim_lane(const PoolView& pool, std::uint64_t owner,
+                                       std::uint32_t hint);
+inline constexpr std::uint32_t no_lane_index = 0xFFFF'FFFF;
+
+}  // namespace shmpool

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shmpool/pool/pool_audit.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <thread>
+
+#include "shmpool/pool/detectable_stack.hpp"
+
+namespace shmpool {
+namespace {
+
+class ClassAudit {
+public:
+    ClassAudit(const PoolView& pool, std::uint32_t class_index, std::vector<AuditFinding>& findings,
+               std::size_t limit)
+        : pool_(pool), class_index_(class_index), findings_(findings), limit_(limit) {}
+
+    void run() {
+        walk_list();
+        mark_intents();
+        for (std::uint32_t slot = 0; slot < view().slot_count; ++slot) check_slot(slot);
+    }
+
+private:
+    enum Reach : std::uint8_t { unreached = 0, in_list = 1, in_intent = 2 };
+
+    [[nodiscard]] const ClassView& view() const { return pool_.classes[class_index_]; }
+
+    void report(const char* invariant, std::uint32_t slot, std::string text) {
+        if (findings_.size() >= limit_) return;
+        const SlotWord word = slot < view().slot_count
+                                  ? view().records[slot].word.load(std::memory_order_relaxed)
+                                  : 0;
+        findings_.push_back({invariant, class_index_, slot, word, std::move(text)});
+    }
+
+    /// Bounded: no index is visited twice.
+    void walk_list() {
+        reached_.assign(view().slot_count, unreached);
+        std::uint32_t index = DetectableStack(pool_, class_index_).top();
+        while (index != no_slot) {
+            if (index >= view().slot_count) {
+                return report("I6", no_slot,
+                              "the free list leads to slot " + std::to_string(index) +
+                                  ", which does not exist");
+            }
+            if (reached_[index] == in_list) {
+                return report("I1", index, "the free list reaches this slot twice");
+            }
+            reached_[index] = in_list;
+            index = loaded_link(view().records[index].link.load(std::memory_order_relaxed), index,
+                                view().slot_count);
+        }
+    }
+
+    void mark_intents() {
+        for (std::uint32_t lane = 0; lane < pool_.lane_count; ++lane) {
+            const Intent intent =
+                unpack_intent(pool_.lanes[lane].intent.load(std::memory_order_relaxed));
+            if (intent.kind == IntentKind::idle || intent.class_index != class_index_) continue;
+            std::vector<std::uint32_t> slots(std::min(intent.count, view().slot_count));
+            slots.resize(DetectableStack(pool_, class_index_).chain(intent.first, slots));
+            for (const std::uint32_t slot : slots) {
+                if (reached_[slot] == unreached) reached_[slot] = in_intent;
+            }
+        }
+    }
+
+    void check_slot(std::uint32_t slot) {
+        const SlotRecord& record = view().records[slot];
+        const SlotWord word = record.word.load(std::memory_order_relaxed);
+        const std::uint32_t owner = word_owner(word);
+        if (static_cast<std::uint32_t>(word_state(word)) >= slot_state_count) {
+            return report("I6", slot, "the slot's word holds no known state");
+        }
+        if (word_state(word) == SlotState::listed) {
+            if (reached_[slot] == unreached) {
+                report("I1", slot, "the slot is marked free but no free list or intent reaches it");
+            }
+            return;
+        }
+        if (reached_[slot] == in_list) {
+            report("I1", slot, "the slot is in use and also in the free list");
+        }
+        if (word_state(word) == SlotState::published) {
+            if (record.lease_mask.load(std::memory_order_relaxed) == 0) {
+                report("I1", slot, "the slot is published but nobody has a lease on it");
+            }
+            return;
+        }
+        if (owner >= pool_.lane_count) {
+            return report(
+                "I6", slot,
+                "the slot names lane " + std::to_string(owner) + ", which does not exist");
+        }
+        if (owner != host_lane && pool_.lanes[owner].owner.load(std::memory_order_relaxed) == 0) {
+            report("I2", slot,
+                   "the slot names lane " + std::to_string(owner) + ", which belongs to nobody");
+        }
+    }
+
+    const PoolView& pool_;
+    const std::uint32_t class_index_;
+    std::vector<AuditFinding>& findings_;
+    const std::size_t limit_;
+    std::vector<std::uint8_t> reached_;
+};
+
+}  // namespace
+
+std::vector<AuditFinding> audit(const PoolView& pool, std::size_t limit) {
+    std::vector<AuditFinding> findings;
+    if (pool.damaged()) {
+        findings.push_back({"I6", 0, no_slot, 0, "the pool is marked as damaged"});
+    }
+    for (std::uint32_t i = 0; i < pool.class_count; ++i) {
+        ClassAudit(pool, i, findings, limit).run();
+    }
+    return findings;
+}
+
+std::vector<AuditFinding> audit_moving(const PoolView& pool, std::size_t limit) {
+    constexpr int looks = 5;
+    std::vector<AuditFinding> stable = audit(pool, limit);
+    for (int look = 1; look < looks && !stable.empty(); ++look) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        const std::vector<AuditFinding> again = audit(pool, limit);
+        std::erase_if(stable, [&](const AuditFinding& finding) {
+            return std::ranges::find(again, finding) == again.end();
+        });
+    }
+    return stable;
+}
+
+}  // namespace shmpool

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A walk over everything in a pool that names the first broken invariants. Exact on a quiet pool;
+/// on a moving pool `audit_moving` looks several times and reports only what stays the same.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "shmpool/pool/pool_view.hpp"
+
+namespace shmpool {
+
+struct AuditFinding {
+    std::string invariant;  ///< "I1" .. "I6".
+    std::uint32_t class_index = 0;
+    std::uint32_t slot_index = no_slot;
+    std::uint64_t word = 0;  ///< The control word that was seen.
+    std::string text;
+
+    friend bool operator==(const AuditFinding&, const AuditFinding&) = default;
+};
+
+/// At most `limit` findings; empty means that every invariant held.
+[[nodiscard]] std::vector<AuditFinding> audit(const PoolView& pool, std::size_t limit = 100);
+
+/// Findings that the same words show at each of several looks.
+[[nodiscard]] std::vector<AuditFinding> audit_moving(const PoolView& pool, std::size_t limit = 100);
+
+}  // namespace shmpool

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What each slot is right now, counted from the control words, and the lanes' counters. Reading
+/// stops nobody; on a quiet pool the five states of a class add up to its slot_count.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "shmpool/pool/pool_view.hpp"
+
+namespace shmpool {
+
+struct ClassStatistics {
+    std::uint64_t slot_size = 0;
+    std::uint32_t slot_count = 0;
+    std::uint32_t free = 0;
+    std::uint32_t cached = 0;
+    std::uint32_t loaned = 0;  ///< By handles and raw.
+    std::uint32_t published = 0;
+    std::uint32_t in_transit = 0;
+    std::uint64_t allocations_total = 0;  ///< Never reset; with lanes that have retired.
+    std::uint64_t exhausted_total = 0;
+    std::uint32_t high_water = 0;  ///< Slots that ever were in use: lists hand out old slots first.
+};
+
+[[nodiscard]] std::vector<ClassStatistics> read_statistics(const PoolView& pool);
+
+}  // namespace shmpool

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The verbs of the pool. Each slow path announces, changes the stack, stamps, settles: see
+/// `detectable_stack.hpp` for why a kill anywhere in between loses nothing.
+#include "shmpool/pool/var_slot_pool.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "shmpool/platform/futex.hpp"
+#include "shmpool/pool/detectable_stack.hpp"
+#include "shmpool/pool/magazine_path.hpp"
+
+namespace shmpool {
+namespace {
+
+void count_up(Atomic<std::uint64_t>& counter) {  // Written by one lane only.
+    counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+std::uint32_t next_generation(std::uint32_t generation) {
+    return generation + 1 == 0 ? 1 : generation + 1;
+}
+
+}  // namespace
+
+Outcome<std::unique_ptr<Lane>> VarSlotPool::open_lane(std::uint64_t owner) {
+    const std::uint32_t index = claim_lane(*view_, owner, static_cast<std::uint32_t>(owner) * 8);
+    if (index == no_lane_index) return fail(Errc::no_lane);
+    return std::make_unique<Lane>(*view_, index);
+}
+
+Outcome<SlotRef> VarSlotPool::allocate(Lane& lane, std::uint64_t size) {
+    const auto taken = take(lane, size, SlotState::loaned_raw);
+    if (!taken) return tl::unexpected(taken.error());
+    return ref_of(taken->class_index, taken->key);
+}
+
+Outcome<VarSlotPool::Loaned> VarSlotPool::loan(Lane& lane, std::uint64_t size) {
+    return take(lane, size, SlotState::loaned);
+}
+
+Outcome<VarSlotPool::Loaned> VarSlotPool::loan(Lane& lane, std::uint64_t size,
+                                               const Deadline& deadline) {
+    // A free that slips between the look and the sleep is seen at the next look: sleeps are short.
+    constexpr std::chrono::nanoseconds longest_sleep = std::chrono::milliseconds(10);
+    for (;;) {
+        const std::uint32_t rung =
+            view_->header->free_doorbell.load(std::memory_order_acquire);  // [A-free]
+        auto taken = take(lane, size, SlotState::loaned);
+        if (taken || taken.error() != Errc::exhausted) return taken;
+        if (deadline.expired()) return fail(Errc::timed_out);
+        futex_wait(view_->header->free_doorbell, rung,
+                   std::min(longest_sleep, deadline.remaining()));
+    }
+}
+
+Outcome<VarSlotPool::Loaned> VarSlotPool::take(Lane& lane, std::uint64_t size, SlotState state) {
+    const std::uint32_t first = view_->class_for(size);
+    if (first >= view_->class_count) return fail(Errc::too_large);
+    for (std::uint32_t index = first; index < view_->class_count; ++index) {
+        if (const SlotKey key = take_cached(lane.magazine(index), lane.holder(state));
+            key != no_key) {
+            return Loaned{index, key};
+        }
+        const auto key = take_slow(lane, index, state);
+        if (key) return Loaned{index, *key};
+        if (key.error() != Errc::exhausted) return tl::unexpected(key.error());
+    }
+    raise_pressure(first);
+    count_up(lane.cell().exhausted[first]);
+    return fail(Errc::exhausted);
+}
+
+Outcome<SlotKey> VarSlotPool::take_slow(Lane& lane, std::uint32_t class_index, SlotState state) {
+    if (!lane.open_magazine(class_index)) return take_direct(lane, class_index, state);
+    if (auto filled = refill(lane, class_index); !filled) return tl::unexpected(filled.error());
+    const SlotKey key = take_cached(lane.magazine(class_index), lane.holder(state));
+    if (key == no_key) return fail(Errc::exhausted);
+    return key;
+}
+
+Outcome<SlotKey> VarSlotPool::take_direct(Lane& lane, std::uint32_t class_index, SlotState state) {
+    DetectableStack stack(*view_, class_index);
+    std::array<std::uint32_t, 1> slot{};
+    const auto count = stack.take(lane, slot);
+    if (!count) return tl::unexpected(count.error());
+    if (*count == 0) return fail(Errc::exhausted);
+    lane.mark_touched(class_index, slot[0]);
+    Atomic<std::uint64_t>& word = view_->classes[class_index].records[slot[0]].word;
+    const SlotWord old = word.load(std::memory_order_relaxed);
+    if (word_state(old) != SlotState::listed) {
+        view_->mark_damaged();
+        lane.settle();
+        return fail(Errc::pool_damaged);
+    }
+    const std::uint32_t generation = next_generation(word_generation(old));
+    word.store(make_word(generation, state, lane.index()), std::memory_order_relaxed);
+    SHMPOOL_CRASH_POINT(direct_take_stamped);
+    lane.settle();
+    count_up(lane.cell().allocations[class_index]);
+    return make_key(generation, slot[0]);
+}
+
+Outcome<void> VarSlotPool::refill(Lane& lane, std::uint32_t class_index) {
+    DetectableStack stack(*view_, class_index);
+    const ClassView& view = view_->classes[class_index];
+    std::array<std::uint32_t, magazine_capacity_max> slots{};
+    const auto count =
+        stack.take(lane, std::span(slots).first(std::max(1U, view.magazine_capacity / 2)));
+    if (!count) return tl::unexpected(count.error());
+    Magazine& magazine = lane.magazine(class_index);
+    // Stacked in reverse, so that the list's top, the hottest slot, leaves the magazine first.
+    for (std::uint32_t i = *count; i-- > 0;) {
+        const std::uint32_t slot = slots[i];
+        lane.mark_touched(class_index, slot);
+        Atomic<std::uint64_t>& word = view.records[slot].word;
+        const SlotWord old = word.load(std::memory_order_relaxed);
+        if (word_state(old) != SlotState::listed) {  // In the list twice: somebody forged a link.
+            view_->mark_damaged();
+            continue;
+        }
+        word.store(make_word(word_generation(old), SlotState::cached, lane.index()),
+                   std::memory_order_relaxed);
+        *magazine.top++ = make_key(word_generation(old), slot);
+    }
+    SHMPOOL_CRASH_POINT(refill_stamped);
+    if (*count != 0) lane.settle();
+    return {};
+}
+
+Outcome<void> VarSlotPool::end_loan(Lane& lane, const Loaned& loaned) {
+    if (loaned.class_index >= view_->class_count) return fail(Errc::invalid_ref);
+    SlotRecord* const record = view_->classes[loaned.class_index].record(position_of(loaned.key));
+    if (record == nullptr) return fail(Errc::invalid_ref);
+    const SlotWord word = record->word.load(std::memory_order_relaxed);
+    if (word != make_key(generation_of(loaned.key), lane.holder(SlotState::loaned))) {
+        // Another lane of this process took the loan, or the segment was damaged.
+        if (word_generation(word) != generation_of(loaned.key)) return fail(Errc::double_free);
+        if (word_state(word) == SlotState::loaned_raw) return fail(Errc::raw_owned);
+        if (word_state(word) != SlotState::loaned) return fail(Errc::double_free);
+    }
+    put_owned(lane, loaned.class_index, loaned.key);
+    return {};
+}
+
+void VarSlotPool::put_owned(Lane& lane, std::uint32_t class_index, SlotKey key) {
+    lane.mark_touched(class_index, position_of(key));
+    const std::uint64_t pressure = view_->header->pressure.load(std::memory_order_relaxed);
+    if (!put_cached(lane.magazine(class_index), pressure, key, lane.holder(SlotState::cached))) {
+        put_slow(lane, class_index, key);
+    }
+}
+
+void VarSlotPool::put_slow(Lane& lane, std::uint32_t class_index, SlotKey key) {
+    Magazine& magazine = lane.magazine(class_index);
+    if (!lane.open_magazine(class_index)) {
+        const std::uint32_t slot = position_of(key);
+        DetectableStack(*view_, class_index).give(lane, std::span(&slot, 1));
+    } else {
+        if (magazine.top == magazine.limit) {
+            flush_class(lane, class_index, view_->classes[class_index].magazine_capacity / 2);
+        }
+        // The pressure is relieved below, after the slot is in the magazine too.
+        (void)put_cached(magazine, 0, key, lane.holder(SlotState::cached));
+    }
+    relieve_pressure(lane, class_index);
+}
+
+void VarSlotPool::raise_pressure(std::uint32_t class_index) const {
+    Atomic<std::uint64_t>& pressure = view_->header->pressure;
+    const std::uint64_t bit = std::uint64_t{1} << class_index;
+    if ((pressure.load(std::memory_order_relaxed) & bit) == 0) {
+        pressure.fetch_or(bit, std::memory_order_relaxed);
+    }
+}
+
+void VarSlotPool::relieve_pressure(Lane& lane, std::uint32_t class_index) {
+    PoolHeader& header = *view_->header;
+    const std::uint64_t pressure = header.pressure.load(std::memory_order_relaxed);
+    Magazine& magazine = lane.magazine(class_index);
+    const std::uint64_t served = magazine.pressure_mask;
+    if ((pressure & served) == 0) return;
+    flush_class(lane, class_index, static_cast<std::uint32_t>(magazine.top - magazine.base));
+    header.pressure.fetch_and(~served, std::memory_order_relaxed);
+    header.free_doorbell.fetch_add(1, std::memory_order_release);  // [R-free]
+    futex_wake(header.free_doorbell, 0x7FFF'FFFF);
+}
+
+void VarSlotPool::flush_class(Lane& lane, std::uint32_t class_index, std::uint32_t count) {
+    Magazine& magazine = lane.magazine(class_index);
+    std::array<std::uint32_t, magazine_capacity_max> slots{};
+    for (std::uint32_t i = 0; i < count; ++i) slots[i] = position_of(magazine.base[i]);
+    // The oldest go, the hottest stay.
+    std::move(magazine.base + count, magazine.top, magazine.base);
+    magazine.top -= count;
+    DetectableStack(*view_, class_index).give(lane, std::span(slots).first(count));
+}
+
+void VarSlotPool::flush(Lane& lane) {
+    for (std::uint32_t i = 0; i < view_->class_count; ++i) {
+        Magazine& magazine = lane.magazine(i);
+        flush_class(lane, i, static_cast<std::uint32_t>(magazine.top - magazine.base));
+    }
+}
+
+Outcome<void> VarSlotPool::free(Lane& lane, const SlotRef& ref) {
+    return free_checked(lane, ref, false);
+}
+
+Outcome<void> VarSlotPool::cancel(Lane& lane, const SlotRef& ref) {
+    return free_checked(lane, ref, true);
+}
+
+Outcome<void> VarSlotPool::free_checked(Lane& lane, const SlotRef& ref, bool own_only) {
+    if (ref.class_index >= view_->class_count || ref.extent_index != 0 || ref.reserved != 0 ||
+        ref.slot_index >= view_->classes[ref.class_index].slot_count) {
+        return fail(Errc::invalid_ref);
+    }
+    Atomic<std::uint64_t>& word = view_->classes[ref.class_index].records[ref.slot_index].word;
+    SlotWord old = word.load(std::memory_order_relaxed);
+    if (word_generation(old) != ref.generation) return fail(Errc::double_free);
+    switch (word_state(old)) {
+        case SlotState::loaned_raw: break;
+        case SlotState::loaned:
+        case SlotState::in_transit:
+        case SlotState::published: return fail(Errc::handle_owned);
+        default: return fail(Errc::double_free);
+    }
+    if (own_only && word_owner(old) != lane.index()) return fail(Errc::raw_owned);
+    lane.mark_touched(ref.class_index, ref.slot_index);
+    // Of racing frees, and of a free and the reclaim of the dead owner, exactly one wins here.
+    if (!word.compare_exchange_strong(
+            old, make_word(ref.generation, SlotState::cached, lane.index()),
+            std::memory_order_acq_rel, std::memory_order_relaxed)) {  // [AR-free] with itself
+        return fail(Errc::double_free);
+    }
+    SHMPOOL_CRASH_POINT(raw_free_won);
+    put_owned(lane, ref.class_index, key_of(ref));
+    return {};
+}
+
+}  // namespace shmpool

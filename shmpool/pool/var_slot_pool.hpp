@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The variable-size slot pool: several size classes, each a detectable stack of fixed slots, and a
+/// magazine per lane and class in front of it. Works over any mapped memory, with or without a
+/// host.
+///
+/// A slot is owned either raw (`allocate`, named by a SlotRef, `free` by whoever gets the SlotRef;
+/// of racing frees exactly one wins, by CAS) or by a handle (`loan`, ended exactly once by
+/// construction, with plain stores). Each side refuses the other's slots.
+///
+///   Who may run beside whom   any thread with a lane of its own may run any verb beside any other.
+///   One Lane object           one thread at a time.
+///   init                      exclusive, on zeroed memory.
+///
+/// Cost: with a magazine a few plain loads and stores; every `magazine_capacity / 2` calls one CAS
+/// on the class's stack. Classes of fewer than 128 slots always go to the stack.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "shmpool/platform/monotonic_clock.hpp"
+#include "shmpool/platform/result.hpp"
+#include "shmpool/pool/lane.hpp"
+#include "shmpool/pool/pool_layout.hpp"
+
+namespace shmpool {
+
+/// Mapped memory of a pool: control and payload apart, as in a segment, or one after the other.
+struct PoolRegion {
+    std::span<std::byte> control;
+    std::span<std::byte> payload;
+
+    /// One plain region: control from `base_offset`, payload on the next page behind it.
+    [[nodiscard]] static Result<PoolRegion> single(std::span<std::byte> region,
+                                                   std::uint64_t base_offset,
+                                                   const PoolLayout& layout);
+};
+
+class VarSlotPool {
+public:
+    [[nodiscard]] static Result<PoolLayout> layout(std::span<const SizeClassConfig> configs,
+                                                   std::uint32_t lane_count) {
+        return plan_pool(configs, lane_count);
+    }
+    [[nodiscard]] static Result<std::uint64_t> required_size(
+        std::span<const SizeClassConfig> configs, std::uint32_t lane_count);
+
+    /// The classes that a published pool was made with.
+    [[nodiscard]] static Result<std::vector<SizeClassConfig>> discover_configs(
+        std::span<const std::byte> control);
+
+    /// Writes a new pool; `layout_version` last. The memory is zeroed and nobody else uses it.
+    [[nodiscard]] static Result<VarSlotPool> init(const PoolRegion& region,
+                                                  std::span<const SizeClassConfig> configs,
+                                                  std::uint32_t lane_count);
+    /// Opens a published pool; with `configs`, refuses one that was made of others.
+    [[nodiscard]] static Result<VarSlotPool> attach(const PoolRegion& region,
+                                                    std::span<const SizeClassConfig> configs = {});
+
+    /// Opens a published pool to look at it only: no payload, the control part may be read-only.
+    [[nodiscard]] static Result<VarSlotPool> observe(std::span<std::byte> control);
+
+    /// A free lane for `owner` (any number but 0), or Errc::no_lane.
+    [[nodiscard]] Outcome<std::unique_ptr<Lane>> open_lane(std::uint64_t owner);
+
+    // --- raw slots -----------------------------------------------------------------------------
+
+    /// A slot of the smallest class that holds `size` bytes, else of the next larger ones.
+    /// too_large: no class is that large. exhausted: back-pressure, try again. Content is not
+    /// cleared.
+    [[nodiscard]] Outcome<SlotRef> allocate(Lane& lane, std::uint64_t size);
+
+    /// Ends a raw slot, whoever allocated it. double_free: stale or repeated; invalid_ref: no such
+    /// slot; handle_owned: a Loan or Sample has it. Nothing changes on error.
+    Outcome<void> free(Lane& lane, const SlotRef& ref);
+
+    /// Ends a raw slot only if this lane allocated it (the sender changes its mind); else
+    /// raw_owned.
+    Outcome<void> cancel(Lane& lane, const SlotRef& ref);
+
+    /// The whole slot, whatever size was asked. Stale or foreign names are refused (I5).
+    [[nodiscard]] Outcome<std::span<const std::byte>> slot_data(const SlotRef& ref) const;
+    [[nodiscard]] Outcome<std::span<std::byte>> slot_data_mut(const SlotRef& ref);
+
+    // --- slots owned by a handle -----------------------------------------------------------------
+
+    struct Loaned {
+        std::uint32_t class_index = 0;
+        SlotKey key = 0;
+    };
+    [[nodiscard]] Outcome<Loaned> loan(Lane& lane, std::uint64_t size);
+
+    /// As `loan`, but waits for a free slot until the deadline: timed_out when none came.
+    [[nodiscard]] Outcome<Loaned> loan(Lane& lane, std::uint64_t size, const Deadline& deadline);
+
+    /// Ends a loan of this process, by any of its lanes. Never fails for an honest handle.
+    Outcome<void> end_loan(Lane& lane, const Loaned& loaned);
+
+    /// The lane owns the slot and its word says so in any state but `listed`: put it back.
+    void put_owned(Lane& lane, std::uint32_t class_index, SlotKey key);
+
+    /// Gives every cached slot of the lane back to the stacks. The lane may be left to others then.
+    void flush(Lane& lane);
+
+    // --- queries
+    // -----------------------------------------------------------------------------------
+
+    [[nodiscard]] std::uint32_t class_count() const { return view().class_count; }
+    [[nodiscard]] std::uint32_t extent_count(std::uint32_t) const { return 1; }
+    [[nodiscard]] std::optional<std::uint64_t> slot_size(std::uint32_t class_index) const;
+    [[nodiscard]] std::vector<SizeClassConfig> classes() const;
+    /// State of the slot in the life that `ref` names; none when that life is over.
+    [[nodiscard]] std::optional<SlotState> slot_state(const SlotRef& ref) const;
+    [[nodiscard]] bool is_slot_free(const SlotRef& ref) const;
+    [[nodiscard]] const PoolView& view() const { return *view_; }
+
+private:
+    explicit VarSlotPool(std::unique_ptr<PoolView> view) : view_(std::move(view)) {}
+
+    [[nodiscard]] Outcome<Loaned> take(Lane& lane, std::uint64_t size, SlotState state);
+    [[nodiscard]] Outcome<SlotKey> take_slow(Lane& lane, std::uint32_t class_index,
+                                             SlotState state);
+    [[nodiscard]] Outcome<SlotKey> take_direct(Lane& lane, std::uint32_t class_index,
+                                               SlotState state);
+    [[nodiscard]] Outcome<void> refill(Lane& lane, std::uint32_t class_index);
+    void put_slow(Lane& lane, std::uint32_t class_index, SlotKey key);
+    void flush_class(Lane& lane, std::uint32_t class_index, std::uint32_t count);
+    void relieve_pressure(Lane& lane, std::uint32_t class_index);
+    void raise_pressure(std::uint32_t class_index) const;
+    Outcome<void> free_checked(Lane& lane, const SlotRef& ref, bool own_only);
+
+    std::unique_ptr<PoolView> view_;  // Pinned, because lanes point to it.
+};
+
+}  // namespace shmpool

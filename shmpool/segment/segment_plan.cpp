@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shmpool/segment/segment_plan.hpp"
+
+#include <string>
+
+namespace shmpool {
+namespace {
+
+constexpr std::uint64_t memory_limit = std::uint64_t{1} << 46;
+
+/// Appends `bytes` on the next page behind `end`; false when that leaves the addressable range.
+bool append(std::uint64_t& end, std::uint64_t bytes, std::uint64_t& offset) {
+    offset = (end + page_bytes - 1) / page_bytes * page_bytes;
+    return !__builtin_add_overflow(offset, bytes, &end) && end <= memory_limit;
+}
+
+}  // namespace
+
+Result<SegmentPlan> plan_segment(std::span<const RegionRequest> requests) {
+    if (requests.size() > region_count_max) {
+        return fail(Errc::invalid_argument, std::to_string(requests.size()) +
+                                                " regions are asked for; the directory holds " +
+                                                std::to_string(region_count_max));
+    }
+    SegmentPlan plan;
+    std::uint64_t control_end = sizeof(SegmentHeader);
+    std::uint64_t payload_end = 0;
+    for (const RegionRequest& request : requests) {
+        RegionImage region{};
+        region.kind = static_cast<std::uint32_t>(request.kind);
+        region.shape = request.shape;
+        region.length_bytes = request.length_bytes;
+        region.item_count = request.item_count;
+        region.item_bytes = request.item_bytes;
+        std::uint64_t& end = request.kind == RegionKind::pool_payload ? payload_end : control_end;
+        if (!append(end, request.length_bytes, region.offset_bytes)) {
+            return fail(Errc::size_overflow,
+                        "the segment needs more than 64 TiB; use fewer or smaller slots");
+        }
+        plan.regions.push_back(region);
+    }
+    std::uint64_t unused = 0;
+    if (!append(control_end, 0, plan.control_bytes) || !append(payload_end, 0, unused)) {
+        return fail(Errc::size_overflow, "the segment needs more than 64 TiB");
+    }
+    plan.payload_bytes = unused;
+    return plan;
+}
+
+}  // namespace shmpool

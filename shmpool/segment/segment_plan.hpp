@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Where each region of a segment lies: pure arithmetic, with every overflow checked. Regions come
+/// in the order in which they are asked for; each begins on a page.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "shmpool/layout/segment_header.hpp"
+#include "shmpool/platform/result.hpp"
+
+namespace shmpool {
+
+struct RegionRequest {
+    RegionKind kind = RegionKind::none;
+    std::uint32_t shape = 0;  ///< Fingerprint of the images inside.
+    std::uint32_t item_count = 0;
+    std::uint64_t length_bytes = 0;
+    std::uint32_t item_bytes = 0;
+};
+
+struct SegmentPlan {
+    std::vector<RegionImage> regions;
+    std::uint64_t control_bytes = 0;
+    std::uint64_t payload_bytes = 0;
+};
+
+/// `pool_payload` goes to the payload memory, everything else to control.
+[[nodiscard]] Result<SegmentPlan> plan_segment(std::span<const RegionRequest> requests);
+
+}  // namespace shmpool

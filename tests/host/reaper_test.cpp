@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The reaper's decisions under a clock and a kernel of the test's own, over a real segment.
+#include "host/reaper.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "tests/protocol/wire/temporary_directory.hpp"
+
+namespace shmpool::host {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr std::uint64_t ms = 1'000'000;
+
+PoolConfig small_pool(SuspectPolicy policy) {
+    PoolConfig config;
+    config.name = "test";
+    config.classes = {{64, 256}};
+    config.limits.peers = 4;
+    config.limits.lanes = 8;
+    config.suspect_policy = policy;
+    config.suspect_after_ms = 1000;
+    return config;
+}
+
+class ReaperTest : public testing::Test {
+protected:
+    void build(SuspectPolicy policy) {
+        config = small_pool(policy);
+        log = std::make_unique<HostLog>(*HostLog::open(LogLevel::debug, directory.file("log")));
+        steward = *SegmentSteward::create(config);
+        channels =
+            std::make_unique<ChannelDirectory>(steward->pool(), steward->lane(), steward->view());
+        registry = std::make_unique<PeerRegistry>(steward->view());
+        beacons = *BeaconWatcher::create();
+        queue = std::make_unique<EventQueue>(*EventQueue::create());
+        reaper = std::make_unique<Reaper>(
+            *steward, *channels, *registry, *beacons, *queue, config, *log,
+            ReaperSenses{[this] { return now_ns; }, [this](const Descriptor&) { return ended; },
+                         [this](const Descriptor&) -> Result<void> {
+                             ++kills;
+                             if (may_kill) return {};
+                             return fail(Errc::no_permission, "not allowed; run as root");
+                         },
+                         [this](std::int64_t) { return stopped; }});
+    }
+
+    Peer& attach() {
+        Peer& peer = **registry->attach({4711, 1000, 1000}, "camera", Descriptor(), now_ns);
+        reaper->peer_attached();
+        return peer;
+    }
+
+    /// Lets the clock run to the next tick that the reaper asks for.
+    void run_to_next_tick() {
+        const auto next = reaper->next_tick_ns();
+        ASSERT_TRUE(next);
+        now_ns = std::max(now_ns, *next);
+        reaper->tick();
+    }
+
+    [[nodiscard]] PeerState shown(const PeerId& id) const {
+        return static_cast<PeerState>(steward->view().peers.at(id.index).state.load());
+    }
+    [[nodiscard]] std::string log_text() const {
+        std::ostringstream text;
+        text << std::ifstream(directory.file("log")).rdbuf();
+        return text.str();
+    }
+
+    test::TemporaryDirectory directory;
+    PoolConfig config;
+    std::unique_ptr<HostLog> log;
+    std::unique_ptr<SegmentSteward> steward;
+    std::unique_ptr<ChannelDirectory> channels;
+    std::unique_ptr<PeerRegistry> registry;
+    std::unique_ptr<BeaconWatcher> beacons;
+    std::unique_ptr<EventQueue> queue;
+    std::unique_ptr<Reaper> reaper;
+    std::uint64_t now_ns = 5'000 * ms;
+    bool ended = false;
+    bool stopped = false;
+    bool may_kill = true;
+    int kills = 0;
+};
+
+TEST_F(ReaperTest, BelievesNoReadablePidfdWhoseProcessHasNotEnded) {
+    build(SuspectPolicy::kill);
+    const PeerId id = attach().id;
+    reaper->pidfd_readable(id);
+    EXPECT_EQ(shown(id), PeerState::attached);
+    ended = true;
+    reaper->pidfd_readable(id);
+    EXPECT_EQ(shown(id), PeerState::empty);
+}
+
+TEST_F(ReaperTest, SaysClearlyThatItMayNotKillASuspectAndKeepsWhatItHolds) {
+    build(SuspectPolicy::kill);
+    may_kill = false;
+    const PeerId id = attach().id;
+    reaper->connection_closed(id, ClosedBy::peer);
+    now_ns += 2'000 * ms;
+    reaper->tick();
+    EXPECT_EQ(kills, 1);
+    EXPECT_EQ(shown(id), PeerState::suspect);
+    EXPECT_THAT(log_text(), HasSubstr("can not be killed"));
+    EXPECT_THAT(log_text(), HasSubstr("peer 0 'camera' (pid 4711)"));
+    EXPECT_THAT(log_text(), HasSubstr("run as root"));
+    now_ns += 20'000 * ms;
+    reaper->tick();
+    EXPECT_EQ(kills, 1) << "once is enough";
+}
+
+TEST_F(ReaperTest, KillsNobodyBeforeSuspectAfterHasPassed) {
+    build(SuspectPolicy::kill);
+    const PeerId id = attach().id;
+    reaper->connection_closed(id, ClosedBy::peer);
+    now_ns += 999 * ms;
+    reaper->tick();
+    EXPECT_EQ(kills, 0);
+    EXPECT_EQ(shown(id), PeerState::suspect);
+}
+
+TEST_F(ReaperTest, NeverKillsUnderThePolicyWait) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach().id;
+    reaper->connection_closed(id, ClosedBy::peer);
+    now_ns += 100'000 * ms;
+    reaper->tick();
+    EXPECT_EQ(kills, 0);
+    EXPECT_EQ(shown(id), PeerState::suspect);
+    EXPECT_THAT(log_text(), HasSubstr("is waited for"));
+}
+
+TEST_F(ReaperTest, DoesNotKillTheProgramThatHasReplacedASuspect) {
+    build(SuspectPolicy::kill);
+    const PeerId id = attach().id;
+    reaper->connection_closed(id, ClosedBy::peer);
+    reaper->beacon_fired(id, now_ns);
+    run_to_next_tick();
+    EXPECT_EQ(shown(id), PeerState::empty);
+    now_ns += 100'000 * ms;
+    reaper->tick();
+    EXPECT_EQ(kills, 0);
+}
+
+TEST_F(ReaperTest, GivesTheNumberAwayAgainAndIgnoresNewsOfTheFormerPeer) {
+    build(SuspectPolicy::wait);
+    const PeerId former = attach().id;
+    ended = true;
+    reaper->pidfd_readable(former);
+    ended = false;
+    const PeerId next = attach().id;
+    EXPECT_EQ(next.index, former.index);
+    reaper->beacon_fired(former, now_ns);
+    reaper->connection_closed(former, ClosedBy::peer);
+    reaper->said_goodbye(former);
+    EXPECT_EQ(shown(next), PeerState::attached);
+}
+
+TEST_F(ReaperTest, SuspectsAPeerThatStaysStoppedAndTrustsItWhenItRuns) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach().id;
+    stopped = true;
+    const std::uint64_t start_ns = now_ns;
+    while (now_ns < start_ns + 2'000 * ms) run_to_next_tick();
+    EXPECT_EQ(shown(id), PeerState::suspect);
+    stopped = false;
+    run_to_next_tick();
+    EXPECT_EQ(shown(id), PeerState::attached);
+    EXPECT_THAT(log_text(), HasSubstr("runs again"));
+}
+
+TEST_F(ReaperTest, AsksForNoTickWhenNobodyIsThereAndNothingWaits) {
+    build(SuspectPolicy::wait);
+    EXPECT_FALSE(reaper->next_tick_ns());
+    const PeerId id = attach().id;
+    ended = true;
+    reaper->pidfd_readable(id);
+    for (int i = 0; i < 10 && reaper->next_tick_ns(); ++i) run_to_next_tick();
+    EXPECT_FALSE(reaper->next_tick_ns());
+}
+
+TEST_F(ReaperTest, CountsDeathsInTheSegmentAndNotDepartures) {
+    build(SuspectPolicy::wait);
+    const SegmentHeader& header = steward->header();
+    reaper->said_goodbye(attach().id);
+    EXPECT_EQ(header.peers_reclaimed.load(), 0U);
+    const PeerId id = attach().id;
+    reaper->beacon_fired(id, 123);
+    now_ns = 6'000 * ms;
+    ended = true;
+    reaper->pidfd_readable(id);
+    EXPECT_EQ(header.peers_reclaimed.load(), 1U);
+    EXPECT_EQ(header.last_notice_ns.load(), 123U);
+    EXPECT_EQ(header.last_reclaim_ns.load(), 6'000 * ms);
+}
+
+}  // namespace
+}  // namespace shmpool::host

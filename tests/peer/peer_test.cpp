@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Goal: what a user of the library relies on, each against a real host. Method: peers in this
+/// process, so that every step is in order.
+#include "peer/peer.hpp"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <numeric>
+
+#include "shmpool/pool/pool_audit.hpp"
+#include "shmpool/pool/pool_statistics.hpp"
+#include "tests/peer/running_host.hpp"
+
+namespace shmpool {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Pose {
+    double x, y, z;
+    std::uint64_t stamp;
+};
+struct WiderPose {
+    double x, y, z, w;
+    std::uint64_t stamp;
+};
+
+class PeerTest : public testing::Test {
+protected:
+    RunningHost host_;
+    Peer peer_ = attach("writer");
+    Peer other_ = attach("reader");
+
+    [[nodiscard]] Peer attach(const char* name) const {
+        PeerOptions options;
+        options.name = name;
+        auto peer = Peer::attach(host_.pool(), options);
+        if (!peer) throw std::runtime_error(peer.error().message);
+        return std::move(*peer);
+    }
+    static void send(Publisher& publisher, std::string_view text) {
+        auto loan = publisher.loan(text.size());
+        ASSERT_TRUE(loan) << explain(loan.error());
+        std::memcpy(loan->data(), text.data(), text.size());
+        ASSERT_TRUE(publisher.publish(std::move(*loan), 5s));
+    }
+    static std::string text_of(const Sample& sample) {
+        return {reinterpret_cast<const char*>(sample.data()), sample.size()};
+    }
+    /// Every slot is in a free list or in a magazine, and no invariant is broken.
+    static void expect_nothing_lost(Peer& peer) {
+        EXPECT_TRUE(eventually([&] {
+            for (const auto& one : read_statistics(peer.pool().view())) {
+                if (one.free + one.cached != one.slot_count) return false;
+            }
+            return true;
+        }));
+        for (const auto& finding : audit_moving(peer.pool().view())) {
+            ADD_FAILURE() << finding.invariant << ": " << finding.text;
+        }
+    }
+};
+
+TEST_F(PeerTest, DeliversWhatWasPublishedInOrder) {
+    auto publisher = peer_.publisher("words");
+    auto subscriber = other_.subscriber("words");
+    ASSERT_TRUE(publisher && subscriber);
+    send(*publisher, "one");
+    send(*publisher, "two");
+    auto first = subscriber->take();
+    auto second = subscriber->take();
+    ASSERT_TRUE(first && second);
+    EXPECT_EQ(text_of(*first), "one");
+    EXPECT_EQ(text_of(*second), "two");
+    EXPECT_EQ(first->sequence() + 1, second->sequence());
+    EXPECT_NE(first->publish_time_ns(), 0U);
+    EXPECT_EQ(subscriber->take().error(), Errc::empty);
+}
+
+TEST_F(PeerTest, LeasesOneSlotToSeveralReaders) {
+    auto publisher = peer_.publisher("words");
+    auto one = other_.subscriber("words");
+    auto two = other_.subscriber("words");
+    ASSERT_TRUE(publisher && one && two);
+    EXPECT_EQ(publisher->reader_count(), 2U);
+    send(*publisher, "shared");
+    auto first = one->take();
+    auto second = two->take();
+    ASSERT_TRUE(first && second);
+    EXPECT_EQ(first->data(), second->data()) << "the same bytes, not copies";
+    first->release();
+    EXPECT_EQ(text_of(*second), "shared");
+    second->release();
+    expect_nothing_lost(other_);
+}
+
+TEST_F(PeerTest, CarriesTypedMessagesAndChecksTheType) {
+    auto publisher = peer_.publisher<Pose>("pose");
+    auto subscriber = other_.subscriber<Pose>("pose");
+    ASSERT_TRUE(publisher && subscriber);
+    ASSERT_TRUE(publisher->send(Pose{1, 2, 3, 4}));
+    auto pose = subscriber->take();
+    ASSERT_TRUE(pose);
+    EXPECT_EQ((*pose)->z, 3);
+
+    const auto wrong = other_.subscriber<WiderPose>("pose");
+    ASSERT_FALSE(wrong);
+    EXPECT_EQ(wrong.error().code, Errc::type_mismatch);
+    EXPECT_NE(wrong.error().message.find("32"), std::string::npos) << wrong.error().message;
+    EXPECT_NE(wrong.error().message.find("40"), std::string::npos) << wrong.error().message;
+    EXPECT_EQ(other_.subscriber("pose").error().code, Errc::type_mismatch);
+}
+
+TEST_F(PeerTest, RefusesAnotherPolicyThanTheChannels) {
+    auto publisher = peer_.publisher("words", {.policy = ChannelPolicy::drop_newest});
+    ASSERT_TRUE(publisher);
+    EXPECT_EQ(other_.subscriber("words", {.policy = ChannelPolicy::block}).error().code,
+              Errc::policy_mismatch);
+    EXPECT_TRUE(other_.subscriber("words"));
+}
+
+TEST_F(PeerTest, KeepsTheUserWordAndAShorterSize) {
+    auto publisher = peer_.publisher("words");
+    auto subscriber = other_.subscriber("words");
+    auto loan = publisher->loan(100);
+    ASSERT_TRUE(loan);
+    ASSERT_TRUE(loan->set_size(3));
+    EXPECT_EQ(loan->set_size(1U << 20).error(), Errc::too_large);
+    loan->set_user_word(42);
+    ASSERT_TRUE(publisher->publish(std::move(*loan)));
+    auto sample = subscriber->take();
+    ASSERT_TRUE(sample);
+    EXPECT_EQ(sample->size(), 3U);
+    EXPECT_EQ(sample->user_word(), 42U);
+}
+
+TEST_F(PeerTest, AlignsALoanUpToAPage) {
+    auto publisher = peer_.publisher("words");
+    auto subscriber = other_.subscriber("words");
+    for (const std::size_t alignment : {1U, 64U, 128U, 512U, 4096U}) {
+        auto loan = publisher->loan(1000, {}, alignment);
+        ASSERT_TRUE(loan) << alignment;
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(loan->data()) % alignment, 0U);
+        std::memset(loan->data(), 7, loan->size());
+        ASSERT_TRUE(publisher->publish(std::move(*loan)));
+        auto sample = subscriber->take();
+        ASSERT_TRUE(sample);
+        EXPECT_EQ(sample->size(), 1000U);
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(sample->data()) % alignment, 0U);
+        EXPECT_EQ(sample->bytes()[999], std::byte{7});
+    }
+    EXPECT_EQ(publisher->loan(10, {}, 3).error(), Errc::invalid_argument);
+    EXPECT_EQ(publisher->loan(10, {}, 8192).error(), Errc::invalid_argument);
+}
+
+TEST_F(PeerTest, TellsTooLargeFromExhausted) {
+    auto publisher = peer_.publisher("words");
+    EXPECT_EQ(publisher->loan(64 * 1024 + 1).error(), Errc::too_large);
+    std::vector<Loan> loans;
+    for (;;) {
+        auto loan = publisher->loan(64 * 1024);
+        if (!loan) {
+            EXPECT_EQ(loan.error(), Errc::exhausted);
+            break;
+        }
+        loans.push_back(std::move(*loan));
+    }
+    EXPECT_EQ(loans.size(), 16U);
+    EXPECT_EQ(publisher->loan(64 * 1024, 20ms).error(), Errc::timed_out);
+    loans.clear();
+    EXPECT_TRUE(publisher->loan(64 * 1024));
+}
+
+TEST_F(PeerTest, KeepsALoanThatCouldNotBePublished) {
+    auto publisher = peer_.publisher("words");
+    auto subscriber = other_.subscriber("words", {.depth = 1});
+    send(*publisher, "fills the queue");
+    auto loan = publisher->loan(4);
+    EXPECT_EQ(publisher->publish(std::move(*loan), 10ms).error(), Errc::timed_out);
+    EXPECT_TRUE(*loan) << "still the caller's";
+    ASSERT_TRUE(subscriber->take());
+    EXPECT_TRUE(publisher->publish(std::move(*loan), 10ms));
+    EXPECT_EQ(publisher->publish(std::move(*loan)).error(), Errc::moved_from);
+}
+
+TEST_F(PeerTest, RefusesALoanOfAnotherPeer) {
+    auto publisher = peer_.publisher("words");
+    auto foreign = other_.publisher("words");
+    auto loan = foreign->loan(4);
+    EXPECT_EQ(publisher->publish(std::move(*loan)).error(), Errc::invalid_argument);
+    EXPECT_TRUE(*loan);
+}
+
+TEST_F(PeerTest, EndsWhenEveryPublisherHasLeft) {
+    auto subscriber = other_.subscriber("words");
+    EXPECT_EQ(subscriber->take(10ms).error(), Errc::timed_out) << "nobody has been there yet";
+    {
+        auto publisher = peer_.publisher("words");
+        send(*publisher, "last");
+    }
+    ASSERT_TRUE(subscriber->take());
+    EXPECT_EQ(subscriber->take(5s).error(), Errc::ended);
+    auto again = peer_.publisher("words");
+    EXPECT_EQ(subscriber->take().error(), Errc::empty) << "a newcomer revives the channel";
+}
+
+TEST_F(PeerTest, SamplesOutliveTheirSubscriber) {
+    auto publisher = peer_.publisher("words");
+    auto one = other_.subscriber("words");
+    auto two = other_.subscriber("words");
+    send(*publisher, "kept");
+    auto sample = one->take();
+    ASSERT_TRUE(sample);
+    { auto gone = std::move(*one); }
+    { auto gone = std::move(*two); }
+    for (int i = 0; i < 300; ++i) send(*publisher, "noise");
+    EXPECT_EQ(text_of(*sample), "kept");
+    sample->release();
+    expect_nothing_lost(peer_);
+}
+
+TEST_F(PeerTest, ADescriptorIsReadableWhileThereIsSomethingToTake) {
+    auto publisher = peer_.publisher("words");
+    auto subscriber = other_.subscriber("words");
+    const auto descriptor = subscriber->descriptor();
+    ASSERT_TRUE(descriptor) << descriptor.error().message;
+    const int epoll = epoll_create1(EPOLL_CLOEXEC);
+    epoll_event wanted{.events = EPOLLIN, .data = {}};
+    ASSERT_EQ(epoll_ctl(epoll, EPOLL_CTL_ADD, *descriptor, &wanted), 0);
+    const auto readable = [&](int limit_ms) {
+        epoll_event event{};
+        return epoll_wait(epoll, &event, 1, limit_ms) == 1;
+    };
+    EXPECT_EQ(subscriber->take().error(), Errc::empty);
+    EXPECT_FALSE(readable(0));
+    for (int round = 0; round < 100; ++round) {
+        send(*publisher, "a");
+        send(*publisher, "b");
+        ASSERT_TRUE(readable(20000)) << round;
+        ASSERT_TRUE(subscriber->take());
+        ASSERT_TRUE(readable(20000)) << "one is left: level-triggered";
+        ASSERT_TRUE(subscriber->take());
+        while (subscriber->take()) {
+        }
+    }
+    close(epoll);
+}
+
+TEST_F(PeerTest, AForkedChildIsRefusedAndHarmsNothing) {
+    auto publisher = peer_.publisher("words");
+    auto subscriber = other_.subscriber("words");
+    auto loan = publisher->loan(4);
+    send(*publisher, "kept");
+    auto sample = subscriber->take();
+    Child child([&] {
+        int wrong = 0;
+        wrong += publisher->loan(4).error() == Errc::forked ? 0 : 1;
+        wrong += publisher->publish(std::move(*loan)).error() == Errc::forked ? 0 : 1;
+        wrong += subscriber->take().error() == Errc::forked ? 0 : 1;
+        wrong += subscriber->wait(1s).error() == Errc::forked ? 0 : 1;
+        wrong += peer_.allocate(4).error() == Errc::forked ? 0 : 1;
+        wrong += peer_.publisher("more").error().code == Errc::forked ? 0 : 1;
+        { Loan ended = std::move(*loan); }
+        sample->release();
+        { Publisher ended = std::move(*publisher); }
+        { Subscriber ended = std::move(*subscriber); }
+        { Peer ended = std::move(peer_); }
+        _exit(wrong);
+    });
+    EXPECT_EQ(child.wait(), 0);
+    EXPECT_EQ(text_of(*sample), "kept");
+    EXPECT_TRUE(publisher->publish(std::move(*loan)));
+    EXPECT_TRUE(subscriber->take());
+}
+
+TEST_F(PeerTest, OffersRawSlots) {
+    const auto ref = peer_.allocate(1000);
+    ASSERT_TRUE(ref);
+    ASSERT_TRUE(other_.slot_data(*ref));
+    EXPECT_TRUE(other_.free(*ref)) << "the receiver frees";
+    EXPECT_EQ(peer_.free(*ref).error(), Errc::double_free);
+    SlotRef forged = *ref;
+    forged.class_index = 9;
+    EXPECT_EQ(peer_.free(forged).error(), Errc::invalid_ref);
+    forged = *ref;
+    forged.slot_index = 1U << 30;
+    EXPECT_EQ(peer_.slot_data(forged).error(), Errc::invalid_ref);
+
+    auto publisher = peer_.publisher("words");
+    auto loan = publisher->loan(10);
+    EXPECT_EQ(peer_.free(loan->slot()).error(), Errc::handle_owned);
+}
+
+TEST_F(PeerTest, StaysAttachedForASampleThatOutlivesIt) {
+    auto publisher = peer_.publisher("words");
+    Sample kept;
+    {
+        Peer brief = attach("brief");
+        auto subscriber = brief.subscriber("words");
+        send(*publisher, "kept");
+        auto sample = subscriber->take();
+        ASSERT_TRUE(sample);
+        kept = std::move(*sample);
+    }
+    for (int i = 0; i < 300; ++i) send(*publisher, "noise");
+    EXPECT_EQ(text_of(kept), "kept");
+    kept.release();
+    expect_nothing_lost(peer_);
+}
+
+TEST_F(PeerTest, RefusesTheSixtyFirstSubscriber) {
+    std::vector<Subscriber> subscribers;
+    for (int i = 0; i < 60; ++i) {
+        auto one = other_.subscriber("words");
+        ASSERT_TRUE(one) << i << ": " << one.error().message;
+        subscribers.push_back(std::move(*one));
+    }
+    const auto refused = other_.subscriber("words");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::too_many_subscribers);
+    auto publisher = peer_.publisher("words");
+    ASSERT_TRUE(publisher);
+    send(*publisher, "to all");
+    for (auto& one : subscribers) EXPECT_TRUE(one.take());
+    subscribers.pop_back();
+    EXPECT_TRUE(eventually([&] { return other_.subscriber("words").has_value(); }));
+}
+
+TEST_F(PeerTest, IsDrivenFromTheUsersLoop) {
+    PeerOptions options;
+    options.control_thread = false;
+    auto peer = Peer::attach(host_.pool(), options);
+    ASSERT_TRUE(peer) << peer.error().message;
+    EXPECT_TRUE(peer->drive());
+    auto publisher = peer->publisher("words");
+    EXPECT_TRUE(publisher);
+    host_.signal(SIGTERM);
+    pollfd polled{peer->control_descriptor(), POLLIN, 0};
+    ASSERT_EQ(poll(&polled, 1, 20000), 1);
+    (void)peer->drive();
+    EXPECT_TRUE(eventually([&] { return peer->host_state() != HostState::running; }));
+}
+
+TEST_F(PeerTest, ThreadsThatEndLeaveTheirLanesToOthers) {
+    auto subscriber = other_.subscriber("words", {.depth = 1024});
+    for (int round = 0; round < 600; ++round) {  // More than the pool has lanes.
+        std::thread([&] {
+            auto publisher = peer_.publisher("words");
+            ASSERT_TRUE(publisher) << publisher.error().message;
+            send(*publisher, "hello");
+        }).join();
+        ASSERT_TRUE(subscriber->take(5s));
+    }
+}
+
+}  // namespace
+}  // namespace shmpool

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A peer is stopped, not dead, at a narrow place, while the world goes on; then it is continued,
+/// or killed as it stands, or continued and killed a moment later. It must take back what it put
+/// into a closed ring; nobody may get its bits, rings or slots too early; nothing is lost.
+#include <algorithm>
+
+#include "crash_rig.hpp"
+#include "scenarios.hpp"
+
+namespace shmpool::testing_protocol {
+namespace {
+
+Scenario scenario_named(const std::string& name) {
+    const auto all = peer_scenarios();
+    return *std::ranges::find(all, name, &Scenario::name);
+}
+
+struct Stop {
+    const char* scenario;
+    const char* point;
+    unsigned meeting;
+};
+constexpr Stop stops[] = {
+    {"WriterMoves", "move_stamped", 7},
+    {"WriterMoves", "entry_key_written", 7},
+    {"WriterMoves", "move_entered", 7},
+    {"WriterMoves", "move_counted", 7},
+    {"WriterMovesToOneWhoMaySleep", "publish_before_wake", 7},
+    {"WriterLeasesToThree", "publish_announced", 7},
+    {"WriterLeasesToThree", "publish_leases_granted", 7},
+    {"WriterLeasesToThree", "publish_stamped", 7},
+    {"WriterLeasesToThree", "entry_key_written", 19},
+    {"WriterLeasesToThree", "entry_key_written", 20},
+    {"WriterLeasesToThree", "publish_entered", 19},
+    {"WriterLeasesToThree", "publish_entered", 20},
+    {"WriterLeasesToThree", "publish_all_entered", 7},
+    {"WriterLeasesToThree", "publish_released", 7},
+    {"WriterDropsTheOldestOfOne", "drop_announced", 2},
+    {"WriterDropsTheOldestOfOne", "drop_happened", 2},
+    {"WriterDropsTheOldestOfOne", "last_claimant_found", 2},
+    {"WriterDropsTheOldestOfOne", "drop_released", 2},
+    {"WriterDropsTheOldestOfOne", "publish_entered", 7},
+    {"WriterDropsTheOldestOfThree", "drop_announced", 7},
+    {"WriterDropsTheOldestOfThree", "drop_happened", 7},
+    {"WriterDropsTheOldestOfThree", "publish_entered", 19},
+};
+
+class StoppedWriter : public ::testing::TestWithParam<Stop> {
+protected:
+    /// Stops the writer; its first reader takes what is there, keeps some of it, and leaves; a new
+    /// reader comes.
+    struct Play {
+        explicit Play(const Stop& stop, std::vector<Step> later = {}, PointCounts* counts = nullptr)
+            : stage(scenario_named(stop.scenario)) {
+            later.insert(later.begin(), stop_at(stop.point, stop.meeting));
+            const auto end = stage.run_victim([&] {
+                act_at_points(later);
+                if (counts != nullptr) count_points(*counts);
+            });
+            EXPECT_EQ(end, ChildProcess::End::stopped) << stop.scenario << " " << stop.point;
+            const std::uint32_t bit = stage.reader_opened()[0].lease_bit;
+            leaver = stage.remove_reader(0);
+            stage.host().directory().recycle_leases();
+            EXPECT_TRUE(stage.host().directory().maintain()) << "a ring of a stopped verb is freed";
+            (void)stage.add_reader();
+            EXPECT_NE(stage.reader_opened().back().lease_bit, bit) << "a bit is granted too early";
+        }
+        std::string what_is_wrong() {
+            std::string wrong;
+            for (auto& reader : stage.readers()) {
+                (void)reader->drain();
+                wrong += reader->complaints();
+            }
+            const bool died = stage.end() == ChildProcess::End::killed;
+            stage.host().reclaim(stage.victim_index(),
+                                 died ? EndpointState::died : EndpointState::left);
+            // Whatever was freed too early is overwritten now.
+            for (int i = 0; i < 200; ++i) {
+                const auto slot = stage.survivor().pool().loan(stage.survivor().lane(), 64);
+                if (!slot) break;
+                write_message(stage.survivor().pool(), *slot, {999, 999});
+                slots.push_back(*slot);
+            }
+            for (const auto& slot : slots) {
+                (void)stage.survivor().pool().end_loan(stage.survivor().lane(), slot);
+            }
+            wrong += what_is_broken(stage.host().pool());
+            leaver->release_all();
+            wrong += leaver->complaints();
+            for (auto& reader : stage.readers()) {
+                (void)reader->drain();
+                reader->release_all();
+                wrong += reader->complaints();
+            }
+            return wrong + stage.wrong_at_the_end();
+        }
+        Stage stage;
+        std::unique_ptr<Reader> leaver;
+        std::vector<VarSlotPool::Loaned> slots;
+    };
+};
+
+TEST_P(StoppedWriter, GoesOnAfterItsReaderHasLeft) {
+    Play play(GetParam());
+    ASSERT_EQ(play.stage.resume_victim(), ChildProcess::End::exited);
+    EXPECT_EQ(play.stage.victim().code(), 0);
+    EXPECT_EQ(play.what_is_wrong(), "");
+}
+
+TEST_P(StoppedWriter, DiesAsItStandsAfterItsReaderHasLeft) {
+    Play play(GetParam());
+    play.stage.victim().send(SIGKILL);
+    ASSERT_EQ(play.stage.resume_victim(), ChildProcess::End::killed);
+    EXPECT_EQ(play.what_is_wrong(), "");
+}
+
+std::vector<std::pair<std::string, unsigned>> points_after(const Stop& stop);
+
+TEST_P(StoppedWriter, DiesAMomentAfterItGoesOn) {
+    for (const auto& [name, count] : points_after(GetParam())) {
+        Play play(GetParam(), {kill_at(name)});
+        ASSERT_EQ(play.stage.resume_victim(), ChildProcess::End::killed) << name;
+        ASSERT_EQ(play.what_is_wrong(), "") << name;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Stops, StoppedWriter, ::testing::ValuesIn(stops), [](const auto& tested) {
+    return std::string(tested.param.scenario) + "_" + tested.param.point + "_" +
+           std::to_string(tested.param.meeting);
+});
+
+class PointsAfter : public StoppedWriter {
+public:
+    void TestBody() override {}
+    static std::vector<std::pair<std::string, unsigned>> of(const Stop& stop) {
+        SharedWithChildren<PointCounts> counts;
+        Play play(stop, {}, &*counts);
+        EXPECT_EQ(play.stage.resume_victim(), ChildProcess::End::exited);
+        return counts->all();
+    }
+};
+
+std::vector<std::pair<std::string, unsigned>> points_after(const Stop& stop) {
+    return PointsAfter::of(stop);
+}
+
+/// The reader's peer dies while the writer is stopped; the host drains, the writer wakes up late.
+TEST(StoppedWriterOfADeadReader, LosesNothing) {
+    for (const Stop& stop : stops) {
+        for (const bool dies : {false, true}) {
+            Stage stage(scenario_named(stop.scenario));
+            ASSERT_EQ(stage.run_victim([&] { act_at_points({stop_at(stop.point, stop.meeting)}); }),
+                      ChildProcess::End::stopped);
+            for (auto& reader : stage.readers()) {
+                (void)reader->next();
+                (void)reader->next();
+            }
+            stage.survivor().flush();
+            stage.host().reclaim(stage.survivor_index());
+            if (dies) stage.victim().send(SIGKILL);
+            stage.resume_victim();
+            stage.host().reclaim(stage.victim_index());
+            EXPECT_TRUE(stage.host().reclaim_lingering());
+            EXPECT_FALSE(stage.host().directory().maintain());
+            EXPECT_EQ(what_is_missing(stage.host().pool()), "") << stop.scenario << stop.point;
+        }
+    }
+}
+
+/// The publisher drops an entry, found by the head, that the closing subscriber claims by stamp.
+/// Both find themselves the last holder of one bit; only one may inherit the slot.
+TEST(StoppedWriter, AndAClosingReaderDoNotBothInheritADroppedSlot) {
+    for (const bool writer_first : {false, true}) {
+        Stage stage(scenario_named("WriterDropsTheOldestOfOne"));
+        ASSERT_EQ(stage.run_victim([] {
+            act_at_points({stop_at("drop_announced", 2), stop_at("last_claimant_found")});
+        }),
+                  ChildProcess::End::stopped);
+        act_at_points({{"last_claimant_found", 1, [&] {
+                            EXPECT_EQ(stage.resume_victim(), ChildProcess::End::stopped);
+                            if (writer_first) stage.resume_victim();
+                        }}});
+        stage.readers()[0]->close();
+        crash_hook.store(nullptr);
+        if (!writer_first) stage.resume_victim();
+        ASSERT_EQ(stage.end(), ChildProcess::End::exited);
+        EXPECT_EQ(what_is_broken(stage.host().pool()), "");
+        stage.host().reclaim(stage.victim_index(), EndpointState::left);
+        EXPECT_EQ(stage.wrong_at_the_end(), "");
+    }
+}
+
+/// The reader dies between its stamp and its head; the ring is closed; the publisher claims the
+/// entry before the drainer comes. The slot names the dead reader: only the host may take it back.
+TEST(StoppedWriter, DoesNotTakeBackWhatItsDeadReaderHadStamped) {
+    TestHost host;
+    const std::uint32_t writing = host.admit();
+    const std::uint32_t reading = host.admit();
+    const Opened to = host.open_subscriber(reading, 8);
+    const Opened from = host.open_publisher(writing, ChannelPolicy::block);
+    ChildProcess writer([&] {
+        TestPeer me(open_segment(host.segment()), writing);
+        Writer one(me, from, ChannelPolicy::block, 1);
+        act_at_points({stop_at("move_entered"), stop_at("move_taken_back")});
+        return one.send().has_value() ? 0 : 1;
+    });
+    ASSERT_EQ(writer.wait(), ChildProcess::End::stopped);
+    ChildProcess reader([&] {
+        TestPeer me(open_segment(host.segment()), reading);
+        Reader one(me, to);
+        act_at_points({kill_at("take_stamped")});
+        return one.next().has_value() ? 0 : 1;
+    });
+    ASSERT_EQ(reader.wait(), ChildProcess::End::killed);
+    act_at_points({{"ring_marked_closed", 1, [&] {
+                        writer.send(SIGCONT);
+                        EXPECT_EQ(writer.wait(), ChildProcess::End::stopped);
+                    }}});
+    host.reclaim(reading);
+    crash_hook.store(nullptr);
+    writer.send(SIGCONT);
+    ASSERT_EQ(writer.wait(), ChildProcess::End::exited);
+    EXPECT_EQ(what_is_broken(host.pool()), "");
+    host.reclaim(writing, EndpointState::left);
+    EXPECT_TRUE(host.reclaim_lingering());
+    EXPECT_EQ(what_is_missing(host.pool()), "");
+}
+
+/// One publisher has left; the last one dies while the reader looks for the end.
+TEST(Ending, DescribesTheLastDepartureAlsoWhenItComesInTheMiddleOfTheLook) {
+    TestHost host;
+    TestPeer peer(host, host.admit());
+    const std::uint32_t dies = host.admit();
+    Reader reader(peer, host.open_subscriber(peer.index(), 8));
+    const Opened leaves = host.open_publisher(peer.index(), ChannelPolicy::block);
+    (void)host.open_publisher(dies, ChannelPolicy::block);
+    host.directory().publisher_left(leaves.endpoint_index, EndpointState::left);
+    act_at_points({{"end_looked_for", 1, [&] { host.reclaim(dies); }}});
+    const Errc why = reader.drain();
+    crash_hook.store(nullptr);
+    EXPECT_TRUE(why == Errc::ended_by_death || why == Errc::empty) << name_of(why);
+    EXPECT_EQ(reader.drain(), Errc::ended_by_death);
+}
+
+/// A subscriber that is inside `take` may still touch the orphan ring whose last entry it has read.
+TEST(StoppedReader, KeepsTheOrphanRingFromBeingRecycled) {
+    for (const char* const point : {"take_stamped", "take_advanced"}) {
+        TestHost host;
+        TestPeer writing(host, host.admit());
+        const std::uint32_t reader_peer = host.admit();
+        const Opened to = host.open_subscriber(reader_peer, 8);
+        const Opened from = host.open_publisher(writing.index(), ChannelPolicy::block);
+        Writer writer(writing, from, ChannelPolicy::block, 1);
+        for (int i = 0; i < 5; ++i) ASSERT_EQ(writer.send(), 1U);
+        ChildProcess child([&] {
+            TestPeer me(open_segment(host.segment()), reader_peer);
+            Reader reader(me, to);
+            act_at_points({stop_at(point, 5)});
+            if (reader.drain() == Errc::empty && reader.drain() == Errc::empty) return 1;
+            if (reader.drain() != Errc::ended || reader.received() != 5) return 2;
+            reader.close();
+            return reader.complaints().empty() ? 0 : 3;
+        });
+        ASSERT_EQ(child.wait(), ChildProcess::End::stopped);
+        host.directory().publisher_left(from.endpoint_index, EndpointState::left);
+        EXPECT_TRUE(host.directory().maintain()) << "recycled under a reader that is inside a verb";
+        (void)host.open_subscriber(writing.index(), 8, ChannelPolicy::block, "other");
+        Writer other(writing, host.open_publisher(writing.index(), ChannelPolicy::block, "other"),
+                     ChannelPolicy::block, 2);
+        for (int i = 0; i < 8; ++i) ASSERT_EQ(other.send(), 1U);
+        child.send(SIGCONT);
+        ASSERT_EQ(child.wait(), ChildProcess::End::exited);
+        EXPECT_EQ(child.code(), 0);
+        EXPECT_FALSE(host.directory().maintain());
+        host.reclaim(reader_peer, EndpointState::left);
+        host.reclaim(writing.index(), EndpointState::left);
+        EXPECT_EQ(what_is_missing(host.pool()), "");
+    }
+}
+
+}  // namespace
+
+std::vector<std::string> points_met_by_zombies() {
+    std::vector<std::string> names;
+    for (const Stop& stop : stops) {
+        for (const auto& [name, count] : points_after(stop)) names.push_back(name);
+    }
+    return names;
+}
+
+}  // namespace shmpool::testing_protocol
