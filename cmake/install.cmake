@@ -17,7 +17,7 @@ add_library(shmpool::shmpool ALIAS shmpool_peer)
 install(TARGETS ${libraries} EXPORT shmpoolTargets INCLUDES DESTINATION ${header_root})
 install(TARGETS shmpoold shmpool_cli)
 install(DIRECTORY shmpool protocol peer DESTINATION ${header_root}
-    FILES_MATCHING PATTERN "*.hpp" PATTERN "cli" EXCLUDE)
+    FILES_MATCHING PATTERN "*.hpp" PATTERN "cli" EXCLUDE PATTERN "quantity" EXCLUDE)
 install(FILES include/shmpool.hpp DESTINATION ${header_root})
 install(FILES config/shmpool.toml DESTINATION ${CMAKE_INSTALL_DOCDIR})
 

@@ -19,9 +19,9 @@
 #include <optional>
 #include <span>
 
-#include "host/byte_size.hpp"
-#include "host/duration.hpp"
 #include "host/nearest_name.hpp"
+#include "shmpool/quantity/byte_size.hpp"
+#include "shmpool/quantity/duration.hpp"
 
 namespace shmpool::host {
 namespace {

@@ -5,11 +5,11 @@
 #include <string>
 #include <utility>
 
-#include "host/byte_size.hpp"
-#include "host/duration.hpp"
 #include "host/event_tokens.hpp"
 #include "host/service_notice.hpp"
 #include "shmpool/platform/monotonic_clock.hpp"
+#include "shmpool/quantity/byte_size.hpp"
+#include "shmpool/quantity/duration.hpp"
 
 namespace shmpool::host {
 namespace {

@@ -2,10 +2,10 @@
 /// shmpoold: reads the command line, then does the one thing it asks for.
 #include <iostream>
 
-#include "host/byte_size.hpp"
 #include "host/host.hpp"
 #include "host/options.hpp"
 #include "protocol/protocol_table.hpp"
+#include "shmpool/quantity/byte_size.hpp"
 
 namespace {
 

@@ -7,15 +7,15 @@
 #include <limits>
 #include <string>
 
-#include "host/byte_size.hpp"
-#include "host/duration.hpp"
-#include "host/quantity.hpp"
 #include "protocol/layout/protocol_images.hpp"
 #include "protocol/wire/local_socket.hpp"
 #include "protocol/wire/names.hpp"
 #include "shmpool/layout/abi_constants.hpp"
 #include "shmpool/layout/pool_image.hpp"
 #include "shmpool/layout/slot_record.hpp"
+#include "shmpool/quantity/byte_size.hpp"
+#include "shmpool/quantity/duration.hpp"
+#include "shmpool/quantity/quantity.hpp"
 
 namespace shmpool::host {
 namespace {

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <fstream>
 
-#include "host/duration.hpp"
 #include "shmpool/platform/futex.hpp"
 #include "shmpool/platform/monotonic_clock.hpp"
+#include "shmpool/quantity/duration.hpp"
 
 namespace shmpool::host {
 namespace {

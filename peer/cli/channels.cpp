@@ -2,6 +2,9 @@
 /// `shmpool channels`: who publishes and subscribes, and how full the queues are.
 #include "peer/cli/snapshot_view.hpp"
 
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
 namespace shmpool::cli {
 namespace {
 

@@ -2,6 +2,9 @@
 /// `shmpool classes`: where the slots of each size class are.
 #include "peer/cli/snapshot_view.hpp"
 
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
 namespace shmpool::cli {
 namespace {
 

@@ -2,6 +2,8 @@
 /// See command.hpp.
 #include "peer/cli/command.hpp"
 
+#include <CLI/CLI.hpp>
+
 #include "protocol/layout/protocol_images.hpp"
 #include "protocol/wire/names.hpp"
 

@@ -5,7 +5,6 @@
 /// understood. An error of an action is one sentence on stderr and exit code 1; wrong use is 2.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <functional>
 #include <string>
@@ -13,6 +12,11 @@
 
 #include "peer/peer.hpp"
 #include "shmpool/platform/result.hpp"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace shmpool::cli {
 

@@ -5,7 +5,7 @@
 #include <sstream>
 
 #include "peer/cli/printing.hpp"
-#include "peer/cli/quantity.hpp"
+#include "peer/cli/quantity_options.hpp"
 #include "protocol/wire/names.hpp"
 
 namespace shmpool::cli {

@@ -2,6 +2,7 @@
 /// The whole command line: common options, commands, help, and what is said to wrong use.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <optional>
 
 #include "peer/cli/command.hpp"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// `shmpool doctor`: walks over everything in a pool and names every invariant that is broken.
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <set>
@@ -8,7 +10,7 @@
 #include "peer/cli/observer.hpp"
 #include "peer/cli/printing.hpp"
 #include "peer/cli/protocol_audit.hpp"
-#include "peer/cli/quantity.hpp"
+#include "shmpool/quantity/byte_size.hpp"
 
 namespace shmpool::cli {
 namespace {
@@ -52,7 +54,7 @@ std::string place_of(const PoolView& pool, const AuditFinding& finding) {
     const std::uint64_t slot_bytes =
         finding.class_index < pool.class_count ? pool.classes[finding.class_index].slot_bytes : 0;
     return fmt::format("class {} ({}), slot {}, word {:#018x}: ", finding.class_index,
-                       format_bytes(slot_bytes), finding.slot_index, finding.word);
+                       format_byte_size(slot_bytes), finding.slot_index, finding.word);
 }
 
 std::string text_of(const PoolView& pool, const std::vector<AuditFinding>& findings) {

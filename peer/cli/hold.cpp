@@ -2,12 +2,14 @@
 /// `shmpool hold`: takes slots and sleeps, so that one can see what a pool does when it runs short,
 /// and what becomes of the slots when their holder is killed.
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include <memory>
 
 #include "peer/cli/command.hpp"
 #include "peer/cli/printing.hpp"
-#include "peer/cli/quantity.hpp"
+#include "peer/cli/quantity_options.hpp"
 #include "peer/cli/size_check.hpp"
 #include "peer/cli/stop_signal.hpp"
 #include "shmpool/platform/process.hpp"

@@ -2,12 +2,14 @@
 /// `shmpool kick`: asks the host to kill a peer. The host does it through the peer's pidfd, so that
 /// nobody else can be hit, and takes back what it held.
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include <memory>
 
 #include "peer/cli/observer.hpp"
 #include "peer/cli/printing.hpp"
-#include "peer/cli/quantity.hpp"
+#include "peer/cli/quantity_options.hpp"
 
 namespace shmpool::cli {
 namespace {

@@ -2,6 +2,9 @@
 /// `shmpool peers`: who is attached, and what each holds.
 #include "peer/cli/snapshot_view.hpp"
 
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
 namespace shmpool::cli {
 namespace {
 

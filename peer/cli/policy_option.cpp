@@ -2,6 +2,8 @@
 /// See policy_option.hpp.
 #include "peer/cli/policy_option.hpp"
 
+#include <CLI/CLI.hpp>
+
 #include <array>
 
 namespace shmpool::cli {

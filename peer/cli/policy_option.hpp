@@ -2,10 +2,14 @@
 /// The option --policy: what happens when a reader's queue is full.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string_view>
 
 #include "protocol/layout/protocol_images.hpp"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace shmpool::cli {
 

@@ -2,6 +2,8 @@
 /// See printing.hpp.
 #include "peer/cli/printing.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>

@@ -2,6 +2,8 @@
 /// `shmpool pub`: publishes a file or a pipe in chunks. read(2) fills the loan itself, so the bytes
 /// are copied once, by the kernel, and never again until a reader has them.
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <memory>
@@ -11,9 +13,10 @@
 #include "peer/cli/patience.hpp"
 #include "peer/cli/policy_option.hpp"
 #include "peer/cli/printing.hpp"
-#include "peer/cli/quantity.hpp"
+#include "peer/cli/quantity_options.hpp"
 #include "peer/cli/size_check.hpp"
 #include "peer/cli/stream_summary.hpp"
+#include "shmpool/quantity/duration.hpp"
 
 namespace shmpool::cli {
 namespace {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /// See size_check.hpp.
 #include "peer/cli/size_check.hpp"
+#include "shmpool/quantity/byte_size.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-
-#include "peer/cli/quantity.hpp"
 
 namespace shmpool::cli {
 
@@ -20,7 +19,7 @@ Result<void> check_size_fits(Peer& peer, std::string_view pool_name, std::uint64
     return fail(Errc::too_large,
                 fmt::format("{} is {}, but the largest slots of pool '{}' have {}; ask for less, "
                             "or configure a larger class",
-                            option, format_bytes(bytes), pool_name, format_bytes(largest)));
+                            option, format_byte_size(bytes), pool_name, format_byte_size(largest)));
 }
 
 }  // namespace shmpool::cli

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /// See snapshot_view.hpp.
 #include "peer/cli/snapshot_view.hpp"
+#include "shmpool/quantity/byte_size.hpp"
+#include "shmpool/quantity/duration.hpp"
 
 #include <fmt/format.h>
-
-#include "peer/cli/quantity.hpp"
+#include <nlohmann/json.hpp>
 
 namespace shmpool::cli {
 namespace {
@@ -89,7 +90,7 @@ std::string table_of_classes(const Snapshot& shot) {
     TextTable table({"SLOT SIZE", "SLOTS", "FREE", "CACHED", "LOANED", "PUBLISHED", "IN TRANSIT",
                      "ALLOCATIONS", "EXHAUSTED", "HIGH WATER"});
     for (const ClassStatistics& one : shot.classes) {
-        table.add({format_bytes(one.slot_size), fmt::to_string(one.slot_count),
+        table.add({format_byte_size(one.slot_size), fmt::to_string(one.slot_count),
                    fmt::to_string(one.free), fmt::to_string(one.cached), fmt::to_string(one.loaned),
                    fmt::to_string(one.published), fmt::to_string(one.in_transit),
                    fmt::to_string(one.allocations_total), fmt::to_string(one.exhausted_total),
@@ -106,7 +107,7 @@ std::string table_of_peers(const Snapshot& shot) {
         table.add({fmt::to_string(one.id), printable(one.name), fmt::to_string(one.pid),
                    fmt::to_string(one.uid), one.state, fmt::to_string(one.lanes),
                    fmt::to_string(one.cached), fmt::to_string(one.loaned),
-                   fmt::to_string(one.leases), format_bytes(one.bytes_held),
+                   fmt::to_string(one.leases), format_byte_size(one.bytes_held),
                    format_duration(seconds(one.attached_seconds))});
     }
     return table.text();

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /// `shmpool status`: everything about a pool on one screen.
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
-#include "peer/cli/quantity.hpp"
 #include "peer/cli/snapshot_view.hpp"
+#include "shmpool/quantity/byte_size.hpp"
+#include "shmpool/quantity/duration.hpp"
 
 namespace shmpool::cli {
 namespace {
@@ -36,7 +39,7 @@ std::string text_of(const Snapshot& shot) {
     return fmt::format(
                "pool '{}', host {} is {}, {} ({} committed), layout {} ({:#010x}){}\n\n",
                printable(shot.name), shot.host_pid, shot.host_state,
-               format_bytes(shot.segment.bytes), format_bytes(shot.segment.committed_bytes),
+               format_byte_size(shot.segment.bytes), format_byte_size(shot.segment.committed_bytes),
                shot.segment.layout_version, shot.segment.layout_fingerprint,
                shot.damaged ? "\nDAMAGED: a peer wrote nonsense; see 'shmpool doctor'" : "") +
            table_of_classes(shot) + "\n" + table_of_peers(shot) + "\n" + table_of_channels(shot) +

@@ -3,6 +3,8 @@
 #include "peer/cli/stream_summary.hpp"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include <cerrno>
 #include <fstream>

@@ -2,13 +2,17 @@
 /// What `pub` and `sub` say at their end: messages, bytes, seconds, megabytes (10^6) per second.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "peer/cli/printing.hpp"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace shmpool::cli {
 

@@ -2,6 +2,8 @@
 /// `shmpool sub`: writes the messages of a channel, one behind the other, into a file or a pipe.
 /// write(2) reads the sample itself. Gaps in the sequence numbers are counted for each publisher.
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include <memory>
 #include <thread>
@@ -11,7 +13,7 @@
 #include "peer/cli/patience.hpp"
 #include "peer/cli/policy_option.hpp"
 #include "peer/cli/printing.hpp"
-#include "peer/cli/quantity.hpp"
+#include "peer/cli/quantity_options.hpp"
 #include "peer/cli/sequence_log.hpp"
 #include "peer/cli/stream_summary.hpp"
 

@@ -12,10 +12,12 @@ import sys
 
 # Folder -> folders of ours it may include, besides itself. A folder that is not listed is a sin.
 # `tests` covers all its subfolders and may include everything.
-SHMPOOL = ["shmpool/platform", "shmpool/layout", "shmpool/pool", "shmpool/heap", "shmpool/segment"]
+SHMPOOL = ["shmpool/platform", "shmpool/quantity", "shmpool/layout", "shmpool/pool",
+           "shmpool/heap", "shmpool/segment"]
 PROTOCOL = ["protocol", "protocol/layout", "protocol/wire"]
 MAY_INCLUDE = {
     "shmpool/platform": [],
+    "shmpool/quantity": ["shmpool/platform"],
     "shmpool/layout": ["shmpool/platform"],
     "shmpool/pool": ["shmpool/platform", "shmpool/layout"],
     "shmpool/heap": ["shmpool/platform", "shmpool/layout"],

@@ -87,13 +87,13 @@ TEST(KilledPeers, AreTakenBackByTheNextHostWhenTheHostIsKilledToo) {  // T-VS-25
 
 TEST(KillHarness, NoticesThatThePlainStackLosesSlots) {
     PlainStackDepot<> depot;
-    const KillReport report = KillHarness<PlainStackDepot<>>(depot, 5).run(150);
+    const KillReport report = KillHarness<PlainStackDepot<>>(depot, 5).run(30);
     EXPECT_NE(report.verdict.find("lost"), std::string::npos) << report.verdict;
 }
 
 TEST(KillHarness, NoticesThatASlotIsListedTwice) {
     PlainStackDepot<Fault::tears_owner> depot;
-    const KillReport report = KillHarness<PlainStackDepot<Fault::tears_owner>>(depot, 6).run(150);
+    const KillReport report = KillHarness<PlainStackDepot<Fault::tears_owner>>(depot, 6).run(30);
     EXPECT_TRUE(report.doubled > 0 || report.verdict.find("cycle") != std::string::npos)
         << report.verdict;
 }

@@ -12,7 +12,7 @@
 
 #include "shmpool/platform/result.hpp"
 
-namespace shmpool::host {
+namespace shmpool {
 
 struct Unit {
     std::string_view name;
@@ -29,4 +29,4 @@ struct QuantityKind {
 /// Fails with `invalid_argument` and a sentence that quotes `text` and says what is wrong with it.
 [[nodiscard]] Result<std::uint64_t> parse_quantity(std::string_view text, const QuantityKind& kind);
 
-}  // namespace shmpool::host
+}  // namespace shmpool

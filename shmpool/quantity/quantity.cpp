@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /// See quantity.hpp. One pass from left to right; the two multiplications are checked.
-#include "host/quantity.hpp"
+#include "shmpool/quantity/quantity.hpp"
 
 #include <algorithm>
 #include <charconv>
 
-namespace shmpool::host {
+namespace shmpool {
 namespace {
 
 constexpr std::string_view digits = "0123456789";
@@ -33,7 +33,9 @@ tl::unexpected<Error> wrong(std::string_view text, const QuantityKind& kind,
 }
 
 std::string like(const QuantityKind& kind) {
-    return "write a whole number and a unit, like " + quoted(kind.example);
+    const bool has_units = !kind.units.empty();
+    return (has_units ? "write a whole number and a unit, like " : "write a whole number, like ") +
+           quoted(kind.example);
 }
 
 }  // namespace
@@ -76,4 +78,4 @@ Result<std::uint64_t> parse_quantity(std::string_view text, const QuantityKind& 
     return product;
 }
 
-}  // namespace shmpool::host
+}  // namespace shmpool

@@ -4,10 +4,10 @@
 
 #include <string>
 
-#include "host/byte_size.hpp"
-#include "host/duration.hpp"
+#include "shmpool/quantity/byte_size.hpp"
+#include "shmpool/quantity/duration.hpp"
 
-namespace shmpool::host {
+namespace shmpool {
 namespace {
 
 using testing::AllOf;
@@ -106,5 +106,22 @@ TEST(Duration, ReadsBackWhatItWrote) {
     }
 }
 
+TEST(Duration, OfACommandLineGoesDownToMicroseconds) {
+    EXPECT_EQ(parse_duration("250ms").value(), std::chrono::milliseconds(250));
+    EXPECT_EQ(parse_duration("7us").value(), std::chrono::microseconds(7));
+    EXPECT_EQ(parse_duration("2h").value(), std::chrono::hours(2));
+    for (const char* wrong : {"", "5", "5 minutes", "-5s", "9999999h"}) {
+        EXPECT_FALSE(parse_duration(wrong)) << wrong;
+    }
+}
+
+TEST(Duration, IsShownForPeople) {
+    EXPECT_EQ(format_duration(std::chrono::microseconds(64)), "64us");
+    EXPECT_EQ(format_duration(std::chrono::milliseconds(720)), "720ms");
+    EXPECT_EQ(format_duration(std::chrono::milliseconds(4200)), "4.2s");
+    EXPECT_EQ(format_duration(std::chrono::seconds(90)), "1m 30s");
+    EXPECT_EQ(format_duration(std::chrono::minutes(125)), "2h 5m");
+}
+
 }  // namespace
-}  // namespace shmpool::host
+}  // namespace shmpool

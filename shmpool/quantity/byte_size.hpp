@@ -8,7 +8,7 @@
 
 #include "shmpool/platform/result.hpp"
 
-namespace shmpool::host {
+namespace shmpool {
 
 /// Units B, KiB, MiB, GiB, TiB; none means bytes. See parse_quantity for what is refused.
 [[nodiscard]] Result<std::uint64_t> parse_byte_size(std::string_view text);
@@ -17,4 +17,4 @@ namespace shmpool::host {
 /// else one decimal for people: "31.4GiB".
 [[nodiscard]] std::string format_byte_size(std::uint64_t bytes);
 
-}  // namespace shmpool::host
+}  // namespace shmpool

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /// See byte_size.hpp. Powers of 1024 only: "MB" means two things to people, so it is refused.
-#include "host/byte_size.hpp"
+#include "shmpool/quantity/byte_size.hpp"
 
 #include <array>
 
-#include "host/quantity.hpp"
+#include "shmpool/quantity/quantity.hpp"
 
-namespace shmpool::host {
+namespace shmpool {
 namespace {
 
 constexpr std::array<Unit, 5> units{{{"B", 1},
@@ -41,4 +41,4 @@ std::string format_byte_size(std::uint64_t bytes) {
     return std::to_string(whole) + "." + std::to_string(tenths) + std::string(unit.name);
 }
 
-}  // namespace shmpool::host
+}  // namespace shmpool
