@@ -12,6 +12,9 @@ if(SHMPOOL_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
         CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${SHMPOOL_CCACHE})
 endif()
 
+# A preset's SHMPOOL_COLD_OPTIONS are for the command line and the tests' own sources, which are
+# never hot: a sanitizer spends most of its compile time there.
+
 find_package(Threads REQUIRED)
 
 add_library(shmpool_options INTERFACE)
