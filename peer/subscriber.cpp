@@ -47,13 +47,15 @@ void Subscriber::close() noexcept {
 
 Outcome<Sample> Subscriber::take() {
     if (!state_) return fail(Errc::moved_from);
-    const auto lane = state_->core->lane();
+    PeerCore& core = *state_->core;
+    const auto lane = core.lane();
     if (!lane) return tl::unexpected(lane.error());
     auto taken = state_->taking.take(*(*lane)->lane);
     if (taken) return make_sample(*taken, **lane);
     if (taken.error() != Errc::empty) return tl::unexpected(taken.error());
-    if (state_->core->host_state() == HostState::stopped) return fail(Errc::host_stopped);
+    if (core.host_state() == HostState::stopped) return fail(Errc::host_stopped);
     if (state_->bridge) {
+        core.pool().flush(*(*lane)->lane);  // The user is about to sleep in a loop of his own.
         // Cleared first, armed second: a message in between signals it again.
         state_->bridge->event.clear();
         if (state_->taking.arm()) state_->bridge->event.signal();
@@ -103,6 +105,8 @@ Outcome<void> Subscriber::wait(std::chrono::nanoseconds timeout) {
         // The host rings every doorbell when it stops.
         if (state_->core->host_state() == HostState::stopped) return {};
         if (deadline.expired()) return fail(Errc::timed_out);
+        // A lane that sleeps has nothing cached.
+        if (const auto lane = state_->core->lane()) state_->core->pool().flush(*(*lane)->lane);
         state_->taking.wait(deadline);
     }
     return {};

@@ -53,7 +53,7 @@ Outcome<std::uint32_t> PublisherCore::publish(Lane& lane, const VarSlotPool::Loa
                 return publish_chosen(lane, slot, static_cast<std::uint32_t>(chosen));
             }
         }
-        if (!wait_for_room(deadline)) return fail(Errc::timed_out);
+        if (!wait_for_room(lane, deadline)) return fail(Errc::timed_out);
     }
 }
 
@@ -108,11 +108,12 @@ bool PublisherCore::has_room(Connection& connection) {
     return connection.tail - connection.known_head < connection.ring.depth;
 }
 
-bool PublisherCore::wait_for_room(const Deadline& deadline) {
+bool PublisherCore::wait_for_room(Lane& lane, const Deadline& deadline) {
     // A reader that makes room between the look and the sleep may miss the ticket, because it pays
     // for no barrier: sleeps are short, and grow only while nothing happens.
     constexpr std::chrono::nanoseconds longest_sleep = std::chrono::milliseconds(5);
     if (deadline.expired()) return false;
+    pool_.flush(lane);  // A lane that sleeps has nothing cached.
     const std::uint32_t rung = image_.space_doorbell.load(std::memory_order_acquire);  // [A-space]
     const std::uint32_t ticket = image_.wait_ticket.load(std::memory_order_relaxed);
     image_.wait_ticket.store(ticket | 1, std::memory_order_relaxed);

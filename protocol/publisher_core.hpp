@@ -56,7 +56,7 @@ private:
     void refresh();
     void connect(std::uint32_t lease_bit, std::uint32_t ring_index);
     [[nodiscard]] bool has_room(Connection& connection);
-    [[nodiscard]] bool wait_for_room(const Deadline& deadline);
+    [[nodiscard]] bool wait_for_room(Lane& lane, const Deadline& deadline);
     void choose_readers(Lane& lane);
     void drop_oldest(Lane& lane, Connection& connection);
     [[nodiscard]] Outcome<std::uint32_t> publish_chosen(Lane& lane, const VarSlotPool::Loaned& slot,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shmpool/pool/lane.hpp"
 
+#include "shmpool/pool/pressure.hpp"
+
 namespace shmpool {
 
 Lane::Lane(const PoolView& pool, std::uint32_t index)
@@ -10,8 +12,7 @@ Lane::Lane(const PoolView& pool, std::uint32_t index)
         magazine.records = pool.classes[i].records;
         magazine.slot_count = pool.classes[i].slot_count;
         magazine.allocations = &cell_.allocations[i];
-        // Allocation falls through upwards: a free here relieves this class and all smaller ones.
-        magazine.pressure_mask = (std::uint64_t{2} << i) - 1;
+        magazine.pressure_mask = classes_served(i);
     }
 }
 

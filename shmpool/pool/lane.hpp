@@ -26,6 +26,8 @@ struct alignas(cache_line_bytes) Magazine {
     std::uint64_t pressure_mask = 0;  ///< Classes that a free in this one relieves.
     std::uint32_t slot_count = 0;
     bool refused = false;
+
+    [[nodiscard]] std::uint32_t cached() const { return static_cast<std::uint32_t>(top - base); }
 };
 static_assert(sizeof(Magazine) == cache_line_bytes);
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "shmpool/pool/detectable_stack.hpp"
+#include "shmpool/pool/pressure.hpp"
 
 namespace shmpool {
 
@@ -66,7 +67,9 @@ public:
         slots_.push_back(slot);
     }
     void flush() {
-        if (!slots_.empty()) DetectableStack(pool_, class_index_).give(host_, slots_);
+        if (slots_.empty()) return;
+        DetectableStack(pool_, class_index_).give(host_, slots_);
+        relieve_pressure(pool_, classes_served(class_index_));
         slots_.clear();
     }
 

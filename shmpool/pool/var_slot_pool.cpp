@@ -9,6 +9,7 @@
 #include "shmpool/platform/futex.hpp"
 #include "shmpool/pool/detectable_stack.hpp"
 #include "shmpool/pool/magazine_path.hpp"
+#include "shmpool/pool/pressure.hpp"
 
 namespace shmpool {
 namespace {
@@ -30,13 +31,13 @@ Outcome<std::unique_ptr<Lane>> VarSlotPool::open_lane(std::uint64_t owner) {
 }
 
 Outcome<SlotRef> VarSlotPool::allocate(Lane& lane, std::uint64_t size) {
-    const auto taken = take(lane, size, SlotState::loaned_raw);
+    const auto taken = take_or_count(lane, size, SlotState::loaned_raw);
     if (!taken) return tl::unexpected(taken.error());
     return ref_of(taken->class_index, taken->key);
 }
 
 Outcome<VarSlotPool::Loaned> VarSlotPool::loan(Lane& lane, std::uint64_t size) {
-    return take(lane, size, SlotState::loaned);
+    return take_or_count(lane, size, SlotState::loaned);
 }
 
 Outcome<VarSlotPool::Loaned> VarSlotPool::loan(Lane& lane, std::uint64_t size,
@@ -49,6 +50,7 @@ Outcome<VarSlotPool::Loaned> VarSlotPool::loan(Lane& lane, std::uint64_t size,
         auto taken = take(lane, size, SlotState::loaned);
         if (taken || taken.error() != Errc::exhausted) return taken;
         if (deadline.expired()) return fail(Errc::timed_out);
+        flush(lane);
         futex_wait(view_->header->free_doorbell, rung,
                    std::min(longest_sleep, deadline.remaining()));
     }
@@ -66,9 +68,17 @@ Outcome<VarSlotPool::Loaned> VarSlotPool::take(Lane& lane, std::uint64_t size, S
         if (key) return Loaned{index, *key};
         if (key.error() != Errc::exhausted) return tl::unexpected(key.error());
     }
-    raise_pressure(first);
-    count_up(lane.cell().exhausted[first]);
+    raise_pressure(*view_, first);
     return fail(Errc::exhausted);
+}
+
+Outcome<VarSlotPool::Loaned> VarSlotPool::take_or_count(Lane& lane, std::uint64_t size,
+                                                        SlotState state) {
+    auto taken = take(lane, size, state);
+    if (!taken && taken.error() == Errc::exhausted) {
+        count_up(lane.cell().exhausted[view_->class_for(size)]);
+    }
+    return taken;
 }
 
 Outcome<SlotKey> VarSlotPool::take_slow(Lane& lane, std::uint32_t class_index, SlotState state) {
@@ -163,27 +173,14 @@ void VarSlotPool::put_slow(Lane& lane, std::uint32_t class_index, SlotKey key) {
         // The pressure is relieved below, after the slot is in the magazine too.
         (void)put_cached(magazine, 0, key, lane.holder(SlotState::cached));
     }
-    relieve_pressure(lane, class_index);
+    flush_under_pressure(lane, class_index);
 }
 
-void VarSlotPool::raise_pressure(std::uint32_t class_index) const {
-    Atomic<std::uint64_t>& pressure = view_->header->pressure;
-    const std::uint64_t bit = std::uint64_t{1} << class_index;
-    if ((pressure.load(std::memory_order_relaxed) & bit) == 0) {
-        pressure.fetch_or(bit, std::memory_order_relaxed);
-    }
-}
-
-void VarSlotPool::relieve_pressure(Lane& lane, std::uint32_t class_index) {
-    PoolHeader& header = *view_->header;
-    const std::uint64_t pressure = header.pressure.load(std::memory_order_relaxed);
-    Magazine& magazine = lane.magazine(class_index);
-    const std::uint64_t served = magazine.pressure_mask;
-    if ((pressure & served) == 0) return;
-    flush_class(lane, class_index, static_cast<std::uint32_t>(magazine.top - magazine.base));
-    header.pressure.fetch_and(~served, std::memory_order_relaxed);
-    header.free_doorbell.fetch_add(1, std::memory_order_release);  // [R-free]
-    futex_wake(header.free_doorbell, 0x7FFF'FFFF);
+void VarSlotPool::flush_under_pressure(Lane& lane, std::uint32_t class_index) {
+    const std::uint64_t served = classes_served(class_index);
+    if (!under_pressure(*view_, served)) return;
+    flush_class(lane, class_index, lane.magazine(class_index).cached());
+    relieve_pressure(*view_, served);
 }
 
 void VarSlotPool::flush_class(Lane& lane, std::uint32_t class_index, std::uint32_t count) {
@@ -198,8 +195,10 @@ void VarSlotPool::flush_class(Lane& lane, std::uint32_t class_index, std::uint32
 
 void VarSlotPool::flush(Lane& lane) {
     for (std::uint32_t i = 0; i < view_->class_count; ++i) {
-        Magazine& magazine = lane.magazine(i);
-        flush_class(lane, i, static_cast<std::uint32_t>(magazine.top - magazine.base));
+        const std::uint32_t cached = lane.magazine(i).cached();
+        if (cached == 0) continue;
+        flush_class(lane, i, cached);
+        relieve_pressure(*view_, classes_served(i));
     }
 }
 

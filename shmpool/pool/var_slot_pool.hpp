@@ -87,7 +87,7 @@ public:
     [[nodiscard]] Outcome<std::span<const std::byte>> slot_data(const SlotRef& ref) const;
     [[nodiscard]] Outcome<std::span<std::byte>> slot_data_mut(const SlotRef& ref);
 
-    // --- slots owned by a handle -----------------------------------------------------------------
+    // --- slots owned by a handle ---------------------------------------------------------------
 
     struct Loaned {
         std::uint32_t class_index = 0;
@@ -95,7 +95,8 @@ public:
     };
     [[nodiscard]] Outcome<Loaned> loan(Lane& lane, std::uint64_t size);
 
-    /// As `loan`, but waits for a free slot until the deadline: timed_out when none came.
+    /// As `loan`, but waits for a free slot until the deadline: timed_out when none came. A lane
+    /// that sleeps has nothing cached.
     [[nodiscard]] Outcome<Loaned> loan(Lane& lane, std::uint64_t size, const Deadline& deadline);
 
     /// Ends a loan of this process, by any of its lanes. Never fails for an honest handle.
@@ -104,11 +105,11 @@ public:
     /// The lane owns the slot and its word says so in any state but `listed`: put it back.
     void put_owned(Lane& lane, std::uint32_t class_index, SlotKey key);
 
-    /// Gives every cached slot of the lane back to the stacks. The lane may be left to others then.
+    /// Gives every cached slot of the lane back to the stacks, and rings who waits for one. For a
+    /// lane that is left to others, or whose thread is about to sleep.
     void flush(Lane& lane);
 
-    // --- queries
-    // -----------------------------------------------------------------------------------
+    // --- queries -------------------------------------------------------------------------------
 
     [[nodiscard]] std::uint32_t class_count() const { return view().class_count; }
     [[nodiscard]] std::uint32_t extent_count(std::uint32_t) const { return 1; }
@@ -123,6 +124,7 @@ private:
     explicit VarSlotPool(std::unique_ptr<PoolView> view) : view_(std::move(view)) {}
 
     [[nodiscard]] Outcome<Loaned> take(Lane& lane, std::uint64_t size, SlotState state);
+    [[nodiscard]] Outcome<Loaned> take_or_count(Lane& lane, std::uint64_t size, SlotState state);
     [[nodiscard]] Outcome<SlotKey> take_slow(Lane& lane, std::uint32_t class_index,
                                              SlotState state);
     [[nodiscard]] Outcome<SlotKey> take_direct(Lane& lane, std::uint32_t class_index,
@@ -130,8 +132,7 @@ private:
     [[nodiscard]] Outcome<void> refill(Lane& lane, std::uint32_t class_index);
     void put_slow(Lane& lane, std::uint32_t class_index, SlotKey key);
     void flush_class(Lane& lane, std::uint32_t class_index, std::uint32_t count);
-    void relieve_pressure(Lane& lane, std::uint32_t class_index);
-    void raise_pressure(std::uint32_t class_index) const;
+    void flush_under_pressure(Lane& lane, std::uint32_t class_index);
     Outcome<void> free_checked(Lane& lane, const SlotRef& ref, bool own_only);
 
     std::unique_ptr<PoolView> view_;  // Pinned, because lanes point to it.

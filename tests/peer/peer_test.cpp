@@ -250,6 +250,26 @@ TEST_F(PeerTest, ADescriptorIsReadableWhileThereIsSomethingToTake) {
     close(epoll);
 }
 
+TEST_F(PeerTest, AThreadThatSleepsKeepsNoSlotForItself) {
+    const auto cached = [this] {
+        std::uint64_t sum = 0;
+        for (const auto& one : read_statistics(peer_.pool().view())) sum += one.cached;
+        return sum;
+    };
+    auto publisher = peer_.publisher("words");
+    auto sleeper = other_.subscriber("words");
+    auto in_a_loop = other_.subscriber("words");
+    ASSERT_TRUE(publisher && sleeper && in_a_loop);
+    ASSERT_TRUE(other_.free(other_.allocate(1).value()));
+    EXPECT_GT(cached(), 0U);
+    EXPECT_EQ(sleeper->take(1ms).error(), Errc::timed_out);
+    EXPECT_EQ(cached(), 0U) << "asleep in the library";
+    ASSERT_TRUE(other_.free(other_.allocate(1).value()));
+    ASSERT_TRUE(in_a_loop->descriptor());
+    EXPECT_EQ(in_a_loop->take().error(), Errc::empty);
+    EXPECT_EQ(cached(), 0U) << "about to sleep in the user's loop";
+}
+
 TEST_F(PeerTest, AForkedChildIsRefusedAndHarmsNothing) {
     auto publisher = peer_.publisher("words");
     auto subscriber = other_.subscriber("words");

@@ -169,6 +169,47 @@ TEST(Magazines, WakeALoanThatWaits) {
     waiter.join();
 }
 
+TEST(Magazines, OfALaneThatWaitsServeOthers) {
+    OwnPool pool(Configs{{64, 128}, {128, 1}});
+    const auto waiting = pool.lane(1);
+    const auto starving = pool.lane(2);
+    const Loaned small = pool->loan(*waiting, 1).value();
+    const Loaned large = pool->loan(*waiting, 128).value();
+    EXPECT_GT(pool.statistics(0).cached, 0U);
+    EXPECT_EQ(pool->loan(*waiting, 128, Deadline::after(std::chrono::milliseconds(1))).error(),
+              Errc::timed_out);
+    EXPECT_EQ(pool.statistics(0).cached, 0U);
+    EXPECT_EQ(take_all(pool, *starving).size(), 127U);
+    EXPECT_TRUE(pool->end_loan(*waiting, small));
+    EXPECT_TRUE(pool->end_loan(*waiting, large));
+}
+
+TEST(Magazines, ThatAreFlushedRelieveThePressure) {
+    OwnPool pool(Configs{{64, 128}});
+    const auto hoarder = pool.lane(1);
+    const auto starving = pool.lane(2);
+    const Loaned one = pool->loan(*hoarder, 1).value();
+    take_all(pool, *starving);
+    const std::uint32_t rung = pool.view().header->free_doorbell.load();
+    EXPECT_NE(pool.view().header->pressure.load(), 0U);
+    pool->flush(*hoarder);
+    EXPECT_EQ(pool.view().header->pressure.load(), 0U);
+    EXPECT_NE(pool.view().header->free_doorbell.load(), rung);
+    EXPECT_TRUE(pool->end_loan(*hoarder, one));
+}
+
+TEST(Magazines, OfTheDeadRelieveThePressure) {
+    OwnPool pool(Configs{{64, 128}});
+    const auto doomed = pool.lane(1);
+    const auto starving = pool.lane(2);
+    ASSERT_TRUE(pool->loan(*doomed, 1));
+    take_all(pool, *starving);
+    const std::uint32_t rung = pool.view().header->free_doorbell.load();
+    pool.reclaim(doomed->index());
+    EXPECT_EQ(pool.view().header->pressure.load(), 0U);
+    EXPECT_NE(pool.view().header->free_doorbell.load(), rung);
+}
+
 TEST(Magazines, LetALoanWaitNoLongerThanItsDeadline) {
     OwnPool pool(Configs{{64, 4}});
     const auto lane = pool.lane(1);

@@ -108,7 +108,8 @@ TEST_F(SeedContract, TellsTooLargeFromExhausted) {  // T-VS-8, T-VS-26
     EXPECT_EQ(pool_->allocate(*lane_, 1).error(), Errc::exhausted);
     EXPECT_EQ(pool_->loan(*lane_, 1).error(), Errc::exhausted);
     EXPECT_EQ(pool_->allocate(*lane_, 300000).error(), Errc::too_large);
-    EXPECT_EQ(pool_.statistics(0).exhausted_total, 3U);
+    EXPECT_EQ(pool_->loan(*lane_, 1, Deadline::passed()).error(), Errc::timed_out);
+    EXPECT_EQ(pool_.statistics(0).exhausted_total, 3U) << "who waits is not turned away";
 }
 
 TEST_F(SeedContract, TakesBackTheSlotsOfOneLaneOnly) {  // T-VS-9
