@@ -30,7 +30,8 @@ file(GLOB core_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/protocol/*.cpp)
 add_library(protocol_with_crash_points STATIC ${pool_sources} ${core_sources} ${rig_sources}
     crash_rig.cpp scenarios.cpp)
 # g++ 12 takes std::regex under a sanitizer for uninitialised.
-set_source_files_properties(crash_rig.cpp PROPERTIES COMPILE_OPTIONS -Wno-maybe-uninitialized)
+set_source_files_properties(crash_rig.cpp PROPERTIES
+    COMPILE_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 target_compile_definitions(protocol_with_crash_points PUBLIC SHMPOOL_CRASH_POINTS
     SHMPOOL_PROTOCOL_SOURCES="${PROJECT_SOURCE_DIR}/protocol")
 target_link_libraries(protocol_with_crash_points PUBLIC shmpool_segment GTest::gtest)
