@@ -44,7 +44,7 @@ Result<void> check_range(const Range& range) {
 Result<void> check_limits(const PoolLimits& limits) {
     const std::array<Range, 8> ranges{{
         {"[limits] peers", limits.peers, 1, peer_count_max},
-        {"[limits] lanes", limits.lanes, 1, lane_count_max - 1},
+        {"[limits] lanes", limits.lanes, 1, thread_lanes_max},
         {"[limits] channels", limits.channels, 1, channel_count_max},
         {"[limits] publishers", limits.publishers, 1, publisher_count_max},
         {"[limits] subscribers", limits.subscribers, 1, subscriber_count_max},
@@ -135,7 +135,7 @@ std::vector<SizeClassConfig> default_classes() {
 
 std::uint64_t committed_bytes_of(const PoolConfig& config) {
     const PoolLimits& limits = config.limits;
-    std::uint64_t bytes = std::uint64_t{limits.lanes} * sizeof(LaneCell) +
+    std::uint64_t bytes = std::uint64_t{lane_cells_of(limits)} * sizeof(LaneCell) +
                           std::uint64_t{limits.peers} * sizeof(PeerImage) +
                           std::uint64_t{limits.channels} * sizeof(ChannelImage) +
                           std::uint64_t{limits.publishers} * sizeof(PublisherImage) +

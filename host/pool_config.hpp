@@ -37,6 +37,11 @@ struct PoolLimits {
     friend bool operator==(const PoolLimits&, const PoolLimits&) = default;
 };
 
+/// One lane for each thread, and one in reserve for each peer.
+[[nodiscard]] constexpr std::uint32_t lane_cells_of(const PoolLimits& limits) {
+    return limits.lanes + limits.peers;
+}
+
 struct PoolConfig {
     std::string name = "default";
     std::string socket_path;  ///< Empty: socket_path_of(name).

@@ -12,7 +12,7 @@ SegmentShape shape_of(const PoolConfig& config) {
     const PoolLimits& limits = config.limits;
     SegmentShape shape;
     shape.classes = config.classes;
-    shape.lanes = limits.lanes;
+    shape.lanes = lane_cells_of(limits);
     shape.peers = limits.peers;
     shape.channels = limits.channels;
     shape.publishers = limits.publishers;
@@ -28,7 +28,8 @@ Result<VarSlotPool> make_pool(const Segment& segment, const PoolConfig& config) 
     if (!control) return tl::unexpected(control.error());
     const auto payload = segment.region(RegionKind::pool_payload);
     if (!payload) return tl::unexpected(payload.error());
-    return VarSlotPool::init({control->bytes, payload->bytes}, config.classes, config.limits.lanes);
+    return VarSlotPool::init({control->bytes, payload->bytes}, config.classes,
+                             lane_cells_of(config.limits));
 }
 
 }  // namespace

@@ -72,6 +72,12 @@ ThreadLane* LaneShelf::claim() {
         spare_.pop_back();
         return lane;
     }
+    ThreadLane* const lane = open();
+    if (reserve_ == nullptr) reserve_ = open();
+    return lane;
+}
+
+ThreadLane* LaneShelf::open() {
     auto opened = pool_.open_lane(owner_);
     if (!opened) return nullptr;
     lanes_.push_back(std::make_unique<ThreadLane>(std::move(*opened)));
@@ -96,11 +102,6 @@ std::int64_t LaneShelf::live_handles() {
     std::int64_t sum = 0;
     for (const auto& lane : lanes_) sum += lane->handles.load(std::memory_order_relaxed);
     return sum;
-}
-
-std::uint32_t LaneShelf::lane_count() {
-    const std::scoped_lock lock(mutex_);
-    return static_cast<std::uint32_t>(lanes_.size());
 }
 
 }  // namespace shmpool

@@ -5,7 +5,11 @@
 /// to another peer, after this one is gone. In a child of fork() nothing here touches the pool,
 /// which is not mapped.
 ///
-///   Who may run beside whom   lane: any threads.  close: once, when no other thread uses the peer.
+/// One more lane is the peer's reserve: threads that find no lane of their own share it, by turns,
+/// to end the handles that others have given them.
+///
+///   Who may run beside whom   lane, with_reserve: any threads.
+///                             close: once, when no other thread uses the peer.
 #pragma once
 
 #include <atomic>
@@ -48,6 +52,16 @@ public:
         return find_or_claim();
     }
 
+    /// Calls `end(ThreadLane&)` with the reserve, one thread at a time. False when there is none.
+    template <typename End>
+    bool with_reserve(End end) {
+        const std::scoped_lock lock(mutex_);
+        if (!open_ || reserve_ == nullptr) return false;
+        end(*reserve_);
+        pool_.flush(*reserve_->lane);
+        return true;
+    }
+
     /// Called at the end of a thread: flushes its lane and keeps it for the next.
     void put_back(ThreadLane& lane);
 
@@ -58,7 +72,6 @@ public:
 
     /// Loans and samples that are still alive.
     [[nodiscard]] std::int64_t live_handles();
-    [[nodiscard]] std::uint32_t lane_count();
 
     LaneShelf(VarSlotPool& pool, std::uint64_t owner, std::uint64_t id, ForkToken token)
         : pool_(pool), owner_(owner), id_(id), token_(std::move(token)) {}
@@ -73,6 +86,7 @@ private:
 
     [[nodiscard]] ThreadLane* find_or_claim();
     [[nodiscard]] ThreadLane* claim();
+    [[nodiscard]] ThreadLane* open();
 
     VarSlotPool& pool_;
     const std::uint64_t owner_;
@@ -82,6 +96,7 @@ private:
     bool open_ = true;
     std::vector<std::unique_ptr<ThreadLane>> lanes_;
     std::vector<ThreadLane*> spare_;
+    ThreadLane* reserve_ = nullptr;
 };
 
 }  // namespace shmpool

@@ -15,10 +15,10 @@ void Loan::swap(Loan& other) noexcept {
 
 Loan::~Loan() {
     if (core_ == nullptr) return;
-    const auto lane = core_->lane();
-    if (!lane) return;  // A forked child: the loan is the parent's.
-    (void)core_->pool().end_loan(*(*lane)->lane, slot_);
-    (*lane)->count_handle(-1);
+    core_->with_any_lane([this](ThreadLane& lane) {  // In a forked child the loan is the parent's.
+        (void)core_->pool().end_loan(*lane.lane, slot_);
+        lane.count_handle(-1);
+    });
 }
 
 Outcome<void> Loan::set_size(std::size_t bytes) {

@@ -98,9 +98,9 @@ Outcome<SlotRef> Peer::allocate(std::size_t bytes) {
 }
 
 Outcome<void> Peer::free(const SlotRef& ref) {
-    const auto lane = core_->lane();
-    if (!lane) return tl::unexpected(lane.error());
-    return core_->pool().free(*(*lane)->lane, ref);
+    Outcome<void> freed = fail(core_->in_own_process() ? Errc::no_lane : Errc::forked);
+    core_->with_any_lane([&](ThreadLane& lane) { freed = core_->pool().free(*lane.lane, ref); });
+    return freed;
 }
 
 Outcome<std::span<std::byte>> Peer::slot_data(const SlotRef& ref) {

@@ -3,10 +3,11 @@
 /// may have several, to the same pool or to others. Nothing here logs, prints, aborts or throws.
 ///
 /// Threads: every call may be made from any thread. Each thread that uses the pool gets a lane of
-/// its own at its first use (no_lane if the pool has none left). One control thread per Peer holds
-/// the beacon by which the host sees a death at once, and hears what the host says; with
-/// `control_thread = false` the attaching thread holds the beacon, must live as long as the Peer,
-/// and the user's loop calls `drive` when `control_descriptor` is readable.
+/// its own at its first use (no_lane if the pool has none left: such a thread can only end loans
+/// and samples, close subscribers and free slots). One control thread per Peer holds the beacon by
+/// which the host sees a death at once, and hears what the host says; with `control_thread = false`
+/// the attaching thread holds the beacon, must live as long as the Peer, and the user's loop calls
+/// `drive` when `control_descriptor` is readable.
 ///
 /// fork(): the child of a fork has no part in the attachment; every call says `forked`.
 #pragma once

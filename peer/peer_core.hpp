@@ -35,7 +35,6 @@ public:
     [[nodiscard]] ControlChannel& control() { return control_; }
     [[nodiscard]] bool in_own_process() const { return shelf_->in_own_process(); }
     [[nodiscard]] const wire::Welcome& welcome() const { return welcome_; }
-    [[nodiscard]] std::uint32_t lane_count() { return shelf_->lane_count(); }
 
     /// The calling thread's lane. forked in a child of fork(); no_lane when the pool has none left.
     [[nodiscard]] Outcome<ThreadLane*> lane() {
@@ -45,6 +44,19 @@ public:
         if (lane == nullptr) [[unlikely]]
             return fail(Errc::no_lane);
         return lane;
+    }
+
+    /// For what ends a handle, which must not fail for want of a lane: calls `end(ThreadLane&)`
+    /// with the calling thread's lane, else with the peer's reserve. False in a child of fork().
+    template <typename End>
+    bool with_any_lane(End end) {
+        if (!in_own_process()) [[unlikely]]
+            return false;
+        if (ThreadLane* const lane = shelf_->lane(); lane != nullptr) [[likely]] {
+            end(*lane);
+            return true;
+        }
+        return shelf_->with_reserve(end);
     }
 
     [[nodiscard]] HostState host_state() const {

@@ -17,10 +17,10 @@ void Sample::swap(Sample& other) noexcept {
 void Sample::release() {
     if (core_ == nullptr) return;
     PeerCore& core = *std::exchange(core_, nullptr);
-    const auto lane = core.lane();
-    if (!lane) return;  // A forked child: the sample is the parent's.
-    SubscriberCore::release(core.pool(), *(*lane)->lane, taken_);
-    (*lane)->count_handle(-1);
+    core.with_any_lane([&](ThreadLane& lane) {  // In a forked child the sample is the parent's.
+        SubscriberCore::release(core.pool(), *lane.lane, taken_);
+        lane.count_handle(-1);
+    });
 }
 
 }  // namespace shmpool

@@ -38,7 +38,7 @@ void Subscriber::close() noexcept {
         futex_wake(state_->taking.doorbell(), 0x7FFF'FFFF);
         state_->bridge->thread.join();
     }
-    if (const auto lane = state_->core->lane()) state_->taking.close(*(*lane)->lane);
+    state_->core->with_any_lane([this](ThreadLane& lane) { state_->taking.close(*lane.lane); });
     // Unanswered: the host will find out when the peer ends.
     (void)state_->core->control().request<wire::Closed>(
         wire::CloseSubscriber{state_->taking.index()});

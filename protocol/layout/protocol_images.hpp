@@ -14,7 +14,6 @@
 
 namespace shmpool {
 
-inline constexpr std::uint32_t peer_count_max = 1000;
 inline constexpr std::uint32_t channel_count_max = 1024;
 inline constexpr std::uint32_t publisher_count_max = 4096;
 inline constexpr std::uint32_t subscriber_count_max = 4096;

@@ -18,9 +18,12 @@ inline constexpr std::uint32_t slot_count_max = 1U << 24;  // Per class and exte
 inline constexpr std::uint64_t slot_bytes_min = 64;
 inline constexpr std::uint64_t slot_bytes_max = std::uint64_t{1} << 30;
 
-/// Lane 0 is the host's own; peers own lanes 1 and up.
+/// Lane 0 is the host's own; peers own lanes 1 and up: one for each thread, and one in reserve for
+/// each peer's threads that find none.
 inline constexpr std::uint32_t host_lane = 0;
-inline constexpr std::uint32_t lane_count_max = 4096 + 1;
+inline constexpr std::uint32_t thread_lanes_max = 4096;
+inline constexpr std::uint32_t peer_count_max = 1000;
+inline constexpr std::uint32_t lane_count_max = thread_lanes_max + peer_count_max + 1;
 
 /// A lane remembers which blocks of slots it ever owned in one bitmap of this many bits.
 inline constexpr std::uint32_t block_count_max = 4096;

@@ -11,9 +11,8 @@
 #include <cstring>
 #include <numeric>
 
-#include "shmpool/pool/pool_audit.hpp"
 #include "shmpool/pool/pool_statistics.hpp"
-#include "tests/peer/running_host.hpp"
+#include "tests/peer/peer_fixture.hpp"
 
 namespace shmpool {
 namespace {
@@ -27,42 +26,6 @@ struct Pose {
 struct WiderPose {
     double x, y, z, w;
     std::uint64_t stamp;
-};
-
-class PeerTest : public testing::Test {
-protected:
-    RunningHost host_;
-    Peer peer_ = attach("writer");
-    Peer other_ = attach("reader");
-
-    [[nodiscard]] Peer attach(const char* name) const {
-        PeerOptions options;
-        options.name = name;
-        auto peer = Peer::attach(host_.pool(), options);
-        if (!peer) throw std::runtime_error(peer.error().message);
-        return std::move(*peer);
-    }
-    static void send(Publisher& publisher, std::string_view text) {
-        auto loan = publisher.loan(text.size());
-        ASSERT_TRUE(loan) << explain(loan.error());
-        std::memcpy(loan->data(), text.data(), text.size());
-        ASSERT_TRUE(publisher.publish(std::move(*loan), 5s));
-    }
-    static std::string text_of(const Sample& sample) {
-        return {reinterpret_cast<const char*>(sample.data()), sample.size()};
-    }
-    /// Every slot is in a free list or in a magazine, and no invariant is broken.
-    static void expect_nothing_lost(Peer& peer) {
-        EXPECT_TRUE(eventually([&] {
-            for (const auto& one : read_statistics(peer.pool().view())) {
-                if (one.free + one.cached != one.slot_count) return false;
-            }
-            return true;
-        }));
-        for (const auto& finding : audit_moving(peer.pool().view())) {
-            ADD_FAILURE() << finding.invariant << ": " << finding.text;
-        }
-    }
 };
 
 TEST_F(PeerTest, DeliversWhatWasPublishedInOrder) {
@@ -250,26 +213,6 @@ TEST_F(PeerTest, ADescriptorIsReadableWhileThereIsSomethingToTake) {
     close(epoll);
 }
 
-TEST_F(PeerTest, AThreadThatSleepsKeepsNoSlotForItself) {
-    const auto cached = [this] {
-        std::uint64_t sum = 0;
-        for (const auto& one : read_statistics(peer_.pool().view())) sum += one.cached;
-        return sum;
-    };
-    auto publisher = peer_.publisher("words");
-    auto sleeper = other_.subscriber("words");
-    auto in_a_loop = other_.subscriber("words");
-    ASSERT_TRUE(publisher && sleeper && in_a_loop);
-    ASSERT_TRUE(other_.free(other_.allocate(1).value()));
-    EXPECT_GT(cached(), 0U);
-    EXPECT_EQ(sleeper->take(1ms).error(), Errc::timed_out);
-    EXPECT_EQ(cached(), 0U) << "asleep in the library";
-    ASSERT_TRUE(other_.free(other_.allocate(1).value()));
-    ASSERT_TRUE(in_a_loop->descriptor());
-    EXPECT_EQ(in_a_loop->take().error(), Errc::empty);
-    EXPECT_EQ(cached(), 0U) << "about to sleep in the user's loop";
-}
-
 TEST_F(PeerTest, AForkedChildIsRefusedAndHarmsNothing) {
     auto publisher = peer_.publisher("words");
     auto subscriber = other_.subscriber("words");
@@ -348,33 +291,6 @@ TEST_F(PeerTest, RefusesTheSixtyFirstSubscriber) {
     for (auto& one : subscribers) EXPECT_TRUE(one.take());
     subscribers.pop_back();
     EXPECT_TRUE(eventually([&] { return other_.subscriber("words").has_value(); }));
-}
-
-TEST_F(PeerTest, IsDrivenFromTheUsersLoop) {
-    PeerOptions options;
-    options.control_thread = false;
-    auto peer = Peer::attach(host_.pool(), options);
-    ASSERT_TRUE(peer) << peer.error().message;
-    EXPECT_TRUE(peer->drive());
-    auto publisher = peer->publisher("words");
-    EXPECT_TRUE(publisher);
-    host_.signal(SIGTERM);
-    pollfd polled{peer->control_descriptor(), POLLIN, 0};
-    ASSERT_EQ(poll(&polled, 1, 20000), 1);
-    (void)peer->drive();
-    EXPECT_TRUE(eventually([&] { return peer->host_state() != HostState::running; }));
-}
-
-TEST_F(PeerTest, ThreadsThatEndLeaveTheirLanesToOthers) {
-    auto subscriber = other_.subscriber("words", {.depth = 1024});
-    for (int round = 0; round < 600; ++round) {  // More than the pool has lanes.
-        std::thread([&] {
-            auto publisher = peer_.publisher("words");
-            ASSERT_TRUE(publisher) << publisher.error().message;
-            send(*publisher, "hello");
-        }).join();
-        ASSERT_TRUE(subscriber->take(5s));
-    }
 }
 
 }  // namespace

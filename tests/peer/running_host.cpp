@@ -60,7 +60,9 @@ RunningHost::~RunningHost() {
     if (std::filesystem::remove(directory_, not_empty)) unsetenv("SHMPOOL_RUNTIME_DIR");
 }
 
-void RunningHost::signal(int number) const { kill(pid_, number); }
+void RunningHost::signal(int number) const {
+    kill(pid_, number);
+}
 
 int RunningHost::wait() {
     int status = 0;
@@ -83,7 +85,9 @@ Child::~Child() {
     wait();
 }
 
-void Child::signal(int number) const { kill(pid_, number); }
+void Child::signal(int number) const {
+    kill(pid_, number);
+}
 
 int Child::wait() {
     int status = 0;
