@@ -49,7 +49,13 @@ pid_t start(const TemporaryDirectory& directory, std::vector<std::string> words,
         const rlimit limit{setup.descriptor_limit, setup.descriptor_limit};
         ::setrlimit(RLIMIT_NOFILE, &limit);
     }
-    ::execv(pointers[0], pointers.data());
+    // Opened before: another user may not be let into the folder of the build.
+    const int program = ::open(pointers[0], O_PATH | O_CLOEXEC);
+    if (setup.user != 0) {
+        if (::chown(directory.path().c_str(), setup.user, setup.user) != 0) ::_exit(126);
+        if (::setgid(setup.user) != 0 || ::setuid(setup.user) != 0) ::_exit(126);
+    }
+    ::fexecve(program, pointers.data(), environ);
     ::_exit(127);
 }
 

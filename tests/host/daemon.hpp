@@ -23,6 +23,7 @@ struct DaemonSetup {
     std::vector<std::pair<std::string, std::string>> environment;
     std::string log_level = "debug";
     unsigned descriptor_limit = 0;  ///< 0: as it is.
+    uid_t user = 0;                 ///< 0: who runs the test; others only if root does.
 };
 
 class Daemon {

@@ -218,6 +218,22 @@ TEST_F(DaemonDeaths, KillsAPeerThatIsKicked) {
     expect_nothing_is_missing();
 }
 
+TEST(DaemonRights, DoNotGoBeyondThoseOfItsUser) {
+    if (::geteuid() != 0) GTEST_SKIP() << "only root can start a host as another user";
+    const TemporaryDirectory directory;
+    DaemonSetup setup;
+    setup.user = 65534;
+    const Daemon daemon(directory, setup);
+    ASSERT_TRUE(daemon.becomes_ready()) << daemon.log();
+    PeerProcess peer_of_root(daemon.socket(), {});
+    ASSERT_TRUE(peer_of_root.holds());
+    PlainObserver observer(daemon.socket());
+    const auto refused = expect<wire::Refused>(ask(observer.connection, peer_of_root.kick()));
+    EXPECT_EQ(refused.code, static_cast<std::uint32_t>(Errc::no_permission));
+    EXPECT_THAT(std::string(refused.text.view()), HasSubstr("CAP_KILL"));
+    EXPECT_TRUE(peer_of_root.process().running());
+}
+
 TEST_F(DaemonDeaths, RefusesToKickAnEarlierIncarnation) {
     PeerProcess peer(daemon.socket(), {});
     ASSERT_TRUE(peer.holds());
