@@ -10,13 +10,9 @@
 #include <string>
 #include <string_view>
 
+#include "peer/cli/cli11_fwd.hpp"
 #include "peer/peer.hpp"
 #include "shmpool/platform/result.hpp"
-
-namespace CLI {
-class App;
-class Option;
-}  // namespace CLI
 
 namespace shmpool::cli {
 

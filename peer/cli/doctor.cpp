@@ -26,8 +26,9 @@ std::string_view meaning_of(std::string_view invariant) {
 }
 
 std::vector<AuditFinding> examine(const Observer& observer) {
-    auto findings = audit_moving(observer.pool());
-    auto more = audit_protocol_moving(observer.pool(), observer.view());
+    AuditFindings findings = audit_moving(observer.pool());
+    const AuditFindings more =
+        found_at_every_look([&] { return audit_protocol(observer.pool(), observer.view()); });
     findings.insert(findings.end(), more.begin(), more.end());
     std::ranges::stable_sort(findings, {}, &AuditFinding::invariant);
     return findings;

@@ -4,12 +4,8 @@
 
 #include <string_view>
 
+#include "peer/cli/cli11_fwd.hpp"
 #include "protocol/layout/protocol_images.hpp"
-
-namespace CLI {
-class App;
-class Option;
-}  // namespace CLI
 
 namespace shmpool::cli {
 

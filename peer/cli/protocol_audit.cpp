@@ -11,8 +11,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
-#include <thread>
 #include <unordered_map>
 
 #include "peer/cli/observer.hpp"
@@ -268,20 +266,6 @@ private:
 std::vector<AuditFinding> audit_protocol(const PoolView& pool, const ProtocolView& view,
                                          std::size_t limit) {
     return ProtocolAudit(pool, view, limit).run();
-}
-
-std::vector<AuditFinding> audit_protocol_moving(const PoolView& pool, const ProtocolView& view,
-                                                std::size_t limit) {
-    constexpr int looks = 5;
-    std::vector<AuditFinding> stable = audit_protocol(pool, view, limit);
-    for (int look = 1; look < looks && !stable.empty(); ++look) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
-        const std::vector<AuditFinding> again = audit_protocol(pool, view, limit);
-        std::erase_if(stable, [&](const AuditFinding& finding) {
-            return std::ranges::find(again, finding) == again.end();
-        });
-    }
-    return stable;
 }
 
 }  // namespace shmpool::cli

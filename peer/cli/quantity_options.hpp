@@ -8,10 +8,7 @@
 #include <functional>
 #include <string>
 
-namespace CLI {
-class App;
-class Option;
-}  // namespace CLI
+#include "peer/cli/cli11_fwd.hpp"
 
 namespace shmpool::cli {
 

@@ -7,12 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "peer/cli/cli11_fwd.hpp"
 #include "peer/cli/printing.hpp"
-
-namespace CLI {
-class App;
-class Option;
-}  // namespace CLI
 
 namespace shmpool::cli {
 

@@ -121,17 +121,21 @@ std::vector<AuditFinding> audit(const PoolView& pool, std::size_t limit) {
     return findings;
 }
 
-std::vector<AuditFinding> audit_moving(const PoolView& pool, std::size_t limit) {
+AuditFindings found_at_every_look(const std::function<AuditFindings()>& look) {
     constexpr int looks = 5;
-    std::vector<AuditFinding> stable = audit(pool, limit);
-    for (int look = 1; look < looks && !stable.empty(); ++look) {
+    AuditFindings stable = look();
+    for (int i = 1; i < looks && !stable.empty(); ++i) {
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
-        const std::vector<AuditFinding> again = audit(pool, limit);
+        const AuditFindings again = look();
         std::erase_if(stable, [&](const AuditFinding& finding) {
             return std::ranges::find(again, finding) == again.end();
         });
     }
     return stable;
+}
+
+AuditFindings audit_moving(const PoolView& pool, std::size_t limit) {
+    return found_at_every_look([&] { return audit(pool, limit); });
 }
 
 }  // namespace shmpool

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,12 @@ struct AuditFinding {
 /// At most `limit` findings; empty means that every invariant held.
 [[nodiscard]] std::vector<AuditFinding> audit(const PoolView& pool, std::size_t limit = 100);
 
-/// Findings that the same words show at each of several looks.
-[[nodiscard]] std::vector<AuditFinding> audit_moving(const PoolView& pool, std::size_t limit = 100);
+using AuditFindings = std::vector<AuditFinding>;
+
+/// What each of several looks finds in the same words: for memory that moves meanwhile.
+[[nodiscard]] AuditFindings found_at_every_look(const std::function<AuditFindings()>& look);
+
+/// `audit`, in several looks.
+[[nodiscard]] AuditFindings audit_moving(const PoolView& pool, std::size_t limit = 100);
 
 }  // namespace shmpool
