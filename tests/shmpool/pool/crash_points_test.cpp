@@ -32,6 +32,7 @@ constexpr const char* peer_points[] = {
     "pop_last_change_noted",  "pop_announced", "pop_happened",   "push_announced",
     "push_stamped",           "push_happened", "refill_stamped", "direct_take_stamped",
     "push_last_change_noted", "raw_free_won",  "pop_head_read",  "push_head_read",
+    "raw_free_checked",
 };
 constexpr const char* host_points[] = {
     "push_announced",  "push_stamped",    "push_last_change_noted", "push_happened",

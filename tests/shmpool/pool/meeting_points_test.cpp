@@ -120,6 +120,14 @@ TEST_F(MeetingAt, AHostThatDecidesMissesNoChange) {
     conclude(*doomed_);
 }
 
+/// Two lanes have both found a raw slot in order before either of them ends it.
+TEST_F(MeetingAt, OfRacingRawFreesOneWins) {
+    const SlotRef ref = pool_->allocate(*other_, 1).value();
+    at("raw_free_checked", [&] { EXPECT_TRUE(pool_->free(*late_, ref)); });
+    EXPECT_EQ(pool_->free(*other_, ref).error(), Errc::double_free);
+    EXPECT_EQ(test::broken_or_not_all_free(pool_.view()), "");
+}
+
 /// A lane belongs to the next one only when the host has written its last word into it.
 TEST_F(MeetingAt, ALaneIsNotFreeBeforeTheHostHasDoneWithIt) {
     at("retire_forgot_blocks", [&] { EXPECT_EQ(claim_lane(pool_.view(), 9, 0), no_lane_index); });
