@@ -3,6 +3,7 @@
 /// or killed as it stands, or continued and killed a moment later. It must take back what it put
 /// into a closed ring; nobody may get its bits, rings or slots too early; nothing is lost.
 #include <algorithm>
+#include <utility>
 
 #include "crash_rig.hpp"
 #include "scenarios.hpp"
@@ -224,6 +225,26 @@ TEST(StoppedWriter, DoesNotTakeBackWhatItsDeadReaderHadStamped) {
     host.reclaim(writing, EndpointState::left);
     EXPECT_TRUE(host.reclaim_lingering());
     EXPECT_EQ(what_is_missing(host.pool()), "");
+}
+
+/// The reader takes the message and leaves before the publisher looks whether it is still there.
+TEST(Publishing, CountsTheReaderThatHasTakenTheMessageAndLeft) {
+    for (const auto& [policy, point] : {std::pair{ChannelPolicy::block, "move_counted"},
+                                        std::pair{ChannelPolicy::drop_oldest, "publish_entered"}}) {
+        TestHost host;
+        TestPeer peer(host, host.admit());
+        Reader reader(peer, host.open_subscriber(peer.index(), 8, policy), 1);
+        Writer writer(peer, host.open_publisher(peer.index(), policy), policy, 1);
+        act_at_points({{point, 1, [&] {
+                            EXPECT_TRUE(reader.next().has_value());
+                            reader.close();
+                        }}});
+        EXPECT_EQ(writer.send(), 1U) << point;
+        crash_hook.store(nullptr);
+        reader.release_all();
+        EXPECT_EQ(reader.complaints(), "");
+        EXPECT_EQ(what_is_missing(host.pool()), "");
+    }
 }
 
 /// One publisher has left; the last one dies while the reader looks for the end.
