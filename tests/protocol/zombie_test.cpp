@@ -249,18 +249,24 @@ TEST(Publishing, CountsTheReaderThatHasTakenTheMessageAndLeft) {
 
 /// One publisher has left; the last one dies while the reader looks for the end.
 TEST(Ending, DescribesTheLastDepartureAlsoWhenItComesInTheMiddleOfTheLook) {
-    TestHost host;
-    TestPeer peer(host, host.admit());
-    const std::uint32_t dies = host.admit();
-    Reader reader(peer, host.open_subscriber(peer.index(), 8));
-    const Opened leaves = host.open_publisher(peer.index(), ChannelPolicy::block);
-    (void)host.open_publisher(dies, ChannelPolicy::block);
-    host.directory().publisher_left(leaves.endpoint_index, EndpointState::left);
-    act_at_points({{"end_looked_for", 1, [&] { host.reclaim(dies); }}});
-    const Errc why = reader.drain();
-    crash_hook.store(nullptr);
-    EXPECT_TRUE(why == Errc::ended_by_death || why == Errc::empty) << name_of(why);
-    EXPECT_EQ(reader.drain(), Errc::ended_by_death);
+    for (const bool ring_is_freed_too : {false, true}) {
+        TestHost host;
+        TestPeer peer(host, host.admit());
+        const std::uint32_t peer_that_dies = host.admit();
+        Reader reader(peer, host.open_subscriber(peer.index(), 8));
+        const Opened leaves = host.open_publisher(peer.index(), ChannelPolicy::block);
+        const Opened dies = host.open_publisher(peer_that_dies, ChannelPolicy::block);
+        host.directory().publisher_left(leaves.endpoint_index, EndpointState::left);
+        act_at_points({{"end_looked_for", 1, [&] {
+                            host.directory().publisher_left(dies.endpoint_index,
+                                                            EndpointState::died);
+                            if (ring_is_freed_too) host.reclaim(peer_that_dies);
+                        }}});
+        const Errc why = reader.drain();
+        crash_hook.store(nullptr);
+        EXPECT_TRUE(why == Errc::ended_by_death || why == Errc::empty) << name_of(why);
+        EXPECT_EQ(reader.drain(), Errc::ended_by_death);
+    }
 }
 
 /// As above, but the reader looks in the middle of the host's message about the death.
