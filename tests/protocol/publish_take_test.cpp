@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "endpoints.hpp"
+#include "protocol/lease_table.hpp"
 
 namespace shmpool::testing_protocol {
 namespace {
@@ -268,6 +269,24 @@ TEST(PublishAndTake, KeepsSamplesThatOutliveTheirSubscriber) {
         }
         EXPECT_EQ(room.missing(), "");
     }
+}
+
+/// A stale name, as an old intent or entry may hold it, must not cost the slot's next readers.
+TEST(PublishAndTake, GivesUpNoLeaseByANameOfAnEarlierLife) {
+    Room room(ChannelPolicy::drop_oldest);
+    Writer& writer = room.add_writer();
+    room.add_reader();
+    ASSERT_EQ(writer.send(), 1U);
+    const Taken now = room.readers[0]->core().take(room.reading.lane()).value();
+    const auto& record = room.host.pool().view().classes[0].records[position_of(now.key)];
+    for (const std::uint32_t lives : {1U, 2U, 0xFFFF'FFFFU}) {
+        const SlotKey stale = make_key(generation_of(now.key) - lives, position_of(now.key));
+        release_if_held(room.host.pool(), room.host.lane(), now.class_index, stale, now.lease);
+        EXPECT_EQ(record.lease_mask.load(), now.lease);
+        EXPECT_EQ(state_of(room.host, now), SlotState::published);
+    }
+    SubscriberCore::release(room.host.pool(), room.reading.lane(), now);
+    EXPECT_EQ(room.missing(), "");
 }
 
 TEST(PublishAndTake, ReturnsMovedSlotsWhenTheReaderIsGone) {
