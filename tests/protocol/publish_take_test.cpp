@@ -271,6 +271,32 @@ TEST(PublishAndTake, KeepsSamplesThatOutliveTheirSubscriber) {
     }
 }
 
+/// Whoever sleeps has said so by an odd ticket, and is woken once for it.
+TEST(PublishAndTake, RingsOnceForWhoeverSleeps) {
+    TestHost host;
+    TestPeer writing(host, host.admit());
+    TestPeer reading(host, host.admit());
+    const Opened from = host.open_publisher(writing.index(), ChannelPolicy::block);
+    Reader reader(reading, host.open_subscriber(reading.index(), 8, ChannelPolicy::block, "c",
+                                                subscriber_may_sleep));
+    Writer writer(writing, from, ChannelPolicy::block, 1);
+    const std::uint32_t awake = reader.core().doorbell().load();
+    ASSERT_EQ(writer.send(), 1U);
+    EXPECT_EQ(reader.core().doorbell().load(), awake);
+    EXPECT_EQ(reader.drain(), Errc::empty);
+    EXPECT_FALSE(reader.core().arm());
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(writer.send(), 1U);
+    EXPECT_EQ(reader.core().doorbell().load(), awake + 1);
+
+    PublisherImage& image = host.view().publishers.at(from.endpoint_index);
+    const std::uint32_t bell = image.space_doorbell.load();
+    ASSERT_TRUE(reader.next().has_value());
+    EXPECT_EQ(image.space_doorbell.load(), bell);
+    image.wait_ticket.store(image.wait_ticket.load() | 1);
+    EXPECT_EQ(reader.drain(), Errc::empty);
+    EXPECT_EQ(image.space_doorbell.load(), bell + 1);
+}
+
 /// A stale name, as an old intent or entry may hold it, must not cost the slot's next readers.
 TEST(PublishAndTake, GivesUpNoLeaseByANameOfAnEarlierLife) {
     Room room(ChannelPolicy::drop_oldest);
