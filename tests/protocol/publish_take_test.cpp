@@ -271,6 +271,27 @@ TEST(PublishAndTake, KeepsSamplesThatOutliveTheirSubscriber) {
     }
 }
 
+/// No lane of the dead is needed any more, but its publisher's ring is still being read.
+TEST(PublishAndTake, KeepsTheNumberOfADeadWriterWhileItsLeasesAreRead) {
+    TestHost host;
+    TestPeer reading(host, host.admit());
+    const std::uint32_t dead = host.admit();
+    Reader reader(reading, host.open_subscriber(reading.index(), 8, ChannelPolicy::drop_oldest));
+    {
+        TestPeer writing(host, dead);
+        Writer writer(writing, host.open_publisher(dead, ChannelPolicy::drop_oldest),
+                      ChannelPolicy::drop_oldest, 1);
+        ASSERT_EQ(writer.send(), 1U);
+    }
+    EXPECT_FALSE(host.reclaim(dead).finished);
+    EXPECT_NE(host.admit(), dead);
+    EXPECT_EQ(reader.drain(), Errc::ended_by_death);
+    EXPECT_TRUE(host.reclaim_lingering());
+    EXPECT_EQ(host.admit(), dead);
+    reading.flush();
+    EXPECT_EQ(what_is_missing(host.pool()), "");
+}
+
 /// Whoever sleeps has said so by an odd ticket, and is woken once for it.
 TEST(PublishAndTake, RingsOnceForWhoeverSleeps) {
     TestHost host;
