@@ -175,7 +175,7 @@ TEST(ClosingARing, IsSeenByThePublisherOrSeesItsEntry) {
     if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "one core can not show it";
     ASSERT_TRUE(register_global_barrier().has_value());
     std::uint32_t meetings = 0;  // On a busy machine one may have to try again.
-    for (int attempt = 0; attempt < 50 && meetings < ClosingRace::rounds; ++attempt) {
+    for (int attempt = 0; attempt < 20 && meetings < ClosingRace::rounds; ++attempt) {
         ClosingRace race;
         race.run();
         ASSERT_EQ(race.missed_by_both(), 0U);
