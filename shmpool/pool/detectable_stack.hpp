@@ -49,6 +49,7 @@ public:
         const std::uint64_t sequence = lane.next_sequence();
         for (std::uint32_t attempt = 0;; ++attempt) {
             const Word128 head = load_halves(class_.extent->head);  // [A-head]
+            SHMPOOL_CRASH_POINT(pop_head_read);
             if (static_cast<std::uint32_t>(head.low) == no_slot) {
                 lane.settle();
                 return 0U;
@@ -86,6 +87,7 @@ public:
         SHMPOOL_CRASH_POINT(push_stamped);
         for (;;) {
             const Word128 head = load_halves(class_.extent->head);  // [A-head]
+            SHMPOOL_CRASH_POINT(push_head_read);
             set_link(slots[count - 1], static_cast<std::uint32_t>(head.low));
             note_last_change(lane, head.high);
             SHMPOOL_CRASH_POINT(push_last_change_noted);
@@ -100,6 +102,7 @@ public:
         // {lane, sequence} is one half of the head and never repeats: one load of it decides.
         const std::uint64_t last = load_halves(class_.extent->head).high;  // [A-head]
         if (sequence != 0 && last == make_change(lane_index, sequence)) return true;
+        SHMPOOL_CRASH_POINT(happened_looked);
         const std::uint64_t seen =
             pool_.lanes[lane_index].seen.load(std::memory_order_acquire);  // [A-seen]
         return sequence != 0 && seen == (sequence & lane_sequence_mask);

@@ -227,6 +227,7 @@ Outcome<void> VarSlotPool::free_checked(Lane& lane, const SlotRef& ref, bool own
     }
     if (own_only && word_owner(old) != lane.index()) return fail(Errc::raw_owned);
     lane.mark_touched(ref.class_index, ref.slot_index);
+    SHMPOOL_CRASH_POINT(raw_free_checked);
     // Of racing frees, and of a free and the reclaim of the dead owner, exactly one wins here.
     if (!word.compare_exchange_strong(
             old, make_word(ref.generation, SlotState::cached, lane.index()),

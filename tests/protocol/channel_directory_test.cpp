@@ -220,6 +220,22 @@ TEST(ChannelDirectory, CountsEndpointsOnceAlsoWhenTheyLeaveTwice) {
 }
 
 /// I6: a hostile peer may write any number into the tables; the host must survive it.
+/// A host may die between an endpoint's state and the channel's counts: the records are the truth.
+TEST(ChannelDirectory, CountsAnewWhenTheNextHostBegins) {
+    TestHost host;
+    const std::uint32_t peer = host.admit();
+    (void)host.open_publisher(peer, ChannelPolicy::block);
+    const Opened to = host.open_subscriber(peer, 4);
+    ChannelImage& channel = host.view().channels.at(to.channel_index);
+    for (auto* const count : {&channel.publisher_count, &channel.subscriber_count}) count->store(9);
+    for (auto* const bits : {&channel.lease_bits, &channel.draining_bits}) bits->store(0xFF00);
+    const TestHost next(open_segment(host.segment()));
+    EXPECT_EQ(channel.publisher_count.load(), 1U);
+    EXPECT_EQ(channel.subscriber_count.load(), 1U);
+    EXPECT_EQ(channel.lease_bits.load(), std::uint64_t{1} << to.lease_bit);
+    EXPECT_EQ(channel.draining_bits.load(), 0U);
+}
+
 TEST(ChannelDirectory, SurvivesNonsenseInTheTables) {
     Room room;
     const auto subscriber = room.subscribe("c", 4);

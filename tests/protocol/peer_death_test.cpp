@@ -2,6 +2,9 @@
 /// A peer dies at every crash point, at the first meetings of each and at the last. Afterwards:
 /// reclaim, audit, the survivors' streams, and every slot counted. A crash point of `protocol/`
 /// that no test here meets fails the last test.
+#include <functional>
+#include <utility>
+
 #include "crash_rig.hpp"
 #include "endpoints.hpp"
 #include "scenarios.hpp"
@@ -48,6 +51,51 @@ TEST_P(PeerDeath, AtEveryCrashPointLosesNothing) {
 
 INSTANTIATE_TEST_SUITE_P(Scenarios, PeerDeath, ::testing::ValuesIn(peer_scenarios()),
                          [](const auto& tested) { return tested.param.name; });
+
+/// A slot that the doomed lane has never had: nothing but its own mark leads the host to it.
+class DeathWithAForeignSlot : public ::testing::Test {
+protected:
+    /// One message; then `body` runs in a child of the reader's peer, and dies.
+    void play(ChannelPolicy policy, const std::function<void(TestPeer&, SubscriberCore&)>& body) {
+        TestHost host;
+        TestPeer writing(host, host.admit());
+        const std::uint32_t reading = host.admit();
+        const Opened to = host.open_subscriber(reading, 8, policy);
+        Writer writer(writing, host.open_publisher(writing.index(), policy), policy, 1);
+        ASSERT_EQ(writer.send(), 1U);
+        ChildProcess reader([&] {
+            TestPeer me(open_segment(host.segment()), reading);
+            SubscriberCore core(me.pool(), me.view(), to.endpoint_index);
+            body(me, core);
+            return 1;
+        });
+        ASSERT_EQ(reader.wait(), ChildProcess::End::killed);
+        host.reclaim(reading);
+        EXPECT_EQ(what_is_broken(host.pool()), "");
+        host.reclaim(writing.index(), EndpointState::left);
+        EXPECT_TRUE(host.reclaim_lingering());
+        EXPECT_EQ(what_is_missing(host.pool()), "");
+    }
+};
+
+TEST_F(DeathWithAForeignSlot, WhenAnotherThreadEndsTheLastSample) {
+    play(ChannelPolicy::drop_oldest, [](TestPeer& me, SubscriberCore& core) {
+        const auto taken = core.take(me.lane());
+        const auto other = me.another_lane();
+        act_at_points({kill_at("lease_inherited")});
+        if (taken) SubscriberCore::release(me.pool(), *other, *taken);
+    });
+}
+
+TEST_F(DeathWithAForeignSlot, WhenAReaderClosesThatHasTakenNothing) {
+    for (const auto& [policy, point] : {std::pair{ChannelPolicy::drop_oldest, "lease_claimed"},
+                                        std::pair{ChannelPolicy::block, "drain_stamped"}}) {
+        play(policy, [&, &name = point](TestPeer& me, SubscriberCore& core) {
+            act_at_points({kill_at(name)});
+            core.close(me.lane());
+        });
+    }
+}
 
 TEST(CrashPoints, OfTheProtocolAreAllMetByAScenario) {
     std::set<std::string> missing = points_in_protocol_sources();

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "endpoints.hpp"
+#include "protocol/lease_table.hpp"
 
 namespace shmpool::testing_protocol {
 namespace {
@@ -268,6 +269,71 @@ TEST(PublishAndTake, KeepsSamplesThatOutliveTheirSubscriber) {
         }
         EXPECT_EQ(room.missing(), "");
     }
+}
+
+/// No lane of the dead is needed any more, but its publisher's ring is still being read.
+TEST(PublishAndTake, KeepsTheNumberOfADeadWriterWhileItsLeasesAreRead) {
+    TestHost host;
+    TestPeer reading(host, host.admit());
+    const std::uint32_t dead = host.admit();
+    Reader reader(reading, host.open_subscriber(reading.index(), 8, ChannelPolicy::drop_oldest));
+    {
+        TestPeer writing(host, dead);
+        Writer writer(writing, host.open_publisher(dead, ChannelPolicy::drop_oldest),
+                      ChannelPolicy::drop_oldest, 1);
+        ASSERT_EQ(writer.send(), 1U);
+    }
+    EXPECT_FALSE(host.reclaim(dead).finished);
+    EXPECT_NE(host.admit(), dead);
+    EXPECT_EQ(reader.drain(), Errc::ended_by_death);
+    EXPECT_TRUE(host.reclaim_lingering());
+    EXPECT_EQ(host.admit(), dead);
+    reading.flush();
+    EXPECT_EQ(what_is_missing(host.pool()), "");
+}
+
+/// Whoever sleeps has said so by an odd ticket, and is woken once for it.
+TEST(PublishAndTake, RingsOnceForWhoeverSleeps) {
+    TestHost host;
+    TestPeer writing(host, host.admit());
+    TestPeer reading(host, host.admit());
+    const Opened from = host.open_publisher(writing.index(), ChannelPolicy::block);
+    Reader reader(reading, host.open_subscriber(reading.index(), 8, ChannelPolicy::block, "c",
+                                                subscriber_may_sleep));
+    Writer writer(writing, from, ChannelPolicy::block, 1);
+    const std::uint32_t awake = reader.core().doorbell().load();
+    ASSERT_EQ(writer.send(), 1U);
+    EXPECT_EQ(reader.core().doorbell().load(), awake);
+    EXPECT_EQ(reader.drain(), Errc::empty);
+    EXPECT_FALSE(reader.core().arm());
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(writer.send(), 1U);
+    EXPECT_EQ(reader.core().doorbell().load(), awake + 1);
+
+    PublisherImage& image = host.view().publishers.at(from.endpoint_index);
+    const std::uint32_t bell = image.space_doorbell.load();
+    ASSERT_TRUE(reader.next().has_value());
+    EXPECT_EQ(image.space_doorbell.load(), bell);
+    image.wait_ticket.store(image.wait_ticket.load() | 1);
+    EXPECT_EQ(reader.drain(), Errc::empty);
+    EXPECT_EQ(image.space_doorbell.load(), bell + 1);
+}
+
+/// A stale name, as an old intent or entry may hold it, must not cost the slot's next readers.
+TEST(PublishAndTake, GivesUpNoLeaseByANameOfAnEarlierLife) {
+    Room room(ChannelPolicy::drop_oldest);
+    Writer& writer = room.add_writer();
+    room.add_reader();
+    ASSERT_EQ(writer.send(), 1U);
+    const Taken now = room.readers[0]->core().take(room.reading.lane()).value();
+    const auto& record = room.host.pool().view().classes[0].records[position_of(now.key)];
+    for (const std::uint32_t lives : {1U, 2U, 0xFFFF'FFFFU}) {
+        const SlotKey stale = make_key(generation_of(now.key) - lives, position_of(now.key));
+        release_if_held(room.host.pool(), room.host.lane(), now.class_index, stale, now.lease);
+        EXPECT_EQ(record.lease_mask.load(), now.lease);
+        EXPECT_EQ(state_of(room.host, now), SlotState::published);
+    }
+    SubscriberCore::release(room.host.pool(), room.reading.lane(), now);
+    EXPECT_EQ(room.missing(), "");
 }
 
 TEST(PublishAndTake, ReturnsMovedSlotsWhenTheReaderIsGone) {

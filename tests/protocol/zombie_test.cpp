@@ -3,6 +3,7 @@
 /// or killed as it stands, or continued and killed a moment later. It must take back what it put
 /// into a closed ring; nobody may get its bits, rings or slots too early; nothing is lost.
 #include <algorithm>
+#include <utility>
 
 #include "crash_rig.hpp"
 #include "scenarios.hpp"
@@ -226,8 +227,50 @@ TEST(StoppedWriter, DoesNotTakeBackWhatItsDeadReaderHadStamped) {
     EXPECT_EQ(what_is_missing(host.pool()), "");
 }
 
+/// The reader takes the message and leaves before the publisher looks whether it is still there.
+TEST(Publishing, CountsTheReaderThatHasTakenTheMessageAndLeft) {
+    for (const auto& [policy, point] : {std::pair{ChannelPolicy::block, "move_counted"},
+                                        std::pair{ChannelPolicy::drop_oldest, "publish_entered"}}) {
+        TestHost host;
+        TestPeer peer(host, host.admit());
+        Reader reader(peer, host.open_subscriber(peer.index(), 8, policy), 1);
+        Writer writer(peer, host.open_publisher(peer.index(), policy), policy, 1);
+        act_at_points({{point, 1, [&] {
+                            EXPECT_TRUE(reader.next().has_value());
+                            reader.close();
+                        }}});
+        EXPECT_EQ(writer.send(), 1U) << point;
+        crash_hook.store(nullptr);
+        reader.release_all();
+        EXPECT_EQ(reader.complaints(), "");
+        EXPECT_EQ(what_is_missing(host.pool()), "");
+    }
+}
+
 /// One publisher has left; the last one dies while the reader looks for the end.
 TEST(Ending, DescribesTheLastDepartureAlsoWhenItComesInTheMiddleOfTheLook) {
+    for (const bool ring_is_freed_too : {false, true}) {
+        TestHost host;
+        TestPeer peer(host, host.admit());
+        const std::uint32_t peer_that_dies = host.admit();
+        Reader reader(peer, host.open_subscriber(peer.index(), 8));
+        const Opened leaves = host.open_publisher(peer.index(), ChannelPolicy::block);
+        const Opened dies = host.open_publisher(peer_that_dies, ChannelPolicy::block);
+        host.directory().publisher_left(leaves.endpoint_index, EndpointState::left);
+        act_at_points({{"end_looked_for", 1, [&] {
+                            host.directory().publisher_left(dies.endpoint_index,
+                                                            EndpointState::died);
+                            if (ring_is_freed_too) host.reclaim(peer_that_dies);
+                        }}});
+        const Errc why = reader.drain();
+        crash_hook.store(nullptr);
+        EXPECT_TRUE(why == Errc::ended_by_death || why == Errc::empty) << name_of(why);
+        EXPECT_EQ(reader.drain(), Errc::ended_by_death);
+    }
+}
+
+/// As above, but the reader looks in the middle of the host's message about the death.
+TEST(Ending, IsNotSeenBeforeTheHostHasSaidHow) {
     TestHost host;
     TestPeer peer(host, host.admit());
     const std::uint32_t dies = host.admit();
@@ -235,11 +278,56 @@ TEST(Ending, DescribesTheLastDepartureAlsoWhenItComesInTheMiddleOfTheLook) {
     const Opened leaves = host.open_publisher(peer.index(), ChannelPolicy::block);
     (void)host.open_publisher(dies, ChannelPolicy::block);
     host.directory().publisher_left(leaves.endpoint_index, EndpointState::left);
-    act_at_points({{"end_looked_for", 1, [&] { host.reclaim(dies); }}});
-    const Errc why = reader.drain();
+    Errc why = Errc::ended;
+    act_at_points({{"departure_half_told", 1, [&] { why = reader.drain(); }}});
+    host.reclaim(dies);
     crash_hook.store(nullptr);
     EXPECT_TRUE(why == Errc::ended_by_death || why == Errc::empty) << name_of(why);
     EXPECT_EQ(reader.drain(), Errc::ended_by_death);
+}
+
+/// All have left; a new publisher is connected while the reader looks for the end.
+TEST(Ending, IsNotSeenWhenANewPublisherComesInTheMiddleOfTheLook) {
+    TestHost host;
+    TestPeer peer(host, host.admit());
+    Reader reader(peer, host.open_subscriber(peer.index(), 8));
+    const Opened leaves = host.open_publisher(peer.index(), ChannelPolicy::block);
+    host.directory().publisher_left(leaves.endpoint_index, EndpointState::left);
+    act_at_points({{"end_looked_for", 1,
+                    [&] { (void)host.open_publisher(peer.index(), ChannelPolicy::block); }}});
+    EXPECT_EQ(reader.drain(), Errc::empty);
+    crash_hook.store(nullptr);
+    EXPECT_EQ(reader.drain(), Errc::empty);
+}
+
+/// A subscriber that is inside `close` may still mark the orphan ring as closed, and drain it.
+TEST(StoppedReader, InsideCloseKeepsTheOrphanRingToo) {
+    TestHost host;
+    TestPeer writing(host, host.admit());
+    const std::uint32_t reader_peer = host.admit();
+    const Opened to = host.open_subscriber(reader_peer, 8);
+    const Opened from = host.open_publisher(writing.index(), ChannelPolicy::block);
+    Writer writer(writing, from, ChannelPolicy::block, 1);
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(writer.send(), 1U);
+    ChildProcess child([&] {
+        TestPeer me(open_segment(host.segment()), reader_peer);
+        Reader reader(me, to);
+        (void)reader.drain();
+        reader.release_all();
+        act_at_points({stop_at("ring_marked_closed")});
+        reader.close();
+        return reader.complaints().empty() ? 0 : 1;
+    });
+    ASSERT_EQ(child.wait(), ChildProcess::End::stopped);
+    host.directory().publisher_left(from.endpoint_index, EndpointState::left);
+    EXPECT_TRUE(host.directory().maintain()) << "recycled under a reader that is inside a verb";
+    child.send(SIGCONT);
+    ASSERT_EQ(child.wait(), ChildProcess::End::exited);
+    EXPECT_EQ(child.code(), 0);
+    EXPECT_FALSE(host.directory().maintain());
+    host.reclaim(reader_peer, EndpointState::left);
+    host.reclaim(writing.index(), EndpointState::left);
+    EXPECT_EQ(what_is_missing(host.pool()), "");
 }
 
 /// A subscriber that is inside `take` may still touch the orphan ring whose last entry it has read.

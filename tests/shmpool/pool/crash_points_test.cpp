@@ -31,11 +31,13 @@ using Loaned = VarSlotPool::Loaned;
 constexpr const char* peer_points[] = {
     "pop_last_change_noted",  "pop_announced", "pop_happened",   "push_announced",
     "push_stamped",           "push_happened", "refill_stamped", "direct_take_stamped",
-    "push_last_change_noted", "raw_free_won",
+    "push_last_change_noted", "raw_free_won",  "pop_head_read",  "push_head_read",
+    "raw_free_checked",
 };
 constexpr const char* host_points[] = {
     "push_announced",  "push_stamped",    "push_last_change_noted", "push_happened",
     "recover_stamped", "recover_decided", "sweep_stamped",          "retire_forgot_blocks",
+    "push_head_read",  "happened_looked",
 };
 
 /// What the hook of this process waits for.

@@ -64,8 +64,8 @@ TEST(Magazines, ArePossibleAgainForOthersWhenALaneWasTakenBack) {
     }
     EXPECT_TRUE(lanes[3]->open_magazine(0));
     EXPECT_FALSE(lanes[4]->open_magazine(0));
+    const auto newcomer = pool.lane(9);  // Not in the dead one's lane, whose bit it would find.
     pool.reclaim(lanes[0]->index());
-    const auto newcomer = pool.lane(9);
     EXPECT_TRUE(newcomer->open_magazine(0));
 }
 

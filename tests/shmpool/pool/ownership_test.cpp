@@ -140,6 +140,22 @@ TEST_P(SlotOwnership, LeavesInTransitWhatItsReaderCanStillTake) {
     lane_.reset();
 }
 
+/// A living reader stamps a moved slot while the host, which found no ring with it, is about to.
+TEST_P(SlotOwnership, LeavesToTheReaderWhatItTakesBesideTheSweep) {
+    const auto loaned = pool_->loan(*lane_, 1).value();
+    auto& word = pool_.view().classes[0].records[position_of(loaned.key)].word;
+    word.store(make_word(generation_of(loaned.key), SlotState::in_transit, lane_->index()));
+    recover_intent(pool_.view(), lane_->index());
+    (void)sweep_lane(*pool_, pool_.host(), lane_->index(), [&](std::uint32_t, SlotKey key) {
+        word.store(make_word(generation_of(key), SlotState::loaned, other_->index()));
+        return false;
+    });
+    EXPECT_EQ(word.load(),
+              make_word(generation_of(loaned.key), SlotState::loaned, other_->index()));
+    EXPECT_TRUE(pool_->end_loan(*other_, loaned));
+    lane_.reset();
+}
+
 TEST_P(SlotOwnership, LeavesThePublishedSlotsToTheirReaders) {
     const auto loaned = pool_->loan(*lane_, 1).value();
     auto& word = pool_.view().classes[0].records[position_of(loaned.key)].word;

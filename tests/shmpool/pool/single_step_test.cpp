@@ -82,6 +82,7 @@ protected:
         pool_.start_anew();
         witness_ = pool_.lane(5);
         doomed_ = claim_lane(pool_.view(), 6, 2);
+        sibling_ = claim_lane(pool_.view(), 6, 2);
         taken_.clear();
         places_.clear();
     }
@@ -155,9 +156,10 @@ protected:
     }
 
     std::vector<std::byte> before_;
-    OwnPool pool_{Configs{{64, 8}, {256, 128}}, 2, Pages::Kind::shared};
+    OwnPool pool_{Configs{{64, 8}, {256, 128}}, 3, Pages::Kind::shared};
     std::unique_ptr<Lane> witness_;
     std::uint32_t doomed_ = 0;
+    std::uint32_t sibling_ = 0;  ///< Another lane of the doomed process.
     std::vector<Loaned> taken_;
     std::set<std::pair<std::uint32_t, std::uint32_t>> places_;
     test::Shared<Board> board_;
@@ -209,6 +211,33 @@ TEST_F(SingleSteps, OfTheMagazinePathAlone) {
                 const auto ref = pool_->allocate(lane, 256);
                 if (ref) (void)pool_->free(lane, *ref);
             }
+        });
+}
+
+/// The ending lane has never had these slots: nothing but its own mark leads the host to them.
+TEST_F(SingleSteps, OfAnEndOfWhatASiblingHasTaken) {
+    std::vector<Loaned> loans;
+    std::vector<SlotRef> raw;
+    std::unique_ptr<Lane> lane;
+    std::unique_ptr<Lane> sibling;
+    kill_everywhere(
+        Kill::after_each_change,
+        [&] {
+            lane = std::make_unique<Lane>(pool_.view(), doomed_);
+            sibling = std::make_unique<Lane>(pool_.view(), sibling_);
+            // Loans in the first block of the class, raw slots in the second.
+            for (int i = 0; i < 70; ++i) loans.push_back(pool_->loan(*sibling, 256).value());
+            for (int i = 0; i < 6; ++i) raw.push_back(pool_->allocate(*sibling, 256).value());
+        },
+        [&] {
+            for (std::size_t i = 0; i < raw.size(); ++i) {
+                (void)pool_->end_loan(*lane, loans[i]);
+                (void)pool_->free(*lane, raw[i]);
+            }
+        },
+        [&] {
+            pool_.reclaim(doomed_);
+            pool_.reclaim(sibling_);
         });
 }
 
