@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <mutex>
+#include <optional>
 #include <system_error>
 #include <thread>
 
@@ -68,6 +69,14 @@ public:
             pause_ = first_look_again;
             return true;
         });
+    }
+
+    /// None: this one does not watch it.
+    std::optional<std::uint32_t> word_of(PeerId peer) {
+        const std::lock_guard lock(mutex_);
+        const auto found = std::ranges::find(beacons_, peer, &Watched::peer);
+        if (found == beacons_.end()) return std::nullopt;
+        return found->beacon.word().load(std::memory_order_relaxed);
     }
 
     void collect(std::vector<Notice>& notices) {
@@ -189,6 +198,13 @@ void BeaconWatcher::forget(PeerId peer) {
 
 void BeaconWatcher::look_again(PeerId peer) {
     for (const auto& sleeper : sleepers_) sleeper->look_again(peer);
+}
+
+bool BeaconWatcher::may_use_the_pool(PeerId peer) {
+    for (const auto& sleeper : sleepers_) {
+        if (const auto word = sleeper->word_of(peer)) return *word != 0;
+    }
+    return true;
 }
 
 std::vector<BeaconWatcher::Notice> BeaconWatcher::collect() {

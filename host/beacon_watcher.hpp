@@ -38,6 +38,10 @@ public:
     /// That peer has spoken: it may hold its beacon by now. Cheap if that is known.
     void look_again(PeerId peer);
 
+    /// False for a peer that has not got so far as to hold its beacon, or has let it go in good
+    /// order: then it does not use the pool. True for the dead, and when nothing is known.
+    [[nodiscard]] bool may_use_the_pool(PeerId peer);
+
     /// Readable when `collect` has something.
     [[nodiscard]] const Descriptor& descriptor() const { return flag_.descriptor(); }
     [[nodiscard]] std::vector<Notice> collect();

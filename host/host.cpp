@@ -30,7 +30,7 @@ Result<LocalListener> listen_for(const PoolConfig& config) {
 
 Result<std::unique_ptr<Host>> Host::create(const PoolConfig& config, const HostLog& log) {
     raise_descriptor_limit();
-    ignore_broken_pipes();
+    ignore_error_signals();
     auto signals = SignalQueue::of_stop_signals();
     if (!signals) return tl::unexpected(signals.error());
     // First, because it is what a second host stumbles over. Who connects early waits a moment.

@@ -98,8 +98,9 @@ void EventFlag::lower() noexcept {
     [[maybe_unused]] const int done = ::eventfd_read(flag_.get(), &count);
 }
 
-void ignore_broken_pipes() noexcept {
+void ignore_error_signals() noexcept {
     ::signal(SIGPIPE, SIG_IGN);
+    ::signal(SIGXFSZ, SIG_IGN);
 }
 
 Result<void> kill_process(const Descriptor& pidfd) {

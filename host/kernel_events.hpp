@@ -72,7 +72,7 @@ private:
 };
 
 /// A log on a pipe that nobody reads is no reason to end.
-void ignore_broken_pipes() noexcept;
+void ignore_error_signals() noexcept;
 
 /// SIGKILL; see kill_through.
 [[nodiscard]] Result<void> kill_process(const Descriptor& pidfd);

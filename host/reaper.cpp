@@ -81,6 +81,12 @@ void Reaper::beacon_fired(PeerId id, std::uint64_t noticed_ns) {
 void Reaper::connection_closed(PeerId id, ClosedBy who) {
     Peer* const peer = registry_.find(id);
     if (peer == nullptr || peer->phase != PeerPhase::present) return;
+    if (!beacons_.may_use_the_pool(id)) {
+        log_.info(PeerRegistry::describe(*peer) +
+                  " has closed its connection without having used "
+                  "the pool");
+        return reclaim(*peer, EndpointState::left);
+    }
     const std::uint64_t now_ns = senses_.now_ns();
     peer->session_id = no_session;
     peer->connected = false;

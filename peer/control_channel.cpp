@@ -68,7 +68,10 @@ Result<Attachment> ControlChannel::attach(const AttachRequest& request) {
     }
     Attachment attachment;
     auto reply = receive(deadline, &attachment.descriptors);
-    if (!reply) return lost(reply.error());
+    if (!reply) {
+        give_up_place();
+        return lost(reply.error());
+    }
     if (const auto* refused = std::get_if<wire::Refused>(&reply->body)) {
         return tl::unexpected(wire::error_of(*refused));
     }
@@ -85,8 +88,8 @@ Result<wire::Body> ControlChannel::exchange(const wire::Body& body) {
     if (!connection_ || host_gone()) {
         return fail(
             Errc::host_gone,
-            "the host of this pool is gone; data goes on flowing, but nothing can be opened "
-            "until a host is there again");
+            "the host of this pool is gone; data goes on flowing, but nothing can be opened; "
+            "attach again when there is a host");
     }
     const Deadline deadline = Deadline::after(answer_timeout_);
     const std::uint32_t id = next_request_++;
@@ -110,9 +113,14 @@ Result<wire::Message> ControlChannel::receive(const Deadline& deadline,
     return message;
 }
 
+/// The host may have given a place that cannot be used here.
+void ControlChannel::give_up_place() {
+    (void)connection_->send(wire::encode(wire::Goodbye{}, next_request_++), {}, Deadline::passed());
+}
+
 tl::unexpected<Error> ControlChannel::lost(const Error& error) {
-    // After a half exchange the next answer could be taken for another's: the connection is over.
-    host_gone_.store(true, std::memory_order_relaxed);
+    // A host that is only slow is not gone: answers carry the number of their request.
+    if (error.code != Errc::timed_out) host_gone_.store(true, std::memory_order_relaxed);
     if (error.code == Errc::descriptor_limit || error.code == Errc::protocol_violation) {
         return tl::unexpected(error);
     }
@@ -122,6 +130,15 @@ tl::unexpected<Error> ControlChannel::lost(const Error& error) {
 void ControlChannel::handle_unasked(const wire::Body& body) {
     if (std::holds_alternative<wire::Stopping>(body)) {
         stopping_.store(true, std::memory_order_relaxed);
+    }
+    // The rest are answers to requests that were given up.
+    const auto close = [this](const wire::Body& request) {
+        (void)connection_->send(wire::encode(request, next_request_++), {}, Deadline::passed());
+    };
+    if (const auto* opened = std::get_if<wire::PublisherOpened>(&body)) {
+        close(wire::ClosePublisher{opened->publisher_index});
+    } else if (const auto* late = std::get_if<wire::SubscriberOpened>(&body)) {
+        close(wire::CloseSubscriber{late->subscriber_index});
     }
 }
 

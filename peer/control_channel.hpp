@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A peer's conversation with its host: attach, open and close endpoints, say goodbye. Never on the
 /// data path. A host that does not answer in time, or dies, gives `host_gone`; what was attached
-/// goes on working without it.
+/// goes on working without it. What a late answer opens is closed again: nobody uses it.
 ///
 ///   Who may run beside whom   request, poll_once: any threads, serialised by one mutex.
 #pragma once
@@ -66,6 +66,7 @@ private:
     [[nodiscard]] Result<wire::Message> receive(const Deadline& deadline,
                                                 std::vector<Descriptor>* descriptors);
     void handle_unasked(const wire::Body& body);
+    void give_up_place();
     [[nodiscard]] tl::unexpected<Error> lost(const Error& error);
 
     std::mutex mutex_;

@@ -36,10 +36,15 @@ ThreadLanes::~ThreadLanes() {
     for (Entry& entry : entries) entry.shelf->put_back(*entry.lane);
 }
 
-Result<std::shared_ptr<LaneShelf>> LaneShelf::make(VarSlotPool& pool, std::uint64_t owner) {
+Result<std::shared_ptr<LaneShelf>> LaneShelf::make(VarSlotPool& pool, std::uint64_t owner,
+                                                   std::uint32_t peer_index,
+                                                   std::uint32_t peer_count) {
     auto token = ForkToken::create();
     if (!token) return tl::unexpected(token.error());
-    return std::make_shared<LaneShelf>(pool, owner, next_shelf_id(), std::move(*token));
+    const LaneRange reserve{.first = 1 + peer_index, .count = 1};
+    const LaneRange for_threads{.first = 1 + peer_count};
+    return std::make_shared<LaneShelf>(pool, owner, reserve, for_threads, next_shelf_id(),
+                                       std::move(*token));
 }
 
 ThreadLane* LaneShelf::find_or_claim() {
@@ -72,13 +77,12 @@ ThreadLane* LaneShelf::claim() {
         spare_.pop_back();
         return lane;
     }
-    ThreadLane* const lane = open();
-    if (reserve_ == nullptr) reserve_ = open();
-    return lane;
+    if (reserve_ == nullptr) reserve_ = open(reserve_range_);
+    return open(thread_range_);
 }
 
-ThreadLane* LaneShelf::open() {
-    auto opened = pool_.open_lane(owner_);
+ThreadLane* LaneShelf::open(LaneRange range) {
+    auto opened = pool_.open_lane(owner_, range);
     if (!opened) return nullptr;
     lanes_.push_back(std::make_unique<ThreadLane>(std::move(*opened)));
     return lanes_.back().get();

@@ -38,9 +38,12 @@ struct ThreadLane {
 
 class LaneShelf : public std::enable_shared_from_this<LaneShelf> {
 public:
-    /// `pool` outlives every use between now and `close`.
+    /// `pool` outlives every use between now and `close`. Lane `1 + peer_index` is the peer's
+    /// reserve; behind those of all `peer_count` peers come the threads'.
     [[nodiscard]] static Result<std::shared_ptr<LaneShelf>> make(VarSlotPool& pool,
-                                                                 std::uint64_t owner);
+                                                                 std::uint64_t owner,
+                                                                 std::uint32_t peer_index,
+                                                                 std::uint32_t peer_count);
 
     /// False in a child of fork().
     [[nodiscard]] bool in_own_process() const { return token_.valid(); }
@@ -73,8 +76,14 @@ public:
     /// Loans and samples that are still alive.
     [[nodiscard]] std::int64_t live_handles();
 
-    LaneShelf(VarSlotPool& pool, std::uint64_t owner, std::uint64_t id, ForkToken token)
-        : pool_(pool), owner_(owner), id_(id), token_(std::move(token)) {}
+    LaneShelf(VarSlotPool& pool, std::uint64_t owner, LaneRange reserve, LaneRange for_threads,
+              std::uint64_t id, ForkToken token)
+        : pool_(pool),
+          owner_(owner),
+          reserve_range_(reserve),
+          thread_range_(for_threads),
+          id_(id),
+          token_(std::move(token)) {}
 
 private:
     struct LastUsed {
@@ -86,10 +95,12 @@ private:
 
     [[nodiscard]] ThreadLane* find_or_claim();
     [[nodiscard]] ThreadLane* claim();
-    [[nodiscard]] ThreadLane* open();
+    [[nodiscard]] ThreadLane* open(LaneRange range);
 
     VarSlotPool& pool_;
     const std::uint64_t owner_;
+    const LaneRange reserve_range_;
+    const LaneRange thread_range_;
     const std::uint64_t id_;  ///< Never repeats in a process: addresses do.
     const ForkToken token_;
     std::mutex mutex_;

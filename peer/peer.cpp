@@ -45,6 +45,12 @@ Result<Peer> Peer::attach(std::string_view pool_name, PeerOptions options) {
     return Peer(std::move(*core));
 }
 
+Outcome<void> Peer::check_usable() const {
+    if (!core_) return fail(Errc::moved_from);
+    if (!core_->in_own_process()) return fail(Errc::forked);
+    return {};
+}
+
 Result<Publisher> Peer::publisher(std::string_view channel, const PublisherOptions& options) {
     return open_publisher(channel, {}, options);
 }
@@ -55,7 +61,7 @@ Result<Subscriber> Peer::subscriber(std::string_view channel, const SubscriberOp
 
 Result<Publisher> Peer::open_publisher(std::string_view channel, const TypeDescription& type,
                                        const PublisherOptions& options) {
-    if (!core_->in_own_process()) return tl::unexpected(to_error(Errc::forked));
+    if (auto usable = check_usable(); !usable) return tl::unexpected(to_error(usable.error()));
     const auto request = make_request<wire::OpenPublisher>(channel, type.name, type.bytes,
                                                            type.alignment, options.policy);
     if (!request) return tl::unexpected(request.error());
@@ -75,7 +81,7 @@ Result<Publisher> Peer::open_publisher(std::string_view channel, const TypeDescr
 
 Result<Subscriber> Peer::open_subscriber(std::string_view channel, const TypeDescription& type,
                                          const SubscriberOptions& options) {
-    if (!core_->in_own_process()) return tl::unexpected(to_error(Errc::forked));
+    if (auto usable = check_usable(); !usable) return tl::unexpected(to_error(usable.error()));
     auto request = make_request<wire::OpenSubscriber>(channel, type.name, type.bytes,
                                                       type.alignment, options.policy);
     if (!request) return tl::unexpected(request.error());
@@ -92,24 +98,26 @@ Result<Subscriber> Peer::open_subscriber(std::string_view channel, const TypeDes
 }
 
 Outcome<SlotRef> Peer::allocate(std::size_t bytes) {
+    if (auto usable = check_usable(); !usable) return tl::unexpected(usable.error());
     const auto lane = core_->lane();
     if (!lane) return tl::unexpected(lane.error());
     return core_->pool().allocate(*(*lane)->lane, bytes);
 }
 
 Outcome<void> Peer::free(const SlotRef& ref) {
-    Outcome<void> freed = fail(core_->in_own_process() ? Errc::no_lane : Errc::forked);
+    if (auto usable = check_usable(); !usable) return usable;
+    Outcome<void> freed = fail(Errc::no_lane);
     core_->with_any_lane([&](ThreadLane& lane) { freed = core_->pool().free(*lane.lane, ref); });
     return freed;
 }
 
 Outcome<std::span<std::byte>> Peer::slot_data(const SlotRef& ref) {
-    if (!core_->in_own_process()) return fail(Errc::forked);
+    if (auto usable = check_usable(); !usable) return tl::unexpected(usable.error());
     return core_->pool().slot_data_mut(ref);
 }
 
 Outcome<void> Peer::drive() {
-    if (!core_->in_own_process()) return fail(Errc::forked);
+    if (auto usable = check_usable(); !usable) return usable;
     if (!core_->control().poll_once()) return fail(Errc::host_gone);
     return {};
 }

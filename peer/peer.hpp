@@ -68,12 +68,17 @@ public:
     Outcome<void> free(const SlotRef& ref);
     [[nodiscard]] Outcome<std::span<std::byte>> slot_data(const SlotRef& ref);
 
+    // --- of a Peer that was not moved from
+
+    /// False when this one was moved from: every verb says `moved_from` then.
+    [[nodiscard]] explicit operator bool() const { return core_ != nullptr; }
     [[nodiscard]] std::uint32_t index() const { return core_->welcome().peer_index; }
     [[nodiscard]] VarSlotPool& pool() { return core_->pool(); }
-    /// running, stopping, stopped: as the host last said. A dead host stays `running` until a new
-    /// one comes.
+    /// running, stopping, stopped: as the host of this attachment last said. A host that was killed
+    /// stays `running`.
     [[nodiscard]] HostState host_state() const { return core_->host_state(); }
-    /// The connection to the host is lost: data goes on flowing, requests end with host_gone.
+    /// The host of this attachment has died or stopped: data goes on flowing between those who are
+    /// attached, requests end with host_gone. For the next host, attach again.
     [[nodiscard]] bool host_gone() const { return core_->control().host_gone(); }
 
     // --- with control_thread = false
@@ -94,6 +99,7 @@ private:
         return {type_name<T>(), sizeof(T), alignof(T)};
     }
     explicit Peer(std::shared_ptr<PeerCore> core) : core_(std::move(core)) {}
+    [[nodiscard]] Outcome<void> check_usable() const;
 
     [[nodiscard]] Result<Publisher> open_publisher(std::string_view channel,
                                                    const TypeDescription& type,

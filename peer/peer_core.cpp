@@ -55,7 +55,8 @@ Result<void> PeerCore::open_segment(Attachment attachment) {
         return fail(Errc::protocol_violation, "the host gave a peer number that does not exist");
     }
     auto shelf =
-        LaneShelf::make(*pool_, owner_of_peer(welcome_.peer_index, welcome_.peer_incarnation));
+        LaneShelf::make(*pool_, owner_of_peer(welcome_.peer_index, welcome_.peer_incarnation),
+                        welcome_.peer_index, view_.peers.count);
     if (!shelf) return tl::unexpected(shelf.error());
     shelf_ = std::move(*shelf);
     return {};

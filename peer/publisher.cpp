@@ -21,9 +21,20 @@ Deadline next_breath(const Deadline& deadline) {
 
 Publisher::Publisher(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Publisher::Publisher(Publisher&&) noexcept = default;
-Publisher& Publisher::operator=(Publisher&&) noexcept = default;
+
+Publisher& Publisher::operator=(Publisher&& other) noexcept {
+    if (this != &other) {
+        close();
+        state_ = std::move(other.state_);
+    }
+    return *this;
+}
 
 Publisher::~Publisher() {
+    close();
+}
+
+void Publisher::close() noexcept {
     if (!state_) return;
     if (!state_->core->in_own_process()) {
         (void)state_.release();  // A forked child: it is the parent's.
@@ -32,6 +43,7 @@ Publisher::~Publisher() {
     // Unanswered: the host will find out when the peer ends.
     (void)state_->core->control().request<wire::Closed>(
         wire::ClosePublisher{state_->publishing.index()});
+    state_.reset();
 }
 
 Outcome<Loan> Publisher::loan(std::size_t bytes, std::chrono::nanoseconds timeout,
@@ -43,6 +55,7 @@ Outcome<Loan> Publisher::loan(std::size_t bytes, std::chrono::nanoseconds timeou
     PeerCore& core = *state_->core;
     const auto lane = core.lane();
     if (!lane) return tl::unexpected(lane.error());
+    if (core.host_state() == HostState::stopped) return fail(Errc::host_stopped);
     // Slots begin on multiples of 64; the rest of a larger alignment is found inside the slot.
     const std::size_t slack = alignment > cache_line_bytes ? alignment - cache_line_bytes : 0;
     if (bytes > slot_bytes_max) return fail(Errc::too_large);
@@ -78,6 +91,7 @@ Outcome<std::uint32_t> Publisher::publish(Loan&& loan, std::chrono::nanoseconds 
     if (loan.core_ != &core) return fail(Errc::invalid_argument);
     const auto lane = core.lane();
     if (!lane) return tl::unexpected(lane.error());
+    if (core.host_state() == HostState::stopped) return fail(Errc::host_stopped);
 
     const ClassView& view = core.pool().view().classes[loan.slot_.class_index];
     SlotRecord& record = view.records[position_of(loan.slot_.key)];

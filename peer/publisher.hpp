@@ -31,6 +31,7 @@ struct PublisherOptions {
 class Publisher {
 public:
     Publisher(Publisher&&) noexcept;
+    /// Closes what it was before.
     Publisher& operator=(Publisher&&) noexcept;
     ~Publisher();
 
@@ -56,6 +57,7 @@ private:
     friend class Peer;
     struct State;
     explicit Publisher(std::unique_ptr<State> state);
+    void close() noexcept;
     std::unique_ptr<State> state_;
 };
 

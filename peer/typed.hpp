@@ -82,6 +82,10 @@ public:
         **slot = value;
         return publish(std::move(*slot), timeout);
     }
+    [[nodiscard]] std::uint32_t reader_count() { return publisher_.reader_count(); }
+    Outcome<void> wait_for_readers(std::uint32_t count, std::chrono::nanoseconds timeout) {
+        return publisher_.wait_for_readers(count, timeout);
+    }
     [[nodiscard]] Publisher& untyped() { return publisher_; }
 
 private:

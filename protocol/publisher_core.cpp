@@ -192,6 +192,7 @@ Outcome<std::uint32_t> PublisherCore::publish_chosen(Lane& lane, const VarSlotPo
 std::uint32_t PublisherCore::move_to(Lane& lane, const VarSlotPool::Loaned& slot,
                                      Connection& connection) {
     SlotRecord& record = record_of(pool_, slot);
+    lane.mark_touched(slot.class_index, position_of(slot.key));  // Another lane may have taken it.
     record.word.store(make_key(generation_of(slot.key), lane.holder(SlotState::in_transit)),
                       std::memory_order_relaxed);
     SHMPOOL_CRASH_POINT(move_stamped);

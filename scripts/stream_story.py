@@ -236,8 +236,8 @@ def lossy_story(story: Story, verdict: Verdict):
     whole = all(sent[number] == one for number, one in zip(numbers, came))
     verdict.check(f"drop_oldest: {len(came)} of {len(sent)} messages came, in order and unchanged",
                   ordered and whole)
-    verdict.check(f"the {report['missed']} counted drops explain every gap",
-                  report["missed"] > 0 and len(came) + report["missed"] == len(sent))
+    verdict.check(f"the {report['dropped']} counted drops explain every gap",
+                  report["dropped"] > 0 and len(came) + report["dropped"] == len(sent))
 
 
 def judge_pool(story: Story, verdict: Verdict):

@@ -27,7 +27,8 @@ void add_classes(CLI::App& program, const CommonOptions& common, Action& action)
         "Show the size classes: how many slots are free, and where the others are",
         "A slot is free, cached in a lane's magazine, loaned to a writer or reader, published\n"
         "(leased by readers), or in transit from one writer to one reader. EXHAUSTED counts how\n"
-        "often somebody asked and nothing was free; HIGH WATER is the most slots ever in use.\n\n"
+        "often somebody asked and nothing was free; HIGH WATER is how many different slots were\n"
+        "ever in use: never fewer than were in use at once.\n\n"
         "Example: the classes of pool video\n"
         "  shmpool classes --pool video");
     command->callback([&common, &action] { action = [&common] { return run_classes(common); }; });

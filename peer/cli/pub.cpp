@@ -54,6 +54,7 @@ private:
     [[nodiscard]] Result<void> publish(Loan loan);
     [[nodiscard]] bool keep_pace();
     [[nodiscard]] Error explain_stall(Errc code, const std::string& what) const;
+    [[nodiscard]] Error host_stops() const;
     [[nodiscard]] std::string_view ended() const {
         return stop_.requested() ? "interrupted" : "end_of_input";
     }
@@ -76,6 +77,12 @@ Error Pub::explain_stall(Errc code, const std::string& what) const {
     return Error{
         code, fmt::format("{} within {} (--timeout), after {} messages on channel '{}'", what,
                           format_duration(options_.timeout), summary_.messages, options_.channel)};
+}
+
+Error Pub::host_stops() const {
+    return Error{Errc::host_stopped,
+                 fmt::format("the host stops; {} messages were published on channel '{}'",
+                             summary_.messages, options_.channel)};
 }
 
 Result<void> Pub::run() {
@@ -103,6 +110,7 @@ Result<void> Pub::wait_for_subscribers() {
 
 Result<void> Pub::send_whole_input() {
     for (;;) {
+        if (peer_.host_state() != HostState::running) return tl::unexpected(host_stops());
         auto loan = with_patience(Deadline::after(options_.timeout), stop_,
                                   [this](std::chrono::nanoseconds timeout) {
                                       return publisher_.loan(options_.chunk_bytes, timeout);

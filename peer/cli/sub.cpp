@@ -62,11 +62,12 @@ std::string_view sentence_of(SubEnd end) {
 class Sub {
 public:
     Sub(const CommonOptions& common, const SubOptions& options, OutputStream output,
-        StopSignal stop, Subscriber subscriber)
+        StopSignal stop, Peer peer, Subscriber subscriber)
         : common_(common),
           options_(options),
           output_(std::move(output)),
           stop_(stop),
+          peer_(std::move(peer)),
           subscriber_(std::move(subscriber)) {}
 
     Result<void> run();
@@ -89,6 +90,7 @@ private:
     const SubOptions& options_;
     OutputStream output_;
     StopSignal stop_;
+    Peer peer_;
     Subscriber subscriber_;
     StreamSummary summary_;
     SequenceLog sequences_;
@@ -142,11 +144,12 @@ Result<bool> Sub::handle(Errc code) {
         case Errc::ended:
         case Errc::ended_by_death: {
             const SubEnd end = code == Errc::ended ? SubEnd::ended : SubEnd::ended_by_death;
-            if (!options_.until_ended) {
+            const bool nobody_will_come = peer_.host_state() != HostState::running;
+            if (!options_.until_ended && !nobody_will_come) {
                 stay_for_another(end);
                 return true;
             }
-            end_ = end;
+            end_ = options_.until_ended ? end : SubEnd::host_stopped;
             return false;
         }
         case Errc::host_stopped: end_ = SubEnd::host_stopped; return false;
@@ -173,6 +176,9 @@ std::string Sub::text() const {
     std::string text = summary_.text("received", options_.channel);
     if (sequences_.missed() != 0) {
         text += fmt::format(", {} missed in {} gaps", sequences_.missed(), sequences_.gaps());
+    }
+    if (const std::uint64_t dropped = subscriber_.dropped_total(); dropped != 0) {
+        text += fmt::format(", {} dropped by a full queue", dropped);
     }
     return text + fmt::format("; {}\n", sentence_of(end_));
 }
@@ -216,7 +222,7 @@ Result<int> run_sub(const CommonOptions& common, const SubOptions& options) {
         {.depth = options.depth, .policy = options.policy, .may_sleep = !options.poll});
     if (!subscriber) return tl::unexpected(subscriber.error());
 
-    Sub sub(common, options, std::move(*output), *stop, std::move(*subscriber));
+    Sub sub(common, options, std::move(*output), *stop, std::move(*peer), std::move(*subscriber));
     const auto done = sub.run();
     if (auto reported = sub.report(); !reported && done) {
         return tl::unexpected(reported.error());

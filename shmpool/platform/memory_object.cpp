@@ -87,9 +87,15 @@ Result<Descriptor> create_memory_object(const std::string& name, std::uint64_t b
         return fail_errno(code, "create memory object " + name, errno);
     }
     if (::ftruncate(object.get(), static_cast<off_t>(bytes)) != 0) {
-        const Errc code = errno == EFBIG || errno == EINVAL ? Errc::invalid_argument : Errc::system;
-        return fail_errno(code, "size memory object " + name + " to " + std::to_string(bytes),
-                          errno);
+        const std::string what =
+            "size memory object " + name + " to " + std::to_string(bytes) + " bytes";
+        if (errno == EFBIG) {
+            return fail(Errc::invalid_argument,
+                        what +
+                            ": larger than a file of this process may be; raise its limit of "
+                            "file sizes (ulimit -f)");
+        }
+        return fail_errno(errno == EINVAL ? Errc::invalid_argument : Errc::system, what, errno);
     }
     if (::fcntl(object.get(), F_ADD_SEALS, wanted_seals) != 0) {
         return fail_errno(Errc::system, "seal memory object " + name, errno);

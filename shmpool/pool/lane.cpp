@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shmpool/pool/lane.hpp"
 
+#include <algorithm>
+
 #include "shmpool/pool/pressure.hpp"
 
 namespace shmpool {
@@ -46,10 +48,12 @@ bool Lane::open_magazine(std::uint32_t class_index) {
     return true;
 }
 
-std::uint32_t claim_lane(const PoolView& pool, std::uint64_t owner, std::uint32_t hint) {
-    const std::uint32_t peer_lanes = pool.lane_count - 1;
-    for (std::uint32_t step = 0; step < peer_lanes; ++step) {
-        const std::uint32_t index = 1 + (hint + step) % peer_lanes;
+std::uint32_t claim_lane(const PoolView& pool, std::uint64_t owner, std::uint32_t hint,
+                         LaneRange range) {
+    if (range.first >= pool.lane_count) return no_lane_index;
+    const std::uint32_t count = std::min(range.count, pool.lane_count - range.first);
+    for (std::uint32_t step = 0; step < count; ++step) {
+        const std::uint32_t index = range.first + (hint + step) % count;
         std::uint64_t expected = 0;
         Atomic<std::uint64_t>& word = pool.lanes[index].owner;
         if (word.load(std::memory_order_relaxed) == 0 &&

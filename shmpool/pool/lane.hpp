@@ -85,10 +85,16 @@ private:
     std::array<std::unique_ptr<SlotKey[]>, class_count_max> entries_{};
 };
 
-/// Takes a free lane for `owner` (not 0), by one CAS; or no lane is left. Any process, any time.
-/// `hint` spreads the search of different peers.
+/// Lanes from `first` on. Who shares out lanes may keep some for a purpose.
+struct LaneRange {
+    std::uint32_t first = 1;
+    std::uint32_t count = 0xFFFF'FFFF;  ///< Up to the last of the pool.
+};
+
+/// Takes a free lane of the range for `owner` (not 0), by one CAS; or no lane is left. Any process,
+/// any time. `hint` spreads the search of different peers.
 [[nodiscard]] std::uint32_t claim_lane(const PoolView& pool, std::uint64_t owner,
-                                       std::uint32_t hint);
+                                       std::uint32_t hint, LaneRange range = {});
 inline constexpr std::uint32_t no_lane_index = 0xFFFF'FFFF;
 
 }  // namespace shmpool

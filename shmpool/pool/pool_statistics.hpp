@@ -20,7 +20,7 @@ struct ClassStatistics {
     std::uint32_t in_transit = 0;
     std::uint64_t allocations_total = 0;  ///< Never reset; with lanes that have retired.
     std::uint64_t exhausted_total = 0;
-    std::uint32_t high_water = 0;  ///< Slots that ever were in use: lists hand out old slots first.
+    std::uint32_t high_water = 0;  ///< Different slots that ever were in use.
 };
 
 [[nodiscard]] std::vector<ClassStatistics> read_statistics(const PoolView& pool);

@@ -24,8 +24,9 @@ std::uint32_t next_generation(std::uint32_t generation) {
 
 }  // namespace
 
-Outcome<std::unique_ptr<Lane>> VarSlotPool::open_lane(std::uint64_t owner) {
-    const std::uint32_t index = claim_lane(*view_, owner, static_cast<std::uint32_t>(owner) * 8);
+Outcome<std::unique_ptr<Lane>> VarSlotPool::open_lane(std::uint64_t owner, LaneRange range) {
+    const std::uint32_t index =
+        claim_lane(*view_, owner, static_cast<std::uint32_t>(owner) * 8, range);
     if (index == no_lane_index) return fail(Errc::no_lane);
     return std::make_unique<Lane>(*view_, index);
 }

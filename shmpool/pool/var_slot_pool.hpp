@@ -65,8 +65,9 @@ public:
     /// Opens a published pool to look at it only: no payload, the control part may be read-only.
     [[nodiscard]] static Result<VarSlotPool> observe(std::span<std::byte> control);
 
-    /// A free lane for `owner` (any number but 0), or Errc::no_lane.
-    [[nodiscard]] Outcome<std::unique_ptr<Lane>> open_lane(std::uint64_t owner);
+    /// A free lane of the range for `owner` (any number but 0), or Errc::no_lane.
+    [[nodiscard]] Outcome<std::unique_ptr<Lane>> open_lane(std::uint64_t owner,
+                                                           LaneRange range = {});
 
     // --- raw slots -----------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ std::optional<Message> read_message(const VarSlotPool& pool, const Taken& taken)
 }
 
 Outcome<std::uint32_t> Writer::send(const Deadline& deadline, std::uint64_t bytes) {
-    const auto slot = peer_.pool().loan(peer_.lane(), bytes);
+    const auto slot = peer_.pool().loan(*loan_lane_, bytes);
     if (!slot) return tl::unexpected(slot.error());
     write_message(peer_.pool(), *slot, {name_, core_.published_total() + 1});
     auto delivered = core_.publish(peer_.lane(), *slot, deadline);

@@ -27,7 +27,11 @@ public:
     Writer(TestPeer& peer, const Opened& opened, ChannelPolicy policy, std::uint64_t name)
         : peer_(peer),
           core_(peer.pool(), peer.view(), opened.endpoint_index, policy),
+          loan_lane_(&peer.lane()),
           name_(name) {}
+
+    /// As if another thread of the peer took the loans that this one publishes.
+    void loan_on(Lane& lane) { loan_lane_ = &lane; }
 
     /// Loans, fills and publishes; ends the loan when nobody got it because of the deadline.
     Outcome<std::uint32_t> send(const Deadline& deadline = Deadline::passed(),
@@ -39,6 +43,7 @@ public:
 private:
     TestPeer& peer_;
     PublisherCore core_;
+    Lane* loan_lane_;
     const std::uint64_t name_;
 };
 

@@ -61,7 +61,9 @@ ChildProcess::End Stage::resume_victim() {
 int Stage::play_writer() {
     TestPeer me(open_segment(host_.segment()), victim_index_);
     Writer writer(me, victim_opened_, scenario_.policy, victim_name);
+    const std::unique_ptr<Lane> of_another_thread = me.another_lane();
     for (unsigned i = 0; i < messages; ++i) {
+        writer.loan_on(i % 2 == 0 ? me.lane() : *of_another_thread);
         if (!writer.send(Deadline::passed(), i % 3 == 0 ? 200 : 64)) return 1;
         progress_->done = writer.sent();
     }
