@@ -168,6 +168,25 @@ TEST(PoolThreads, SeeExactlyOneOfRacingFreesSucceed) {  // T-VS-17, I5
     }
 }
 
+TEST(PoolThreads, ClaimDifferentLanes) {
+    OwnPool pool(Configs{{64, 8}}, 2);
+    constexpr int rounds = 5000;
+    std::uint32_t claimed[2]{};
+    int doubled = 0;
+    std::barrier round(2);
+    in_threads(2, [&](std::uint32_t i) {
+        for (int n = 0; n < rounds; ++n) {
+            round.arrive_and_wait();
+            claimed[i] = claim_lane(pool.view(), i + 1, 0);
+            round.arrive_and_wait();
+            if (i == 0 && claimed[0] == claimed[1]) ++doubled;
+            round.arrive_and_wait();
+            if (claimed[i] != claimed[1 - i] || i == 0) retire_lane(pool.view(), claimed[i]);
+        }
+    });
+    EXPECT_EQ(doubled, 0);
+}
+
 /// Hands slots from one thread to another.
 class Mailbox {
 public:
