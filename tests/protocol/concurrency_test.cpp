@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Threads as peers: writers publish without pause while readers come, take a little, and leave
 /// with unread messages. For the thread sanitizer, and for slots lost or doubled between them.
-#include <memory>
 #include <mutex>
 #include <thread>
 
 #include "endpoints.hpp"
-#include "shmpool/platform/membarrier.hpp"
 
 namespace shmpool::testing_protocol {
 namespace {
@@ -100,88 +98,6 @@ INSTANTIATE_TEST_SUITE_P(Policies, ComingAndGoing,
                          ::testing::Values(ChannelPolicy::block, ChannelPolicy::drop_newest,
                                            ChannelPolicy::drop_oldest),
                          [](const auto& tested) { return name_of_test(tested.param); });
-
-/// The store-load litmus test of closing. A publisher, which orders its compiler only, puts an
-/// entry and looks at `closed`; a closer closes and looks at the entry. One ring for each round.
-class ClosingRace {
-public:
-    static constexpr std::uint32_t rounds = 4'000;
-
-    void run() {
-        std::thread publisher([&] {
-            for (std::uint32_t round = 0; round < rounds; ++round) {
-                const RingView ring = ring_of(round);
-                begin(0, round);
-                put_entry(ring, 0, 1, EntryKind::moved, 0);
-                compiler_barrier();
-                places_[round].missed_by_publisher = !ring.closed();
-            }
-        });
-        for (std::uint32_t round = 0; round < rounds; ++round) {
-            const RingView ring = ring_of(round);
-            if (begin(1, round)) ++meetings_;
-            close_ring(ring);
-            places_[round].missed_by_closer = look_at(ring, 0).kind == EntryKind::none;
-        }
-        publisher.join();
-    }
-    /// Rounds that both began without giving the processor away: they really ran at one time.
-    [[nodiscard]] std::uint32_t meetings() const { return meetings_; }
-    [[nodiscard]] std::uint32_t missed_by_both() const {
-        std::uint32_t count = 0;
-        for (std::uint32_t round = 0; round < rounds; ++round) {
-            const Place& place = places_[round];
-            if (place.missed_by_publisher && place.missed_by_closer) ++count;
-        }
-        return count;
-    }
-
-private:
-    struct Place {
-        RingImage image{};
-        alignas(2 * cache_line_bytes) RingEntry entry{};
-        alignas(2 * cache_line_bytes) bool missed_by_publisher = false;
-        alignas(2 * cache_line_bytes) bool missed_by_closer = false;
-    };
-
-    RingView ring_of(std::uint32_t round) {
-        RingView ring;
-        ring.image = &places_[round].image;
-        ring.entries = &places_[round].entry;
-        return ring;
-    }
-    /// Waits for the other side, and then a little more or less than it does.
-    bool begin(int who, std::uint32_t round) {
-        here_[who].store(round + 1);
-        std::uint32_t looks = 0;
-        while (here_[1 - who].load() < round + 1) {
-            if (++looks < 1000) {
-                cpu_relax();
-            } else {
-                std::this_thread::yield();
-            }
-        }
-        const std::uint32_t wait = who == 0 ? round % 16 : round / 16 % 16;
-        for (std::uint32_t i = 0; i < wait; ++i) cpu_relax();
-        return looks < 1000;
-    }
-
-    std::unique_ptr<Place[]> places_ = std::make_unique<Place[]>(rounds);
-    std::atomic<std::uint32_t> here_[2]{};
-    std::uint32_t meetings_ = 0;
-};
-
-TEST(ClosingARing, IsSeenByThePublisherOrSeesItsEntry) {
-    if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "one core can not show it";
-    ASSERT_TRUE(register_global_barrier().has_value());
-    std::uint32_t meetings = 0;  // On a busy machine one may have to try again.
-    for (int attempt = 0; attempt < 20 && meetings < ClosingRace::rounds; ++attempt) {
-        ClosingRace race;
-        race.run();
-        ASSERT_EQ(race.missed_by_both(), 0U);
-        meetings += race.meetings();
-    }
-}
 
 }  // namespace
 }  // namespace shmpool::testing_protocol

@@ -168,6 +168,31 @@ TEST(PoolThreads, SeeExactlyOneOfRacingFreesSucceed) {  // T-VS-17, I5
     }
 }
 
+/// The threads meet by spinning: a barrier would wake them too far apart.
+TEST(PoolThreads, ClaimDifferentLanes) {
+    OwnPool pool(Configs{{64, 8}}, 2);
+    std::uint32_t claimed[2]{};
+    std::uint32_t doubled = 0;
+    Atomic<std::uint32_t> here[2]{};
+    in_threads(2, [&](std::uint32_t i) {
+        const auto meet = [&] {
+            const std::uint32_t mine = here[i].load() + 1;
+            here[i].store(mine);
+            for (std::uint32_t looks = 1; here[1 - i].load() < mine; ++looks) {
+                looks % 1024 == 0 ? std::this_thread::yield() : cpu_relax();
+            }
+        };
+        for (int round = 0; round < 20'000; ++round) {
+            meet();
+            claimed[i] = claim_lane(pool.view(), i + 1, 0);
+            meet();
+            if (i == 0 && claimed[0] == claimed[1]) ++doubled;
+            if (i == 0 || claimed[0] != claimed[1]) retire_lane(pool.view(), claimed[i]);
+        }
+    });
+    EXPECT_EQ(doubled, 0U);
+}
+
 /// Hands slots from one thread to another.
 class Mailbox {
 public:
