@@ -81,7 +81,7 @@ void Reaper::beacon_fired(PeerId id, std::uint64_t noticed_ns) {
 void Reaper::connection_closed(PeerId id, ClosedBy who) {
     Peer* const peer = registry_.find(id);
     if (peer == nullptr || peer->phase != PeerPhase::present) return;
-    if (!beacons_.may_use_the_pool(id)) {
+    if (who == ClosedBy::peer && !beacons_.may_use_the_pool(id)) {
         log_.info(PeerRegistry::describe(*peer) +
                   " has closed its connection without having used "
                   "the pool");

@@ -49,6 +49,10 @@ pid_t start(const TemporaryDirectory& directory, std::vector<std::string> words,
         const rlimit limit{setup.descriptor_limit, setup.descriptor_limit};
         ::setrlimit(RLIMIT_NOFILE, &limit);
     }
+    if (setup.file_bytes_limit != 0) {
+        const rlimit limit{setup.file_bytes_limit, setup.file_bytes_limit};
+        ::setrlimit(RLIMIT_FSIZE, &limit);
+    }
     // Opened before: another user may not be let into the folder of the build.
     const int program = ::open(pointers[0], O_PATH | O_CLOEXEC);
     if (setup.user != 0) {

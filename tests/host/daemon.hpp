@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <utility>
@@ -22,8 +23,9 @@ struct DaemonSetup {
     std::string config;  ///< Text of a configuration file; empty: none.
     std::vector<std::pair<std::string, std::string>> environment;
     std::string log_level = "debug";
-    unsigned descriptor_limit = 0;  ///< 0: as it is.
-    uid_t user = 0;                 ///< 0: who runs the test; others only if root does.
+    unsigned descriptor_limit = 0;       ///< 0: as it is.
+    std::uint64_t file_bytes_limit = 0;  ///< 0: as it is.
+    uid_t user = 0;                      ///< 0: who runs the test; others only if root does.
 };
 
 class Daemon {

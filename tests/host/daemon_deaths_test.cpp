@@ -40,6 +40,8 @@ public:
                 PlainPeer peer(socket);
                 peer.hold_slots(slots_held, 64);
                 if (act) act(peer);
+                // As an honest peer does; unless `act` has done it already, in its own way.
+                const Result<Beacon> held = Beacon::hold(peer.descriptors.at(2));
                 if (::write(write_end.get(), &peer.welcome, sizeof(peer.welcome)) < 0) return 2;
                 if (then) then(peer);
                 for (;;) ::pause();
@@ -146,11 +148,13 @@ TEST_F(DaemonDeaths, DoesNotReclaimWhenOnlyTheSocketIsClosed) {
 }
 
 TEST_F(DaemonDeaths, TakesNoSocketThatTheHostItselfClosedAsEvidence) {
-    PeerProcess peer(daemon.socket(), {}, [](PlainPeer& self) {
+    const auto let_the_beacon_fire = [](PlainPeer& self) {
+        std::thread([&] { new Beacon(self.hold_beacon()); }).join();
+    };
+    PeerProcess peer(daemon.socket(), let_the_beacon_fire, [](PlainPeer& self) {
         wire::Packet one_byte{};
         one_byte.length_bytes = 1;
         (void)self.connection.send(one_byte, {}, Deadline::never());
-        std::thread([&] { new Beacon(self.hold_beacon()); }).join();
     });
     ASSERT_TRUE(peer.holds());
     ASSERT_TRUE(reaches(peer, PeerState::dying));

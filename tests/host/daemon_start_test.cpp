@@ -139,6 +139,15 @@ TEST(DaemonStart, FailsClearlyWithoutEnoughMemory) {
     EXPECT_THAT(sockets_in(directory), IsEmpty());
 }
 
+TEST(DaemonStart, FailsClearlyWhenItsFilesMayNotBeThatLarge) {
+    const TemporaryDirectory directory;
+    DaemonSetup setup;
+    setup.file_bytes_limit = 64 * 1024;
+    Daemon daemon(directory, setup);
+    EXPECT_EQ(daemon.wait(), 1) << daemon.log();
+    EXPECT_THAT(daemon.log(), HasSubstr("raise its limit of file sizes (ulimit -f)"));
+}
+
 TEST(DaemonStart, ExitsWithTwoOnAWrongCommandLine) {
     const TemporaryDirectory directory;
     const std::vector<std::pair<std::vector<std::string>, std::string>> cases{

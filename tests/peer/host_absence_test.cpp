@@ -116,6 +116,37 @@ TEST(HostAbsence, AnOrderlyStopEndsEveryWait) {
     taking.join();
     publishing.join();
     EXPECT_EQ(peer.host_state(), HostState::stopped);
+    EXPECT_EQ(publisher->loan(8).error(), Errc::host_stopped);
+}
+
+TEST(HostAbsence, WhatASlowHostOpensAfterTheTimeoutIsClosedAgain) {
+    RunningHost host;
+    Peer writer = attach(host.pool());
+    auto publisher = writer.publisher("words");
+    ASSERT_TRUE(publisher);
+    PeerOptions options;
+    options.answer_timeout = 50ms;
+    auto hasty = Peer::attach(host.pool(), options);
+    ASSERT_TRUE(hasty);
+    host.signal(SIGSTOP);
+    EXPECT_EQ(hasty->subscriber("words", {.depth = 1}).error().code, Errc::host_gone);
+    EXPECT_EQ(hasty->publisher("others").error().code, Errc::host_gone);
+    EXPECT_FALSE(hasty->host_gone()) << "it was only slow";
+    host.signal(SIGCONT);
+    EXPECT_TRUE(eventually([&] { return hasty->subscriber("others").has_value(); }));
+    EXPECT_TRUE(eventually([&] { return publisher->reader_count() == 0; }));
+    for (std::uint64_t number = 0; number < 10; ++number) send_number(*publisher, number);
+}
+
+TEST(HostAbsence, AttachmentsThatWereNotFinishedTakeUpNoPlaces) {
+    RunningHost host;
+    for (int i = 0; i < 200; ++i) {  // Three times as many as there are places for peers.
+        ControlChannel channel;
+        AttachRequest request;
+        request.pool_name = host.pool();
+        ASSERT_TRUE(eventually([&] { return channel.attach(request).has_value(); })) << i;
+    }
+    EXPECT_TRUE(eventually([&] { return Peer::attach(host.pool()).has_value(); }));
 }
 
 TEST(HostAbsence, TheNextHostStartsAtOnceAfterEverybodyWasKilled) {
@@ -149,8 +180,11 @@ TEST(HostAbsence, AShortageOfDescriptorsIsSaidAndHealed) {
         const int next = dup(0);
         rlimit tight{static_cast<rlim_t>(next) + 2, before.rlim_max};
         setrlimit(RLIMIT_NOFILE, &tight);
-        const auto refused = Peer::attach(host.pool());
-        const bool clear = !refused && refused.error().code == Errc::descriptor_limit;
+        bool clear = true;
+        for (int i = 0; i < 100; ++i) {  // More often than there are places for peers.
+            const auto refused = Peer::attach(host.pool());
+            clear = clear && !refused && refused.error().code == Errc::descriptor_limit;
+        }
         setrlimit(RLIMIT_NOFILE, &before);
         _exit(clear && Peer::attach(host.pool()) ? 0 : 1);
     });

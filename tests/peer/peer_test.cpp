@@ -171,6 +171,30 @@ TEST_F(PeerTest, EndsWhenEveryPublisherHasLeft) {
     EXPECT_EQ(subscriber->take().error(), Errc::empty) << "a newcomer revives the channel";
 }
 
+TEST_F(PeerTest, AHandleThatIsAssignedEndsWhatItWas) {
+    auto publisher = peer_.publisher("words");
+    auto subscriber = other_.subscriber("words", {.depth = 1});
+    ASSERT_TRUE(publisher && subscriber);
+    *publisher = std::move(*peer_.publisher("others"));
+    EXPECT_EQ(subscriber->take(5s).error(), Errc::ended);
+    auto again = peer_.publisher("words");
+    ASSERT_TRUE(again);
+    send(*again, "fills the queue");
+    *subscriber = std::move(*other_.subscriber("others"));
+    send(*again, "to nobody");
+}
+
+TEST_F(PeerTest, AMovedFromPeerSaysSo) {
+    const Peer moved = std::move(other_);
+    EXPECT_FALSE(other_);
+    EXPECT_EQ(other_.allocate(1).error(), Errc::moved_from);
+    EXPECT_EQ(other_.free({}).error(), Errc::moved_from);
+    EXPECT_EQ(other_.slot_data({}).error(), Errc::moved_from);
+    EXPECT_EQ(other_.drive().error(), Errc::moved_from);
+    EXPECT_EQ(other_.publisher("words").error().code, Errc::moved_from);
+    EXPECT_EQ(other_.subscriber<Pose>("words").error().code, Errc::moved_from);
+}
+
 TEST_F(PeerTest, SamplesOutliveTheirSubscriber) {
     auto publisher = peer_.publisher("words");
     auto one = other_.subscriber("words");

@@ -38,11 +38,14 @@ TEST_F(PeerTest, AThreadThatSleepsKeepsNoSlotForItself) {
 
 TEST_F(PeerTest, AThreadWithoutALaneEndsWhatOthersGaveIt) {
     const std::string config = "/tmp/shmpool-few-lanes-" + std::to_string(getpid()) + ".toml";
-    std::ofstream(config) << "[limits]\npeers = 1\nlanes = 1\n";
+    std::ofstream(config) << "[limits]\npeers = 2\nlanes = 2\n";
     RunningHost host({"--config", config}, "few-lanes");
     std::filesystem::remove(config);
     auto peer = Peer::attach(host.pool());
-    ASSERT_TRUE(peer) << peer.error().message;
+    auto greedy = Peer::attach(host.pool());
+    ASSERT_TRUE(peer && greedy);
+    const auto of_the_greedy = greedy->allocate(1);
+    ASSERT_TRUE(of_the_greedy);
     auto publisher = peer->publisher("words");
     auto subscriber = peer->subscriber("words");
     ASSERT_TRUE(publisher && subscriber);
@@ -56,6 +59,8 @@ TEST_F(PeerTest, AThreadWithoutALaneEndsWhatOthersGaveIt) {
         EXPECT_EQ(peer->allocate(1).error(), Errc::no_lane);
         EXPECT_EQ(publisher->loan(1).error(), Errc::no_lane);
         EXPECT_EQ(subscriber->take().error(), Errc::no_lane);
+        EXPECT_EQ(greedy->allocate(1).error(), Errc::no_lane) << "its second thread";
+        EXPECT_TRUE(peer->free(*of_the_greedy));
         const Sample ended = std::move(*sample);
         const Loan given_up = std::move(*loan);
         EXPECT_TRUE(peer->free(*raw));
