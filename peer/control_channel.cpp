@@ -53,11 +53,23 @@ Result<wire::Hello> make_hello(const AttachRequest& request) {
 Result<Attachment> ControlChannel::attach(const AttachRequest& request) {
     const std::scoped_lock lock(mutex_);
     answer_timeout_ = request.answer_timeout;
+    const Deadline deadline = Deadline::after(request.wait_for_host);
+    for (;;) {
+        auto attachment = attach_once(request, deadline);
+        // A host that stops is as good as none: the next one is waited for.
+        const bool stops = !attachment && attachment.error().code == Errc::host_stopped;
+        if (!stops || deadline.expired()) return attachment;
+        std::this_thread::sleep_for(std::min(connect_retry, deadline.remaining()));
+    }
+}
+
+Result<Attachment> ControlChannel::attach_once(const AttachRequest& request,
+                                               const Deadline& host_deadline) {
     const auto path = socket_path(request);
     if (!path) return tl::unexpected(path.error());
     const auto hello = make_hello(request);
     if (!hello) return tl::unexpected(hello.error());
-    auto connection = connect_until(*path, Deadline::after(request.wait_for_host), answer_timeout_);
+    auto connection = connect_until(*path, host_deadline, answer_timeout_);
     if (!connection) return tl::unexpected(connection.error());
     connection_ = std::move(*connection);
 

@@ -62,6 +62,8 @@ public:
     [[nodiscard]] bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
 
 private:
+    [[nodiscard]] Result<Attachment> attach_once(const AttachRequest& request,
+                                                 const Deadline& host_deadline);
     [[nodiscard]] Result<wire::Body> exchange(const wire::Body& body);
     [[nodiscard]] Result<wire::Message> receive(const Deadline& deadline,
                                                 std::vector<Descriptor>* descriptors);

@@ -52,6 +52,23 @@ TEST(HostAbsence, APeerWaitsForALateHostIfAsked) {
     early.join();
 }
 
+TEST(HostAbsence, APeerThatComesWhileTheHostStopsWaitsForTheNext) {
+    RunningHost host;
+    const Peer keeps_it_stopping = attach(host.pool());
+    host.signal(SIGTERM);
+    ASSERT_TRUE(eventually([&] { return keeps_it_stopping.host_state() != HostState::running; }));
+    EXPECT_EQ(Peer::attach(host.pool()).error().code, Errc::host_stopped);
+    std::thread early([&] {
+        PeerOptions options;
+        options.wait_for_host = 20s;
+        EXPECT_TRUE(Peer::attach(host.pool(), options));
+    });
+    host.signal(SIGTERM);  // The second one ends the grace period.
+    host.wait();
+    host.start();
+    early.join();
+}
+
 TEST(HostAbsence, AttachingToAStoppedHostEndsWithHostGone) {
     RunningHost host;
     host.signal(SIGSTOP);

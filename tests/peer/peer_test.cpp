@@ -5,9 +5,11 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <numeric>
 
@@ -207,6 +209,36 @@ TEST_F(PeerTest, SamplesOutliveTheirSubscriber) {
     for (int i = 0; i < 300; ++i) send(*publisher, "noise");
     EXPECT_EQ(text_of(*sample), "kept");
     sample->release();
+    expect_nothing_lost(peer_);
+}
+
+TEST_F(PeerTest, ASampleOfAKilledWriterStaysAsItIs) {  // T-VS-22
+    auto subscriber = other_.subscriber("words");
+    auto second = other_.subscriber("words");
+    ASSERT_TRUE(subscriber && second);
+    Child writer([&] {
+        auto own = Peer::attach(host_.pool());
+        auto publisher = own->publisher("words");
+        send(*publisher, "its last words");
+        for (;;) ::pause();
+    });
+    auto sample = subscriber->take(5s);
+    auto beside = second->take(5s);
+    ASSERT_TRUE(sample && beside);
+    beside->release();
+    writer.signal(SIGKILL);
+    EXPECT_EQ(subscriber->take(5s).error(), Errc::ended_by_death);
+    std::vector<SlotRef> all;
+    for (;;) {  // Whoever wants to overwrite it gets every other slot.
+        const auto slot = peer_.allocate(1);
+        if (!slot) break;
+        std::ranges::fill(*peer_.slot_data(*slot), std::byte{0xEE});
+        all.push_back(*slot);
+    }
+    EXPECT_EQ(all.size(), 256U + 16U - 1U);
+    EXPECT_EQ(text_of(*sample), "its last words");
+    sample->release();
+    for (const SlotRef& slot : all) EXPECT_TRUE(peer_.free(slot));
     expect_nothing_lost(peer_);
 }
 

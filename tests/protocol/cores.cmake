@@ -20,8 +20,9 @@ shmpool_test(protocol_kill_storm_test
 
 shmpool_test(protocol_single_step_test
     LABELS release-only
-    SOURCES single_step_test.cpp
+    SOURCES locked_instructions_test.cpp single_step_test.cpp
     LIBRARIES protocol_rig)
+target_link_options(protocol_single_step_test PRIVATE -Wl,-z,now)  # No steps inside the linker.
 
 # Pool and protocol once more, with crash points: every file of one program must agree on them.
 get_target_property(pool_sources shmpool_pool SOURCES)
