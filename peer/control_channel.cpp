@@ -56,9 +56,10 @@ Result<Attachment> ControlChannel::attach(const AttachRequest& request) {
     const Deadline deadline = Deadline::after(request.wait_for_host);
     for (;;) {
         auto attachment = attach_once(request, deadline);
-        // A host that stops is as good as none: the next one is waited for.
-        const bool stops = !attachment && attachment.error().code == Errc::host_stopped;
-        if (!stops || deadline.expired()) return attachment;
+        // A host that stops, or ends before it answers, is as good as none: the next is waited for.
+        const bool may_come = !attachment && (attachment.error().code == Errc::host_stopped ||
+                                              attachment.error().code == Errc::host_gone);
+        if (!may_come || deadline.expired()) return attachment;
         std::this_thread::sleep_for(std::min(connect_retry, deadline.remaining()));
     }
 }
@@ -72,6 +73,7 @@ Result<Attachment> ControlChannel::attach_once(const AttachRequest& request,
     auto connection = connect_until(*path, host_deadline, answer_timeout_);
     if (!connection) return tl::unexpected(connection.error());
     connection_ = std::move(*connection);
+    host_gone_.store(false, std::memory_order_relaxed);
 
     const Deadline deadline = Deadline::after(answer_timeout_);
     const std::uint32_t id = next_request_++;

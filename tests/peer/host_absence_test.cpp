@@ -61,7 +61,8 @@ TEST(HostAbsence, APeerThatComesWhileTheHostStopsWaitsForTheNext) {
     std::thread early([&] {
         PeerOptions options;
         options.wait_for_host = 20s;
-        EXPECT_TRUE(Peer::attach(host.pool(), options));
+        const auto peer = Peer::attach(host.pool(), options);
+        EXPECT_TRUE(peer) << peer.error().message;
     });
     host.signal(SIGTERM);  // The second one ends the grace period.
     host.wait();
