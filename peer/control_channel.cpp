@@ -147,7 +147,8 @@ void ControlChannel::handle_unasked(const wire::Body& body) {
     }
     // The rest are answers to requests that were given up.
     const auto close = [this](const wire::Body& request) {
-        (void)connection_->send(wire::encode(request, next_request_++), {}, Deadline::passed());
+        (void)connection_->send(wire::encode(request, next_request_++), {},
+                                Deadline::after(answer_timeout_));
     };
     if (const auto* opened = std::get_if<wire::PublisherOpened>(&body)) {
         close(wire::ClosePublisher{opened->publisher_index});

@@ -43,7 +43,7 @@ public:
 
     /// Hands the loan to every reader connected now; returns how many got it. On failure the loan
     /// is still the caller's: timed_out (`block`, and a queue stayed full), moved_from,
-    /// invalid_argument (of another Peer), host_stopped, forked.
+    /// invalid_argument (of another Peer), host_stopped, no_lane, forked.
     Outcome<std::uint32_t> publish(Loan&& loan, std::chrono::nanoseconds timeout = forever);
 
     /// Readers connected now.

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "peer/cli/patience.hpp"
 #include "shmpool/platform/event_descriptor.hpp"
 
 namespace shmpool::cli {
@@ -51,12 +52,13 @@ Result<InputStream> InputStream::open(const std::string& path) {
     return InputStream(std::move(*file), stream, quoted(path));
 }
 
-Result<std::size_t> InputStream::fill(std::span<std::byte> into, const StopSignal& stop) {
+Result<std::size_t> InputStream::fill(std::span<std::byte> into, const StopSignal& stop,
+                                      const std::function<bool()>& in_vain) {
     std::size_t filled = 0;
-    while (filled < into.size() && !stop.requested()) {
+    while (filled < into.size() && !stop.requested() && !in_vain()) {
         if (file_ == stdin) {
             const std::array both{standard_input, stop.descriptor()};
-            (void)wait_readable(both, std::chrono::nanoseconds::max());
+            if (wait_readable(both, wait_slice).empty()) continue;
             if (stop.requested()) break;
         }
         std::clearerr(file_);

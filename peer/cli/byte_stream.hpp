@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -26,7 +27,8 @@ public:
     [[nodiscard]] static Result<InputStream> open(const std::string& path);
 
     /// Fills `into`; less only at the end of the input, or when `stop` came.
-    [[nodiscard]] Result<std::size_t> fill(std::span<std::byte> into, const StopSignal& stop);
+    [[nodiscard]] Result<std::size_t> fill(std::span<std::byte> into, const StopSignal& stop,
+                                           const std::function<bool()>& in_vain);
 
     /// Back to the beginning. Fails for pipes.
     [[nodiscard]] Result<void> rewind();

@@ -54,7 +54,8 @@ private:
     [[nodiscard]] Result<void> publish(Loan loan);
     [[nodiscard]] bool keep_pace();
     [[nodiscard]] Error explain_stall(Errc code, const std::string& what) const;
-    [[nodiscard]] Error host_stops() const;
+    [[nodiscard]] bool host_stops() const { return peer_.host_state() != HostState::running; }
+    [[nodiscard]] Error why_it_ends() const;
     [[nodiscard]] std::string_view ended() const {
         return stop_.requested() ? "interrupted" : "end_of_input";
     }
@@ -79,7 +80,7 @@ Error Pub::explain_stall(Errc code, const std::string& what) const {
                           format_duration(options_.timeout), summary_.messages, options_.channel)};
 }
 
-Error Pub::host_stops() const {
+Error Pub::why_it_ends() const {
     return Error{Errc::host_stopped,
                  fmt::format("the host stops; {} messages were published on channel '{}'",
                              summary_.messages, options_.channel)};
@@ -98,10 +99,12 @@ Result<void> Pub::run() {
 }
 
 Result<void> Pub::wait_for_subscribers() {
-    const auto there = with_patience(
-        Deadline::after(options_.timeout), stop_, [this](std::chrono::nanoseconds timeout) {
-            return publisher_.wait_for_readers(options_.wait_subscribers, timeout);
-        });
+    const auto there =
+        with_patience(Deadline::after(options_.timeout), stop_,
+                      [this](std::chrono::nanoseconds timeout) -> Outcome<void> {
+                          if (host_stops()) return fail(Errc::host_stopped);
+                          return publisher_.wait_for_readers(options_.wait_subscribers, timeout);
+                      });
     if (there || stop_.requested()) return {};
     return tl::unexpected(explain_stall(
         there.error(), fmt::format("only {} of {} subscribers were there",
@@ -110,7 +113,7 @@ Result<void> Pub::wait_for_subscribers() {
 
 Result<void> Pub::send_whole_input() {
     for (;;) {
-        if (peer_.host_state() != HostState::running) return tl::unexpected(host_stops());
+        if (host_stops()) return tl::unexpected(why_it_ends());
         auto loan = with_patience(Deadline::after(options_.timeout), stop_,
                                   [this](std::chrono::nanoseconds timeout) {
                                       return publisher_.loan(options_.chunk_bytes, timeout);
@@ -118,14 +121,16 @@ Result<void> Pub::send_whole_input() {
         if (stop_.requested()) return {};
         if (!loan) return tl::unexpected(explain_stall(loan.error(), "no slot came free"));
 
-        const auto filled = input_.fill(loan->bytes(), stop_);
+        const auto filled = input_.fill(loan->bytes(), stop_, [this] { return host_stops(); });
         if (!filled) return tl::unexpected(filled.error());
+        if (host_stops()) return tl::unexpected(why_it_ends());
         if (*filled == 0 || stop_.requested()) return {};
         if (auto fits = loan->set_size(*filled); !fits) {
             return tl::unexpected(to_error(fits.error()));
         }
         const bool last = *filled < options_.chunk_bytes;
         if (!keep_pace()) return {};
+        if (host_stops()) return tl::unexpected(why_it_ends());
         if (auto published = publish(std::move(*loan)); !published || last) return published;
     }
 }
@@ -148,9 +153,12 @@ Result<void> Pub::publish(Loan loan) {
 bool Pub::keep_pace() {
     if (options_.rate == 0) return true;
     const std::chrono::duration<double> due(static_cast<double>(summary_.messages) / options_.rate);
-    const auto ahead =
-        std::chrono::duration_cast<std::chrono::nanoseconds>(due) - summary_.since_begin();
-    return ahead <= ahead.zero() || stop_.sleep_for(ahead);
+    for (;;) {
+        const auto ahead =
+            std::chrono::duration_cast<std::chrono::nanoseconds>(due) - summary_.since_begin();
+        if (ahead <= ahead.zero() || host_stops()) return true;
+        if (!stop_.sleep_for(std::min(ahead, wait_slice))) return false;
+    }
 }
 
 std::string Pub::text() const {

@@ -45,6 +45,16 @@ void redirect(const std::string& path, int flags, int number) {
 CommandRun::CommandRun(std::vector<std::string> arguments, const std::string& input)
     : folder_(make_folder()) {
     write_file(folder_ + "/input", input);
+    const int file = open((folder_ + "/input").c_str(), O_RDONLY | O_CLOEXEC);
+    start(std::move(arguments), file);
+    close(file);
+}
+
+CommandRun::CommandRun(std::vector<std::string> arguments, int input) : folder_(make_folder()) {
+    start(std::move(arguments), input);
+}
+
+void CommandRun::start(std::vector<std::string> arguments, int input) {
     arguments.insert(arguments.begin(), SHMPOOL_PROGRAM);
     std::vector<char*> words;
     for (std::string& word : arguments) words.push_back(word.data());
@@ -52,7 +62,7 @@ CommandRun::CommandRun(std::vector<std::string> arguments, const std::string& in
     pid_ = fork();
     if (pid_ != 0) return;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    redirect(folder_ + "/input", O_RDONLY, STDIN_FILENO);
+    if (dup2(input, STDIN_FILENO) < 0) _exit(126);
     redirect(folder_ + "/output", O_WRONLY | O_CREAT, STDOUT_FILENO);
     redirect(folder_ + "/errors", O_WRONLY | O_CREAT, STDERR_FILENO);
     execv(words[0], words.data());

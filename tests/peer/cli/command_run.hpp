@@ -22,6 +22,8 @@ class CommandRun {
 public:
     /// `input`: what stands on its standard input; empty: nothing.
     explicit CommandRun(std::vector<std::string> arguments, const std::string& input = {});
+    /// Its standard input is this descriptor.
+    CommandRun(std::vector<std::string> arguments, int input);
     ~CommandRun();
     CommandRun(const CommandRun&) = delete;
     CommandRun& operator=(const CommandRun&) = delete;
@@ -33,6 +35,8 @@ public:
     [[nodiscard]] std::string output() const;
 
 private:
+    void start(std::vector<std::string> arguments, int input);
+
     std::string folder_;
     pid_t pid_ = -1;
 };

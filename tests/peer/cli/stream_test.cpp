@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// `pub` and `sub` against a real host: what goes in comes out, and what did not is accounted for.
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "tests/peer/cli/host_fixture.hpp"
 
@@ -221,6 +223,26 @@ TEST_F(Stream, EndpointsOfDifferentPoliciesAreRefused) {
     const Finished refused = run({"pub", "c", "--input", "-", "--chunk", "4", "--policy", "block"});
     EXPECT_EQ(refused.exit_code, 1);
     EXPECT_THAT(refused.errors, HasSubstr("has the policy drop_oldest, the request says block"));
+}
+
+TEST_F(Stream, OfAHostThatStopsEndsWhateverTheWriterWaitsFor) {
+    const std::string input = folder_.write("input", noise(4096));
+    int silent_pipe[2] = {-1, -1};
+    ASSERT_EQ(pipe2(silent_pipe, O_CLOEXEC), 0);
+    CommandRun for_its_pace({"pub", "a", "--input", input, "--chunk", "64", "--rate", "0.1"});
+    CommandRun for_readers({"pub", "b", "--input", input, "--chunk", "64", "--wait-subscribers",
+                            "1", "--timeout", "1h"});
+    CommandRun for_bytes({"pub", "c", "--input", "-", "--chunk", "64"}, silent_pipe[0]);
+    ASSERT_TRUE(eventually([] { return status()["channels"].size() == 3; }));
+    host_.signal(SIGTERM);
+    for (CommandRun* const pub : {&for_its_pace, &for_readers, &for_bytes}) {
+        const Finished ended = pub->wait();
+        EXPECT_EQ(ended.exit_code, 1) << ended.output << ended.errors;
+        EXPECT_THAT(ended.errors, HasSubstr("host"));
+    }
+    EXPECT_EQ(host_.wait(), 0);
+    close(silent_pipe[0]);
+    close(silent_pipe[1]);
 }
 
 TEST_F(Stream, OfAHostThatStopsEndsTheReaderWithExitCode1WhenItWantedTheEnd) {
