@@ -12,8 +12,9 @@ if(SHMPOOL_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
         CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${SHMPOOL_CCACHE})
 endif()
 
-# A preset's SHMPOOL_COLD_OPTIONS are for the command line and the tests' own sources, which are
-# never hot: a sanitizer spends most of its compile time there.
+# A sanitizer spends most of its compile time on what is never hot.
+set(SHMPOOL_COLD_OPTIONS "" CACHE STRING
+    "Compile options of the command line and of the tests' own sources; presets set it")
 
 find_package(Threads REQUIRED)
 

@@ -71,7 +71,8 @@ private:
     Descriptor flag_;
 };
 
-/// A log on a pipe that nobody reads is no reason to end.
+/// A log on a pipe that nobody reads is no reason to end, and a file that may not become as large
+/// as asked is an error to be reported: the calls say both.
 void ignore_error_signals() noexcept;
 
 /// SIGKILL; see kill_through.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /// See size_check.hpp.
 #include "peer/cli/size_check.hpp"
-#include "shmpool/quantity/byte_size.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+
+#include "shmpool/quantity/byte_size.hpp"
 
 namespace shmpool::cli {
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /// See snapshot_view.hpp.
 #include "peer/cli/snapshot_view.hpp"
-#include "shmpool/quantity/byte_size.hpp"
-#include "shmpool/quantity/duration.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include "shmpool/quantity/byte_size.hpp"
+#include "shmpool/quantity/duration.hpp"
 
 namespace shmpool::cli {
 namespace {

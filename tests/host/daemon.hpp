@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "tests/protocol/wire/temporary_directory.hpp"
+#include "tests/shmpool/platform/temporary_directory.hpp"
 
 namespace shmpool::test {
 

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "tests/protocol/wire/temporary_directory.hpp"
+#include "tests/shmpool/platform/temporary_directory.hpp"
 
 namespace shmpool::host {
 namespace {

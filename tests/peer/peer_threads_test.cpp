@@ -5,11 +5,11 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
 #include <thread>
 
 #include "tests/peer/peer_fixture.hpp"
+#include "tests/shmpool/platform/temporary_directory.hpp"
 
 namespace shmpool {
 namespace {
@@ -37,10 +37,10 @@ TEST_F(PeerTest, AThreadThatSleepsKeepsNoSlotForItself) {
 }
 
 TEST_F(PeerTest, AThreadWithoutALaneEndsWhatOthersGaveIt) {
-    const std::string config = "/tmp/shmpool-few-lanes-" + std::to_string(getpid()) + ".toml";
+    const test::TemporaryDirectory folder;
+    const std::string config = folder.file("few-lanes.toml");
     std::ofstream(config) << "[limits]\npeers = 2\nlanes = 2\n";
     RunningHost host({"--config", config}, "few-lanes");
-    std::filesystem::remove(config);
     auto peer = Peer::attach(host.pool());
     auto greedy = Peer::attach(host.pool());
     ASSERT_TRUE(peer && greedy);

@@ -8,20 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
 #include <random>
 #include <sstream>
-#include <stdexcept>
 
 namespace shmpool::cli {
 namespace {
-
-std::string make_folder() {
-    char pattern[] = "/tmp/shmpool-cli-test-XXXXXX";
-    if (mkdtemp(pattern) == nullptr) throw std::runtime_error("mkdtemp");
-    return pattern;
-}
 
 std::string content_of(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
@@ -42,15 +34,14 @@ void redirect(const std::string& path, int flags, int number) {
 
 }  // namespace
 
-CommandRun::CommandRun(std::vector<std::string> arguments, const std::string& input)
-    : folder_(make_folder()) {
-    write_file(folder_ + "/input", input);
-    const int file = open((folder_ + "/input").c_str(), O_RDONLY | O_CLOEXEC);
+CommandRun::CommandRun(std::vector<std::string> arguments, const std::string& input) {
+    write_file(folder_.file("input"), input);
+    const int file = open(folder_.file("input").c_str(), O_RDONLY | O_CLOEXEC);
     start(std::move(arguments), file);
     close(file);
 }
 
-CommandRun::CommandRun(std::vector<std::string> arguments, int input) : folder_(make_folder()) {
+CommandRun::CommandRun(std::vector<std::string> arguments, int input) {
     start(std::move(arguments), input);
 }
 
@@ -63,8 +54,8 @@ void CommandRun::start(std::vector<std::string> arguments, int input) {
     if (pid_ != 0) return;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (dup2(input, STDIN_FILENO) < 0) _exit(126);
-    redirect(folder_ + "/output", O_WRONLY | O_CREAT, STDOUT_FILENO);
-    redirect(folder_ + "/errors", O_WRONLY | O_CREAT, STDERR_FILENO);
+    redirect(folder_.file("output"), O_WRONLY | O_CREAT, STDOUT_FILENO);
+    redirect(folder_.file("errors"), O_WRONLY | O_CREAT, STDERR_FILENO);
     execv(words[0], words.data());
     _exit(127);
 }
@@ -75,7 +66,6 @@ CommandRun::~CommandRun() {
         kill(pid_, SIGKILL);
         waitpid(pid_, nullptr, 0);
     }
-    std::filesystem::remove_all(folder_);
 }
 
 void CommandRun::signal(int number) const {
@@ -87,11 +77,11 @@ Finished CommandRun::wait() {
     waitpid(pid_, &status, 0);
     pid_ = -1;
     return {WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status),
-            content_of(folder_ + "/output"), content_of(folder_ + "/errors")};
+            content_of(folder_.file("output")), content_of(folder_.file("errors"))};
 }
 
 std::string CommandRun::output() const {
-    return content_of(folder_ + "/output");
+    return content_of(folder_.file("output"));
 }
 
 Finished run(std::vector<std::string> arguments, const std::string& input) {
@@ -101,12 +91,6 @@ Finished run(std::vector<std::string> arguments, const std::string& input) {
 nlohmann::json status() {
     const Finished shown = run({"status", "--json"});
     return nlohmann::json::parse(shown.output);  // Throws, and so fails the test.
-}
-
-Folder::Folder() : path_(make_folder()) {}
-
-Folder::~Folder() {
-    std::filesystem::remove_all(path_);
 }
 
 std::string Folder::write(const std::string& name, const std::string& content) const {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/shmpool/platform/temporary_directory.hpp"
+
 namespace shmpool::cli {
 
 struct Finished {
@@ -37,7 +39,7 @@ public:
 private:
     void start(std::vector<std::string> arguments, int input);
 
-    std::string folder_;
+    test::TemporaryDirectory folder_;
     pid_t pid_ = -1;
 };
 
@@ -50,18 +52,13 @@ private:
 /// Files of one test, removed at its end.
 class Folder {
 public:
-    Folder();
-    ~Folder();
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-
-    [[nodiscard]] std::string path(const std::string& name) const { return path_ + "/" + name; }
+    [[nodiscard]] std::string path(const std::string& name) const { return directory_.file(name); }
     /// Writes a file of that content; returns its path.
     [[nodiscard]] std::string write(const std::string& name, const std::string& content) const;
     [[nodiscard]] std::string read(const std::string& name) const;
 
 private:
-    std::string path_;
+    test::TemporaryDirectory directory_;
 };
 
 /// Bytes without a pattern that a shift could hide.

@@ -20,7 +20,7 @@
 
 #include "protocol/wire/codec.hpp"
 #include "protocol/wire/local_socket.hpp"
-#include "tests/protocol/wire/temporary_directory.hpp"
+#include "tests/shmpool/platform/temporary_directory.hpp"
 
 namespace shmpool {
 namespace {
