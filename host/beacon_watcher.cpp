@@ -196,6 +196,11 @@ void BeaconWatcher::forget(PeerId peer) {
     for (const auto& sleeper : sleepers_) sleeper->forget(peer);
 }
 
+bool BeaconWatcher::watches(PeerId peer) {
+    return std::ranges::any_of(
+        sleepers_, [&](const auto& sleeper) { return sleeper->word_of(peer).has_value(); });
+}
+
 void BeaconWatcher::look_again(PeerId peer) {
     for (const auto& sleeper : sleepers_) sleeper->look_again(peer);
 }

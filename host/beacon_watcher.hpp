@@ -34,6 +34,7 @@ public:
     /// Fails if no thread can be started.
     [[nodiscard]] Result<void> watch(PeerId peer, BeaconWatch beacon);
     void forget(PeerId peer);
+    [[nodiscard]] bool watches(PeerId peer);
 
     /// That peer has spoken: it may hold its beacon by now. Cheap if that is known.
     void look_again(PeerId peer);

@@ -154,6 +154,10 @@ constexpr std::array<KeyRule<PoolConfig>, 2> death_keys{{
     {"suspect_after",
      [](const toml::node& n, PoolConfig& c) { return take_duration(n, c.suspect_after_ms); }},
 }};
+constexpr std::array<KeyRule<PoolConfig>, 1> takeover_keys{{
+    {"patience",
+     [](const toml::node& n, PoolConfig& c) { return take_duration(n, c.takeover_patience_ms); }},
+}};
 constexpr std::array<KeyRule<PoolConfig>, 2> log_keys{{
     {"level", take_log_level},
     {"file", [](const toml::node& n, PoolConfig& c) { return take_text(n, c.log_file); }},
@@ -164,12 +168,13 @@ struct SectionRule {
     std::span<const KeyRule<PoolConfig>> keys;
 };
 constexpr std::string_view class_section = "class";
-constexpr std::array<SectionRule, 6> sections{{
+constexpr std::array<SectionRule, 7> sections{{
     {"pool", pool_keys},
     {class_section, {}},  // A list of tables: read by take_classes.
     {"limits", limits_keys},
     {"stop", stop_keys},
     {"death", death_keys},
+    {"takeover", takeover_keys},
     {"log", log_keys},
 }};
 

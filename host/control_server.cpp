@@ -122,7 +122,7 @@ bool ControlServer::handle_one(Session& session, const LocalConnection::Received
         return false;
     }
     const bool was_introduced = session.role != SessionRole::unintroduced;
-    const auto answer = desk_.answer(session, *message);
+    const auto answer = desk_.answer(session, *message, received.descriptors);
     if (!answer) {
         close_for(session, std::string(wire::name_of(wire::type_of(message->body))) +
                                " is for the host to send");
@@ -132,7 +132,7 @@ bool ControlServer::handle_one(Session& session, const LocalConnection::Received
     if (introduced_now) --unintroduced_count_;
     const wire::Packet packet = wire::encode(answer->body, message->request_id);
     if (const auto ended = deliver(session, packet, *answer)) {
-        if (introduced_now) {
+        if (introduced_now && std::holds_alternative<wire::Hello>(message->body)) {
             ++unintroduced_count_;
             desk_.undo_hello(session);
         }
@@ -181,8 +181,9 @@ void ControlServer::close(Sessions::iterator session, ClosedBy who) {
     if (session->second.role == SessionRole::unintroduced) --unintroduced_count_;
     const SessionRole role = session->second.role;
     const PeerId peer = session->second.peer;
+    const std::uint64_t id = session->first;
     sessions_.erase(session);
-    if (role == SessionRole::peer) reaper_.connection_closed(peer, who);
+    if (role == SessionRole::peer) reaper_.connection_closed(peer, id, who);
 }
 
 }  // namespace shmpool::host

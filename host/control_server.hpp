@@ -25,6 +25,8 @@ public:
 
     /// The listener is readable.
     void accept();
+    /// Somebody has connected, maybe before there was a segment.
+    void begin_session(LocalConnection connection);
     /// A session is readable.
     void serve(std::uint64_t session_id);
     /// Its peer is dead, whoever else may have inherited the socket.
@@ -40,7 +42,6 @@ public:
 private:
     using Sessions = std::map<std::uint64_t, Session>;  // Ascending: the oldest first.
 
-    void begin_session(LocalConnection connection);
     void make_room_for_one_more();
     [[nodiscard]] bool handle_one(Session& session, const LocalConnection::Received& received);
     /// Who ended the connection, if it can not be delivered.

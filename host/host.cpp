@@ -38,29 +38,31 @@ Result<std::unique_ptr<Host>> Host::create(const PoolConfig& config, const HostL
     if (!listener) return tl::unexpected(listener.error());
     auto queue = EventQueue::create();
     if (!queue) return tl::unexpected(queue.error());
-    auto steward = SegmentSteward::create(config);
-    if (!steward) return tl::unexpected(steward.error());
+    auto segment = find_or_make_segment(config, *listener, log);
+    if (!segment) return tl::unexpected(segment.error());
     auto beacons = BeaconWatcher::create();
     if (!beacons) return tl::unexpected(beacons.error());
 
     std::unique_ptr<Host> host(
         new Host({config, &log, std::move(*listener), std::move(*queue), std::move(*signals),
-                  std::move(*steward), std::move(*beacons)}));
+                  std::move(*segment), std::move(*beacons)}));
     if (auto watched = host->watch_descriptors(); !watched) {
         return tl::unexpected(watched.error());
     }
+    if (host->steward_.taken_over()) host->take_over();
     host->announce_ready();
     return host;
 }
 
 Host::Host(HostFoundation foundation)
     : base_(std::move(foundation)),
-      directory_(base_.steward->pool(), base_.steward->lane(), base_.steward->view()),
-      registry_(base_.steward->view()),
-      reaper_(*base_.steward, directory_, registry_, *base_.beacons, base_.queue, base_.config,
+      steward_(*base_.segment.steward),
+      directory_(steward_.pool(), steward_.lane(), steward_.view()),
+      registry_(steward_.view()),
+      reaper_(steward_, directory_, registry_, *base_.beacons, base_.queue, base_.config,
               *base_.log),
-      desk_(*base_.steward, directory_, registry_, reaper_, *base_.beacons, base_.queue,
-            base_.config, *base_.log),
+      desk_(steward_, directory_, registry_, reaper_, *base_.beacons, base_.queue, base_.config,
+            *base_.log),
       server_(base_.listener, desk_, reaper_, base_.queue, *base_.log) {}
 
 Result<void> Host::watch_descriptors() {
@@ -72,14 +74,33 @@ Result<void> Host::watch_descriptors() {
             [&] { return queue.add(base_.beacons->descriptor(), make_token(TokenKind::beacons)); });
 }
 
+/// Peers say Rejoin at their own pace; the dead, and what the other host left undone, do not wait.
+void Host::take_over() {
+    if (!steward_.matches(base_.config)) {
+        base_.log->warn(
+            "the segment of the host before is kept as it was made: [[class]] and "
+            "[limits] of the configuration count when the pool starts afresh");
+    }
+    registry_.take_over();
+    const std::uint32_t before = registry_.present_count();
+    reaper_.take_over();
+    base_.log->info(
+        "took over the segment of a host that died: " + std::to_string(registry_.present_count()) +
+        " of " + std::to_string(before) + " peers live");
+}
+
 void Host::announce_ready() {
-    base_.steward->set_state(HostState::running);
+    have_service_manager_keep(steward_.control(), steward_.payload());
+    steward_.set_state(HostState::running);
+    directory_.wake_everybody();
     const std::string status =
         "pool '" + base_.config.name + "' ready: socket " + base_.listener.path() + ", " +
-        std::to_string(base_.config.classes.size()) + " classes, " +
-        format_byte_size(base_.steward->header().committed_bytes.load(std::memory_order_relaxed));
+        std::to_string(steward_.pool().class_count()) + " classes, " +
+        format_byte_size(steward_.header().committed_bytes.load(std::memory_order_relaxed));
     base_.log->info(status);
     notify_ready(status);
+    for (LocalConnection& caller : base_.segment.callers) server_.begin_session(std::move(caller));
+    base_.segment.callers.clear();
 }
 
 Result<void> Host::run() {
@@ -142,7 +163,7 @@ void Host::begin_stop() {
     stop_deadline_ = Deadline::after(std::chrono::milliseconds(grace_ms));
     notify_stopping(status);
     desk_.stop_attaching();
-    base_.steward->set_state(HostState::stopping);
+    steward_.set_state(HostState::stopping);
     server_.tell_all(wire::Stopping{grace_ms});
 }
 
@@ -152,7 +173,8 @@ bool Host::is_stopped() const {
 
 /// The state first: whoever is woken must see why.
 void Host::finish_stop() {
-    base_.steward->set_state(HostState::stopped);
+    steward_.set_state(HostState::stopped);
+    have_service_manager_forget();
     directory_.wake_everybody();
     base_.log->info("stopped; " + std::to_string(registry_.present_count()) +
                     " peers had not left");

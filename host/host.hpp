@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "host/control_server.hpp"
+#include "host/segment_source.hpp"
 
 namespace shmpool::host {
 
@@ -19,7 +20,7 @@ struct HostFoundation {
     LocalListener listener;
     EventQueue queue;
     SignalQueue signals;
-    std::unique_ptr<SegmentSteward> steward;
+    SegmentSource segment;
     std::unique_ptr<BeaconWatcher> beacons;
 };
 
@@ -41,6 +42,7 @@ private:
     explicit Host(HostFoundation foundation);
 
     [[nodiscard]] Result<void> watch_descriptors();
+    void take_over();
     void announce_ready();
     void dispatch(std::uint64_t token);
     void handle_signal();
@@ -51,6 +53,7 @@ private:
     [[nodiscard]] std::chrono::nanoseconds time_to_next_look() const;
 
     HostFoundation base_;
+    SegmentSteward& steward_;
     ChannelDirectory directory_;
     PeerRegistry registry_;
     Reaper reaper_;

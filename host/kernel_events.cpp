@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <string>
 
+#include "shmpool/platform/memory_object.hpp"
 #include "shmpool/platform/process.hpp"
 
 namespace shmpool::host {
@@ -129,13 +130,7 @@ Result<Descriptor> reopen_read_only(const Descriptor& object) {
     if (::fchmod(object.get(), S_IRUSR) != 0) {
         return fail_errno(Errc::system, "take away the write permission of a memory object", errno);
     }
-    const std::string path = "/proc/self/fd/" + std::to_string(object.get());
-    Descriptor result(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!result) {
-        return fail_errno(code_of(errno), "open the control memory for reading through " + path,
-                          errno);
-    }
-    return result;
+    return open_again_for_reading(object);
 }
 
 }  // namespace shmpool::host

@@ -37,10 +37,27 @@ Result<Peer*> PeerRegistry::attach(const Credentials& credentials, std::string_v
     image.pid.store(static_cast<std::uint32_t>(credentials.pid), std::memory_order_relaxed);
     image.uid.store(credentials.uid, std::memory_order_relaxed);
     image.attached_ns.store(now_ns, std::memory_order_relaxed);
+    image.process_started.store(process_started(credentials.pid), std::memory_order_relaxed);
+    image.left_incarnation.store(0, std::memory_order_relaxed);
     std::memset(image.name, 0, sizeof(image.name));
     std::ranges::copy(std::string_view(peer.name).substr(0, name_bytes - 1), image.name);
     show(peer, PeerState::attached);
     return &peer;
+}
+
+void PeerRegistry::take_over() {
+    for (Peer& peer : peers_) {
+        const PeerImage& image = view_.peers.at(peer.id.index);
+        peer.id.incarnation = image.incarnation.load(std::memory_order_relaxed);
+        if (image.state.load(std::memory_order_acquire) ==  // [A-peer]
+            static_cast<std::uint32_t>(PeerState::empty)) {
+            continue;
+        }
+        peer.phase = PeerPhase::present;
+        peer.credentials.pid = static_cast<pid_t>(image.pid.load(std::memory_order_relaxed));
+        peer.credentials.uid = image.uid.load(std::memory_order_relaxed);
+        peer.name = printable({image.name, strnlen(image.name, name_bytes)});
+    }
 }
 
 Peer* PeerRegistry::find(PeerId id) {

@@ -59,6 +59,10 @@ public:
     [[nodiscard]] Result<Peer*> attach(const Credentials& credentials, std::string_view name,
                                        Descriptor pidfd, std::uint64_t now_ns);
 
+    /// The peers that an earlier host has left in the table: all are `present` and without a pidfd
+    /// until somebody has looked at the processes. Once, before anybody attaches.
+    void take_over();
+
     /// Null if that attachment is over.
     [[nodiscard]] Peer* find(PeerId id);
 

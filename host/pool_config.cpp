@@ -182,6 +182,11 @@ Result<void> check_config(const PoolConfig& config, const MemoryProbe& memory) {
         !checked) {
         return checked;
     }
+    if (const auto checked = check_duration("[takeover] patience", config.takeover_patience_ms, 0,
+                                            takeover_patience_ms_max);
+        !checked) {
+        return checked;
+    }
     return check_memory(config, memory);
 }
 

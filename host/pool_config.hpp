@@ -50,6 +50,7 @@ struct PoolConfig {
     std::uint32_t stop_grace_ms = 2'000;
     SuspectPolicy suspect_policy = SuspectPolicy::wait;
     std::uint32_t suspect_after_ms = 10'000;
+    std::uint32_t takeover_patience_ms = 5'000;
     LogLevel log_level = LogLevel::info;
     std::string log_file;  ///< Empty: stderr.
 
@@ -60,6 +61,7 @@ inline constexpr std::uint32_t ring_entries_max = 1U << 24;
 inline constexpr std::uint32_t stop_grace_ms_max = 10 * 60'000;
 inline constexpr std::uint32_t suspect_after_ms_min = 100;
 inline constexpr std::uint32_t suspect_after_ms_max = 24 * 3'600'000;
+inline constexpr std::uint32_t takeover_patience_ms_max = 10 * 60'000;
 
 /// How much memory this machine has, in bytes. Passed in, so that a test can have any machine.
 using MemoryProbe = std::function<std::uint64_t()>;

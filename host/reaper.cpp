@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "host/event_tokens.hpp"
 #include "shmpool/platform/futex.hpp"
 #include "shmpool/platform/monotonic_clock.hpp"
 #include "shmpool/quantity/duration.hpp"
@@ -37,7 +38,8 @@ void ring_bell(Atomic<std::uint32_t>& doorbell) {
 }  // namespace
 
 ReaperSenses ReaperSenses::of_this_machine() {
-    return {monotonic_ns, shmpool::has_ended, kill_process, stopped_by_signal};
+    return {monotonic_ns, shmpool::has_ended, kill_process, stopped_by_signal,
+            shmpool::find_process};
 }
 
 Reaper::Reaper(SegmentSteward& steward, ChannelDirectory& directory, PeerRegistry& registry,
@@ -78,9 +80,10 @@ void Reaper::beacon_fired(PeerId id, std::uint64_t noticed_ns) {
     if (peer->closed_by_peer) replaced_look_at_ns_ = senses_.now_ns() + first_interval_ns;
 }
 
-void Reaper::connection_closed(PeerId id, ClosedBy who) {
+void Reaper::connection_closed(PeerId id, std::uint64_t session_id, ClosedBy who) {
     Peer* const peer = registry_.find(id);
     if (peer == nullptr || peer->phase != PeerPhase::present) return;
+    if (peer->session_id != session_id) return;
     if (who == ClosedBy::peer && !beacons_.may_use_the_pool(id)) {
         log_.info(PeerRegistry::describe(*peer) +
                   " has closed its connection without having used "
@@ -103,6 +106,55 @@ void Reaper::connection_closed(PeerId id, ClosedBy who) {
 void Reaper::said_goodbye(PeerId id) {
     Peer* const peer = registry_.find(id);
     if (peer != nullptr && peer->phase == PeerPhase::present) reclaim(*peer, EndpointState::left);
+}
+
+// --- after another host --------------------------------------------------------------------------
+
+void Reaper::take_over() {
+    for (Peer& peer : registry_.all()) {
+        if (peer.phase == PeerPhase::present) take_over(peer);
+    }
+    if (registry_.present_count() != 0) peer_attached();
+    look_soon();
+}
+
+void Reaper::take_over(Peer& peer) {
+    const PeerImage& image = steward_.view().peers.at(peer.id.index);
+    const auto state = static_cast<PeerState>(load(image.state));
+    auto process = senses_.find_process(peer.credentials.pid,
+                                        image.process_started.load(std::memory_order_relaxed));
+    if (process && !*process) return reclaim(peer, EndpointState::died);
+    // Said to that host, or to nobody because there was none.
+    const bool has_left = state == PeerState::reclaiming || state == PeerState::lingering ||
+                          load(image.left_incarnation) == peer.id.incarnation;
+    if (has_left) return reclaim(peer, EndpointState::left);
+    if (!process) {
+        log_.warn(PeerRegistry::describe(peer) +
+                  " can not be watched until it comes back: " + process.error().message);
+    } else {
+        watch_process(peer, std::move(**process));
+    }
+    registry_.show(peer, PeerState::attached);
+}
+
+void Reaper::watch_process(Peer& peer, Descriptor pidfd) {
+    queue_.remove(peer.pidfd);
+    peer.pidfd = std::move(pidfd);
+    if (auto watched = queue_.add(peer.pidfd, token_of(peer.id)); !watched) {
+        log_.error(PeerRegistry::describe(peer) +
+                   " can not be watched: " + watched.error().message);
+    }
+}
+
+void Reaper::rejoined(Peer& peer, std::uint64_t session_id, Descriptor pidfd) {
+    watch_process(peer, std::move(pidfd));
+    peer.session_id = session_id;
+    peer.connected = true;
+    peer.closed_by_peer = false;
+    peer.silent_since_ns = 0;
+    peer.silence_judged = false;
+    if (!peer.beacon_gone) registry_.show(peer, PeerState::attached);
+    log_.info(PeerRegistry::describe(peer) + " is back");
 }
 
 // --- consequences --------------------------------------------------------------------------------

@@ -12,6 +12,9 @@
 ///   suspect, and silent for              by policy: nothing, or SIGKILL; then its pidfd fires
 ///     `suspect_after`
 ///
+/// Of peers that an earlier host has left, the process is looked for by pid and time of start; who
+/// lives is waited for, without haste, until he says Rejoin or dies.
+///
 /// A socket that the host itself has closed is no evidence. Reclaiming waits for no peer: what
 /// readers still have to drain is looked after by ticks, as long as there is something.
 #pragma once
@@ -34,6 +37,7 @@ struct ReaperSenses {
     std::function<bool(const Descriptor& pidfd)> has_ended;
     std::function<Result<void>(const Descriptor& pidfd)> kill;
     std::function<bool(std::int64_t pid)> is_stopped;
+    std::function<Result<std::optional<Descriptor>>(pid_t pid, std::uint64_t started)> find_process;
 
     [[nodiscard]] static ReaperSenses of_this_machine();
 };
@@ -49,7 +53,8 @@ public:
 
     void pidfd_readable(PeerId id);
     void beacon_fired(PeerId id, std::uint64_t noticed_ns);
-    void connection_closed(PeerId id, ClosedBy who);
+    /// Nothing happens if the peer has another connection by now.
+    void connection_closed(PeerId id, std::uint64_t session_id, ClosedBy who);
 
     /// Returns after what it held has been taken back.
     void said_goodbye(PeerId id);
@@ -60,11 +65,19 @@ public:
     /// A peer has come: from now on somebody may be stopped.
     void peer_attached();
 
+    /// Of all peers that an earlier host has left: the dead are reclaimed, the others watched.
+    /// Once, after PeerRegistry::take_over.
+    void take_over();
+    /// A peer has come back, on a connection of its own.
+    void rejoined(Peer& peer, std::uint64_t session_id, Descriptor pidfd);
+
     /// When `tick` wants to be called; none: nothing waits.
     [[nodiscard]] std::optional<std::uint64_t> next_tick_ns() const;
     void tick();
 
 private:
+    void take_over(Peer& peer);
+    void watch_process(Peer& peer, Descriptor pidfd);
     void reclaim(Peer& peer, EndpointState how);
     bool continue_reclaim(Peer& peer);
     void end_watching(Peer& peer);

@@ -11,6 +11,7 @@
 #include "protocol/wire/codec.hpp"
 #include "protocol/wire/names.hpp"
 #include "shmpool/layout/abi_constants.hpp"
+#include "shmpool/platform/memory_object.hpp"
 #include "shmpool/platform/monotonic_clock.hpp"
 
 namespace shmpool::host {
@@ -74,13 +75,16 @@ RequestDesk::RequestDesk(SegmentSteward& steward, ChannelDirectory& directory,
       config_(config),
       log_(log) {}
 
-std::optional<Answer> RequestDesk::answer(Session& session, const wire::Message& message) {
+std::optional<Answer> RequestDesk::answer(Session& session, const wire::Message& message,
+                                          std::span<const Descriptor> descriptors) {
     if (session.role == SessionRole::peer) beacons_.look_again(session.peer);
     return std::visit(
         [&](const auto& request) -> std::optional<Answer> {
             using Request = std::decay_t<decltype(request)>;
-            if constexpr (requires(RequestDesk & desk) { desk.grant(session, request); }) {
-                constexpr bool first = std::is_same_v<Request, wire::Hello>;
+            constexpr bool rejoins = std::is_same_v<Request, wire::Rejoin>;
+            if constexpr (rejoins ||
+                          requires(RequestDesk & desk) { desk.grant(session, request); }) {
+                constexpr bool first = rejoins || std::is_same_v<Request, wire::Hello>;
                 const bool introduced = session.role != SessionRole::unintroduced;
                 Granted granted = Answer{};
                 if (first == introduced) {
@@ -90,6 +94,8 @@ std::optional<Answer> RequestDesk::answer(Session& session, const wire::Message&
                 } else if (for_peers_only<Request> && session.role != SessionRole::peer) {
                     granted = refuse(Errc::protocol_violation,
                                      "an observer only looks; attach as a peer for this request");
+                } else if constexpr (rejoins) {
+                    granted = grant(session, request, descriptors);
                 } else {
                     granted = grant(session, request);
                 }
@@ -106,8 +112,8 @@ std::optional<Answer> RequestDesk::answer(Session& session, const wire::Message&
 
 // --- hello and goodbye ---------------------------------------------------------------------------
 
-RequestDesk::Allowed RequestDesk::check_hello(const Session& session,
-                                              const wire::Hello& request) const {
+template <typename First>
+RequestDesk::Allowed RequestDesk::check_caller(const Session& session, const First& request) const {
     const auto allowed = check_may_attach(session.credentials, own_user_id());
     if (!allowed) return refuse(allowed.error());
     if (request.layout_version != layout_version) {
@@ -125,12 +131,19 @@ RequestDesk::Allowed RequestDesk::check_hello(const Session& session,
     if (stopping_) {
         return refuse(Errc::host_stopped, "the host of pool '" + config_.name + "' is stopping");
     }
-    if (request.lanes_wanted > config_.limits.lanes) {
+    return {};
+}
+
+RequestDesk::Allowed RequestDesk::check_hello(const Session& session,
+                                              const wire::Hello& request) const {
+    if (auto allowed = check_caller(session, request); !allowed) return allowed;
+    const std::uint32_t lanes = steward_.thread_lanes();
+    if (request.lanes_wanted > lanes) {
         return refuse(Errc::no_lane,
                       std::to_string(request.lanes_wanted) + " lanes are wanted, the pool has " +
-                          std::to_string(config_.limits.lanes) +
+                          std::to_string(lanes) +
                           "; raise limits.lanes in the host's configuration",
-                      request.lanes_wanted, config_.limits.lanes);
+                      request.lanes_wanted, lanes);
     }
     return {};
 }
@@ -196,6 +209,70 @@ RequestDesk::Granted RequestDesk::welcome_peer(Session& session, const wire::Hel
     answer.descriptors = {steward_.control().get(), steward_.payload().get(), memory->get()};
     answer.owned.push_back(std::move(*memory));
     return answer;
+}
+
+// --- coming back ---------------------------------------------------------------------------------
+
+RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Rejoin& request,
+                                        std::span<const Descriptor> descriptors) {
+    if (auto allowed = check_caller(session, request); !allowed) {
+        return tl::unexpected(allowed.error());
+    }
+    const auto found = find_rejoining(session, request, descriptors);
+    if (!found) return refuse(found.error());
+    Peer& peer = **found;
+    auto pidfd = pidfd_of_socket_peer(session.connection.socket());
+    if (!pidfd) return refuse(pidfd.error());
+    auto beacon = BeaconWatch::watch(descriptors[2]);
+    if (!beacon) return refuse(beacon.error());
+    if (!beacons_.watches(peer.id)) {
+        if (auto watched = beacons_.watch(peer.id, std::move(*beacon)); !watched) {
+            log_.warn(PeerRegistry::describe(peer) + " will be missed later than others: " +
+                      watched.error().message);  // Its pidfd is enough.
+        }
+    }
+    reaper_.rejoined(peer, session.id, std::move(*pidfd));
+    session.peer = peer.id;
+    session.role = SessionRole::peer;
+    close_unlisted(peer.id, request);
+    const wire::Welcome numbers = welcome_numbers(peer.id);
+    return plain(wire::Rejoined{numbers.host_pid, numbers.host_incarnation});
+}
+
+/// The segment by the kernel's word, the peer by its process: nobody can come back as another.
+Result<Peer*> RequestDesk::find_rejoining(const Session& session, const wire::Rejoin& request,
+                                          std::span<const Descriptor> descriptors) const {
+    if (!is_same_object(descriptors[0], steward_.control()) ||
+        !is_same_object(descriptors[1], steward_.payload())) {
+        return fail(Errc::segment_replaced, "the pool '" + config_.name +
+                                                "' was made anew after the host of this peer had "
+                                                "died; attach again");
+    }
+    Peer* const peer = registry_.find({request.peer_index, request.peer_incarnation});
+    if (peer == nullptr || peer->phase != PeerPhase::present ||
+        peer->credentials.pid != session.credentials.pid) {
+        return fail(Errc::segment_replaced,
+                    "there is no peer " + std::to_string(request.peer_index) +
+                        " of this process with incarnation " +
+                        std::to_string(request.peer_incarnation) + " (any more); attach again");
+    }
+    return peer;
+}
+
+/// What the peer has closed while nobody listened, or never heard that it was opened.
+void RequestDesk::close_unlisted(PeerId peer, const wire::Rejoin& request) {
+    const ProtocolView& view = steward_.view();
+    for (std::uint32_t i = 0; i < view.publishers.count; ++i) {
+        if (is_open_and_of(&view.publishers.at(i), peer) && !request.publishers.contains(i)) {
+            directory_.publisher_left(i, EndpointState::left);
+        }
+    }
+    for (std::uint32_t i = 0; i < view.subscribers.count; ++i) {
+        if (is_open_and_of(&view.subscribers.at(i), peer) && !request.subscribers.contains(i)) {
+            directory_.subscriber_left(i, EndpointState::left);
+        }
+    }
+    reaper_.endpoint_closed();
 }
 
 void RequestDesk::undo_hello(Session& session) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -29,7 +30,8 @@ public:
                 const HostLog& log);
 
     /// What is not granted is answered too. None: a message that no client may send at all.
-    [[nodiscard]] std::optional<Answer> answer(Session& session, const wire::Message& message);
+    [[nodiscard]] std::optional<Answer> answer(Session& session, const wire::Message& message,
+                                               std::span<const Descriptor> descriptors);
 
     /// The answer to this hello could not be delivered: nobody knows of the peer.
     void undo_hello(Session& session);
@@ -42,6 +44,8 @@ private:
     using Allowed = tl::expected<void, wire::Refused>;
 
     [[nodiscard]] Granted grant(Session& session, const wire::Hello& request);
+    [[nodiscard]] Granted grant(Session& session, const wire::Rejoin& request,
+                                std::span<const Descriptor> descriptors);
     [[nodiscard]] Granted grant(Session& session, const wire::OpenPublisher& request);
     [[nodiscard]] Granted grant(Session& session, const wire::OpenSubscriber& request);
     [[nodiscard]] Granted grant(Session& session, const wire::ClosePublisher& request);
@@ -49,7 +53,12 @@ private:
     [[nodiscard]] Granted grant(Session& session, const wire::Kick& request);
     [[nodiscard]] Granted grant(Session& session, const wire::Goodbye& request);
 
+    template <typename First>
+    [[nodiscard]] Allowed check_caller(const Session& session, const First& request) const;
     [[nodiscard]] Allowed check_hello(const Session& session, const wire::Hello& request) const;
+    [[nodiscard]] Result<Peer*> find_rejoining(const Session& session, const wire::Rejoin& request,
+                                               std::span<const Descriptor> descriptors) const;
+    void close_unlisted(PeerId peer, const wire::Rejoin& request);
     [[nodiscard]] Granted welcome_peer(Session& session, const wire::Hello& request);
     [[nodiscard]] wire::Welcome welcome_numbers(PeerId peer) const;
     [[nodiscard]] Result<Peer*> enter(Session& session, std::string_view name);

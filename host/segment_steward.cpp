@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/segment_steward.hpp"
 
+#include <algorithm>
+#include <cstring>
+
+#include "host/host_log.hpp"
 #include "host/kernel_events.hpp"
 #include "protocol/segment_shape.hpp"
 #include "shmpool/platform/futex.hpp"
+#include "shmpool/platform/memory_object.hpp"
+#include "shmpool/pool/reclaim.hpp"
 
 namespace shmpool::host {
 namespace {
@@ -23,13 +29,27 @@ SegmentShape shape_of(const PoolConfig& config) {
     return shape;
 }
 
-Result<VarSlotPool> make_pool(const Segment& segment, const PoolConfig& config) {
+Result<PoolRegion> pool_region_of(const Segment& segment) {
     const auto control = segment.region(RegionKind::pool_control);
     if (!control) return tl::unexpected(control.error());
     const auto payload = segment.region(RegionKind::pool_payload);
     if (!payload) return tl::unexpected(payload.error());
-    return VarSlotPool::init({control->bytes, payload->bytes}, config.classes,
-                             lane_cells_of(config.limits));
+    return PoolRegion{control->bytes, payload->bytes};
+}
+
+Result<void> check_pool_name(const SegmentHeader& header, const std::string& wanted) {
+    const std::string found(header.pool_name, strnlen(header.pool_name, pool_name_bytes));
+    if (found == wanted) return {};
+    return fail(Errc::refused, "the segment that was handed over is of the pool '" +
+                                   printable(found) + "', not of '" + wanted + "'");
+}
+
+/// What the dead host held: the chain of slots that it was giving back to a list. (A slot of its
+/// lane is in no ring: it never publishes.)
+void repair_host_lane(VarSlotPool& pool) {
+    recover_intent(pool.view(), host_lane);
+    Lane lane(pool.view(), host_lane);
+    (void)sweep_lane(pool, lane, host_lane, [](std::uint32_t, SlotKey) { return false; });
 }
 
 }  // namespace
@@ -39,31 +59,93 @@ Result<std::unique_ptr<SegmentSteward>> SegmentSteward::create(const PoolConfig&
     if (!plan) return tl::unexpected(plan.error());
     auto segment = Segment::create(config.name, *plan, protocol_fingerprint);
     if (!segment) return tl::unexpected(segment.error());
-    auto pool = make_pool(*segment, config);
+    const auto region = pool_region_of(*segment);
+    if (!region) return tl::unexpected(region.error());
+    auto pool = VarSlotPool::init(*region, config.classes, lane_cells_of(config.limits));
     if (!pool) return tl::unexpected(pool.error());
     const auto view = ProtocolView::of(*segment);
     if (!view) return tl::unexpected(view.error());
-    auto read_only = reopen_read_only(segment->control());
-    if (!read_only) return tl::unexpected(read_only.error());
+    auto locked = lock(*segment);
+    if (!locked) return tl::unexpected(locked.error());
 
-    SegmentHeader& header = segment->header();
-    // Relaxed: publish() releases all of it.
-    header.host_pid.store(own_process_id(), std::memory_order_relaxed);
-    header.host_incarnation.store(1, std::memory_order_relaxed);
-    header.host_state.store(static_cast<std::uint32_t>(HostState::starting),
-                            std::memory_order_relaxed);
-    segment->publish();
-    return std::unique_ptr<SegmentSteward>(
-        new SegmentSteward(std::move(*segment), std::move(*pool), *view, std::move(*read_only)));
+    std::unique_ptr<SegmentSteward> steward(new SegmentSteward(
+        std::move(*segment), std::move(*pool), *view, std::move(*locked), false));
+    steward->sign_header();
+    steward->segment_.publish();
+    return steward;
+}
+
+Result<std::unique_ptr<SegmentSteward>> SegmentSteward::take_over(const std::string& pool_name,
+                                                                  Descriptor control,
+                                                                  Descriptor payload) {
+    auto segment = Segment::open(std::move(control), std::move(payload), Access::read_write,
+                                 protocol_fingerprint);
+    if (!segment) return tl::unexpected(segment.error());
+    if (auto right = check_pool_name(segment->header(), pool_name); !right) {
+        return tl::unexpected(right.error());
+    }
+    auto locked = lock(*segment);
+    if (!locked) return tl::unexpected(locked.error());
+    const auto region = pool_region_of(*segment);
+    if (!region) return tl::unexpected(region.error());
+    auto pool = VarSlotPool::attach(*region);
+    if (!pool) return tl::unexpected(pool.error());
+    const auto view = ProtocolView::of(*segment);
+    if (!view) return tl::unexpected(view.error());
+    if (pool->view().lane_count <= view->peers.count) {
+        return fail(Errc::damaged_header, "the segment has fewer lanes than peers");
+    }
+    repair_host_lane(*pool);
+
+    std::unique_ptr<SegmentSteward> steward(
+        new SegmentSteward(std::move(*segment), std::move(*pool), *view, std::move(*locked), true));
+    steward->sign_header();
+    return steward;
+}
+
+Result<SegmentSteward::Locked> SegmentSteward::lock(const Segment& segment) {
+    auto host_lock = lock_object(segment.control());
+    if (!host_lock && host_lock.error().code == Errc::name_taken) {
+        return fail(Errc::name_taken, "another host serves this segment; stop it first");
+    }
+    if (!host_lock) return tl::unexpected(host_lock.error());
+    auto read_only = reopen_read_only(segment.control());
+    if (!read_only) return tl::unexpected(read_only.error());
+    return Locked{std::move(*read_only), std::move(*host_lock)};
 }
 
 SegmentSteward::SegmentSteward(Segment segment, VarSlotPool pool, const ProtocolView& view,
-                               Descriptor control_read_only)
+                               Locked locked, bool taken_over)
     : segment_(std::move(segment)),
       pool_(std::move(pool)),
       lane_(pool_.view(), host_lane),
       view_(view),
-      control_read_only_(std::move(control_read_only)) {}
+      control_read_only_(std::move(locked.control_read_only)),
+      host_lock_(std::move(locked.host_lock)),
+      taken_over_(taken_over) {}
+
+/// Relaxed: set_state or publish() releases it, and nobody decides by it.
+void SegmentSteward::sign_header() {
+    header().host_pid.store(own_process_id(), std::memory_order_relaxed);
+    header().host_incarnation.fetch_add(1, std::memory_order_relaxed);
+    header().host_state.store(static_cast<std::uint32_t>(HostState::starting),
+                              std::memory_order_relaxed);
+}
+
+bool SegmentSteward::matches(const PoolConfig& config) const {
+    const auto plan = plan_segment_for(shape_of(config));
+    const SegmentHeader& is = header();
+    const auto same_class = [](const ClassView& one, const SizeClassConfig& other) {
+        return one.slot_bytes == other.slot_size && one.slot_count == other.slot_count;
+    };
+    std::vector<SizeClassConfig> classes = config.classes;
+    std::ranges::sort(classes, {}, &SizeClassConfig::slot_size);
+    return plan && plan->control_bytes == is.control_bytes &&
+           plan->payload_bytes == is.payload_bytes && plan->regions.size() == is.region_count &&
+           std::memcmp(plan->regions.data(), is.regions,
+                       plan->regions.size() * sizeof(RegionImage)) == 0 &&
+           std::ranges::equal(pool_.view().all_classes(), classes, same_class);
+}
 
 void SegmentSteward::set_state(HostState state) {
     Atomic<std::uint32_t>& word = header().host_state;

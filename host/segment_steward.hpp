@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The segment as its host has it: plans it, takes all of its memory, initialises pool and tables,
-/// and publishes it last. Also the host's own numbers in the segment's header.
+/// The segment as its host has it: made by this host (plans it, takes all of its memory,
+/// initialises pool and tables, publishes it last), or taken over from one that died. Locked
+/// against every other host either way. Also the host's own numbers in the segment's header.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,12 @@ public:
     /// Published, with the state `starting`. Not enough memory: `out_of_memory`.
     [[nodiscard]] static Result<std::unique_ptr<SegmentSteward>> create(const PoolConfig& config);
 
+    /// The segment of a host that died, with all that is in it, whatever the configuration says
+    /// now. Its lane is repaired: what it was doing is done or undone. State `starting`. Another
+    /// host serves it: `name_taken`. Not this pool's, or of another build: an error that says so.
+    [[nodiscard]] static Result<std::unique_ptr<SegmentSteward>> take_over(
+        const std::string& pool_name, Descriptor control, Descriptor payload);
+
     SegmentSteward(const SegmentSteward&) = delete;
     SegmentSteward& operator=(const SegmentSteward&) = delete;
 
@@ -31,6 +38,14 @@ public:
     [[nodiscard]] const Descriptor& payload() const { return segment_.payload(); }
     /// For observers: another open file of the control memory, without the right to write.
     [[nodiscard]] const Descriptor& control_read_only() const { return control_read_only_; }
+    /// Made by an earlier host.
+    [[nodiscard]] bool taken_over() const { return taken_over_; }
+    /// Whether this configuration would make the same segment.
+    [[nodiscard]] bool matches(const PoolConfig& config) const;
+    /// Lanes for threads, of all peers together.
+    [[nodiscard]] std::uint32_t thread_lanes() const {
+        return pool_.view().lane_count - 1 - view_.peers.count;
+    }
 
     /// Everybody who waits for a change of the host's state is woken.
     void set_state(HostState state);
@@ -42,14 +57,22 @@ public:
     void note_late_slots(std::uint64_t slots);
 
 private:
-    SegmentSteward(Segment segment, VarSlotPool pool, const ProtocolView& view,
-                   Descriptor control_read_only);
+    struct Locked {
+        Descriptor control_read_only;
+        Descriptor host_lock;
+    };
+    [[nodiscard]] static Result<Locked> lock(const Segment& segment);
+    SegmentSteward(Segment segment, VarSlotPool pool, const ProtocolView& view, Locked locked,
+                   bool taken_over);
+    void sign_header();
 
     Segment segment_;
     VarSlotPool pool_;
     Lane lane_;
     ProtocolView view_;
     Descriptor control_read_only_;
+    Descriptor host_lock_;
+    bool taken_over_;
 };
 
 }  // namespace shmpool::host

@@ -6,12 +6,15 @@
 #include <utility>
 
 #include "protocol/layout/protocol_images.hpp"
+#include "protocol/wire/presence_mark.hpp"
 #include "shmpool/layout/abi_constants.hpp"
 
 namespace shmpool {
 namespace {
 
 constexpr std::chrono::nanoseconds connect_retry = std::chrono::milliseconds(10);
+/// A connection to a local socket waits only while its host has a full queue.
+constexpr std::chrono::nanoseconds connect_patience = std::chrono::milliseconds(100);
 
 /// A connection to a host that may not be there yet.
 Result<LocalConnection> connect_until(const std::string& path, const Deadline& deadline,
@@ -25,7 +28,7 @@ Result<LocalConnection> connect_until(const std::string& path, const Deadline& d
     }
 }
 
-Result<std::string> socket_path(const AttachRequest& request) {
+Result<std::string> path_for(const AttachRequest& request) {
     if (!request.socket_path.empty()) return request.socket_path;
     auto path = socket_path_of(request.pool_name);
     if (!path) return tl::unexpected(path.error());
@@ -66,11 +69,13 @@ Result<Attachment> ControlChannel::attach(const AttachRequest& request) {
 
 Result<Attachment> ControlChannel::attach_once(const AttachRequest& request,
                                                const Deadline& host_deadline) {
-    const auto path = socket_path(request);
+    auto path = path_for(request);
     if (!path) return tl::unexpected(path.error());
+    pool_name_ = request.pool_name;
+    path_ = std::move(*path);
     const auto hello = make_hello(request);
     if (!hello) return tl::unexpected(hello.error());
-    auto connection = connect_until(*path, host_deadline, answer_timeout_);
+    auto connection = connect_until(path_, host_deadline, answer_timeout_);
     if (!connection) return tl::unexpected(connection.error());
     connection_ = std::move(*connection);
     host_gone_.store(false, std::memory_order_relaxed);
@@ -97,25 +102,38 @@ Result<Attachment> ControlChannel::attach_once(const AttachRequest& request,
     return attachment;
 }
 
-Result<wire::Body> ControlChannel::exchange(const wire::Body& body) {
+Result<wire::Body> ControlChannel::exchange(const wire::Body& body, Absence absence) {
     const std::scoped_lock lock(mutex_);
-    if (!connection_ || host_gone()) {
-        return fail(
-            Errc::host_gone,
-            "the host of this pool is gone; data goes on flowing, but nothing can be opened; "
-            "attach again when there is a host");
-    }
+    note_endpoint(body);
     const Deadline deadline = Deadline::after(answer_timeout_);
+    for (;;) {
+        if (const auto alone = why_alone()) return tl::unexpected(*alone);
+        if (host_gone()) {
+            const Deadline patience = absence == Absence::wait ? deadline : Deadline::passed();
+            if (auto attached = wait_until_attached(patience); !attached) {
+                return tl::unexpected(attached.error());
+            }
+        }
+        auto reply = exchange_once(body, deadline);
+        if (reply) note_endpoint(*reply);
+        // A request that may have been granted by a host that died before it could say so is made
+        // again: what nobody lists is closed when the peer comes back.
+        if (reply || !host_gone() || reply.error().code != Errc::host_gone) return reply;
+    }
+}
+
+Result<wire::Body> ControlChannel::exchange_once(const wire::Body& body, const Deadline& deadline) {
     const std::uint32_t id = next_request_++;
     if (auto sent = connection_->send(wire::encode(body, id), {}, deadline); !sent) {
         return lost(sent.error());
     }
-    for (;;) {
+    while (connection_) {
         auto reply = receive(deadline, nullptr);
         if (!reply) return lost(reply.error());
         if (reply->request_id == id) return std::move(reply->body);
-        handle_unasked(reply->body);
+        handle_unasked(*reply);
     }
+    return fail(Errc::host_gone, "the host has ended the connection");
 }
 
 Result<wire::Message> ControlChannel::receive(const Deadline& deadline,
@@ -132,19 +150,25 @@ void ControlChannel::give_up_place() {
     (void)connection_->send(wire::encode(wire::Goodbye{}, next_request_++), {}, Deadline::passed());
 }
 
-tl::unexpected<Error> ControlChannel::lost(const Error& error) {
-    // A host that is only slow is not gone: answers carry the number of their request.
-    if (error.code != Errc::timed_out) host_gone_.store(true, std::memory_order_relaxed);
-    if (error.code == Errc::descriptor_limit || error.code == Errc::protocol_violation) {
-        return tl::unexpected(error);
+void ControlChannel::note_endpoint(const wire::Body& body) {
+    if (const auto* one = std::get_if<wire::PublisherOpened>(&body)) {
+        publishers_.add(one->publisher_index);
+    } else if (const auto* two = std::get_if<wire::SubscriberOpened>(&body)) {
+        subscribers_.add(two->subscriber_index);
+    } else if (const auto* three = std::get_if<wire::ClosePublisher>(&body)) {
+        publishers_.remove(three->publisher_index);
+    } else if (const auto* four = std::get_if<wire::CloseSubscriber>(&body)) {
+        subscribers_.remove(four->subscriber_index);
     }
-    return fail(Errc::host_gone, "the host did not answer: " + error.message);
 }
 
-void ControlChannel::handle_unasked(const wire::Body& body) {
+void ControlChannel::handle_unasked(const wire::Message& message) {
+    const wire::Body& body = message.body;
     if (std::holds_alternative<wire::Stopping>(body)) {
         stopping_.store(true, std::memory_order_relaxed);
+        return;
     }
+    if (rejoin_request_ != 0 && message.request_id == rejoin_request_) return heard_rejoin(body);
     // The rest are answers to requests that were given up.
     const auto close = [this](const wire::Body& request) {
         (void)connection_->send(wire::encode(request, next_request_++), {},
@@ -157,24 +181,124 @@ void ControlChannel::handle_unasked(const wire::Body& body) {
     }
 }
 
-bool ControlChannel::poll_once() {
+bool ControlChannel::drive() {
     const std::scoped_lock lock(mutex_);
-    while (connection_ && !host_gone()) {
+    if (!connection_) look_for_host();
+    while (connection_) {
         auto received = connection_->try_receive();
         if (!received) {
-            host_gone_.store(true, std::memory_order_relaxed);
+            lose_connection();
             break;
         }
-        if (!received->has_value()) return true;
+        if (!received->has_value()) break;
         const auto message =
             wire::decode((*received)->packet.bytes(), (*received)->descriptors.size());
-        if (message) handle_unasked(message->body);
+        if (message) handle_unasked(*message);
     }
-    return false;
+    return !host_gone();
 }
 
-int ControlChannel::descriptor() const {
-    return connection_ && !host_gone() ? connection_->socket().get() : -1;
+int ControlChannel::descriptor() {
+    const std::scoped_lock lock(mutex_);
+    return connection_ ? connection_->socket().get() : -1;
+}
+
+// --- without a host ------------------------------------------------------------------------------
+
+Result<void> ControlChannel::hold_place(Place place) {
+    const std::scoped_lock lock(mutex_);
+    auto changed = EventDescriptor::create();
+    if (!changed) return tl::unexpected(changed.error());
+    changed_ = std::move(*changed);
+    place_ = std::move(place);
+    presence_ = mark_presence(path_);
+    return {};
+}
+
+bool ControlChannel::for_ever_alone() {
+    const std::scoped_lock lock(mutex_);
+    return why_alone().has_value();
+}
+
+std::optional<Error> ControlChannel::why_alone() const {
+    if (place_lost_) return place_lost_;
+    if (!host_gone()) return std::nullopt;
+    if (place_ && !place_->host_stopped()) return std::nullopt;
+    return Error{Errc::host_gone,
+                 "the host of this pool is gone; data goes on flowing, but nothing can be opened; "
+                 "attach again when there is a host"};
+}
+
+/// One try. Afterwards there is a connection on which the answer will come, or none.
+void ControlChannel::look_for_host() {
+    if (connection_ || why_alone() || !place_) return;
+    const auto pool_name = wire::Text<name_bytes>::of(pool_name_);
+    auto connection = LocalConnection::connect(path_, Deadline::after(connect_patience));
+    if (!connection || !pool_name) return;
+    const wire::Rejoin rejoin{layout_version,     protocol_fingerprint,     *pool_name,
+                              place_->peer_index, place_->peer_incarnation, publishers_,
+                              subscribers_};
+    const std::uint32_t id = next_request_++;
+    const auto sent = connection->send(wire::encode(rejoin, id), place_->descriptors,
+                                       Deadline::after(connect_patience));
+    if (!sent) return;
+    connection_ = std::move(*connection);
+    rejoin_request_ = id;
+    changed_.signal();
+}
+
+Result<void> ControlChannel::wait_until_attached(const Deadline& deadline) {
+    while (host_gone()) {
+        if (const auto alone = why_alone()) return tl::unexpected(*alone);
+        look_for_host();
+        if (deadline.expired()) {
+            return fail(Errc::host_gone,
+                        "the host of this pool is gone and no other has come in time; data goes on "
+                        "flowing, but nothing can be opened; start shmpoold again");
+        }
+        if (!connection_) {
+            std::this_thread::sleep_for(std::min(connect_retry, deadline.remaining()));
+            continue;
+        }
+        const auto message = receive(deadline, nullptr);
+        if (message) {
+            handle_unasked(*message);
+        } else if (message.error().code != Errc::timed_out) {
+            lose_connection();
+        }
+    }
+    return {};
+}
+
+void ControlChannel::heard_rejoin(const wire::Body& answer) {
+    rejoin_request_ = 0;
+    if (std::holds_alternative<wire::Rejoined>(answer)) {
+        stopping_.store(false, std::memory_order_relaxed);
+        host_gone_.store(false, std::memory_order_relaxed);
+        return;
+    }
+    const auto* refused = std::get_if<wire::Refused>(&answer);
+    // A host that stops makes room for another; any other word is final.
+    if (refused != nullptr && refused->code != static_cast<std::uint32_t>(Errc::host_stopped)) {
+        place_lost_ = wire::error_of(*refused);
+    }
+    lose_connection();
+}
+
+void ControlChannel::lose_connection() {
+    connection_.reset();
+    rejoin_request_ = 0;
+    host_gone_.store(true, std::memory_order_relaxed);
+    if (changed_) changed_.signal();
+}
+
+tl::unexpected<Error> ControlChannel::lost(const Error& error) {
+    // A host that is only slow is not gone: answers carry the number of their request.
+    if (error.code != Errc::timed_out) lose_connection();
+    if (error.code == Errc::descriptor_limit || error.code == Errc::protocol_violation) {
+        return tl::unexpected(error);
+    }
+    return fail(Errc::host_gone, "the host did not answer: " + error.message);
 }
 
 }  // namespace shmpool

@@ -1,19 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A peer's conversation with its host: attach, open and close endpoints, say goodbye. Never on the
-/// data path. A host that does not answer in time, or dies, gives `host_gone`; what was attached
-/// goes on working without it. What a late answer opens is closed again: nobody uses it.
+/// data path. A host that does not answer in time gives `host_gone`; what was attached goes on
+/// working without it. What a late answer opens is closed again: nobody uses it.
 ///
-///   Who may run beside whom   request, poll_once: any threads, serialised by one mutex.
+/// A host that dies is looked for until a next one listens: the peer hands it the segment, says
+/// which endpoints it has (Rejoin), and requests that wait meanwhile are made there.
+///
+///   attached ──connection lost──▶ alone ──connected──▶ rejoining ──Rejoined──▶ attached
+///                                   ▲                      └──Refused──▶ for ever alone
+///                                   └──────connection lost─────┘
+///
+///   Who may run beside whom   request, drive: any threads, serialised by one mutex.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "protocol/wire/codec.hpp"
 #include "protocol/wire/local_socket.hpp"
+#include "shmpool/platform/event_descriptor.hpp"
 #include "shmpool/platform/monotonic_clock.hpp"
 
 namespace shmpool {
@@ -34,16 +46,30 @@ struct AttachRequest {
     std::chrono::nanoseconds answer_timeout = std::chrono::seconds(5);
 };
 
+/// What a peer shows a next host. Observers have none, and stay alone when their host is gone.
+struct Place {
+    std::uint32_t peer_index = 0;
+    std::uint32_t peer_incarnation = 0;
+    std::array<int, 3> descriptors{-1, -1, -1};  ///< control, payload, beacon; the caller's.
+    std::function<bool()> host_stopped;          ///< In good order: nobody will take over.
+};
+
+/// Whether a request waits for a next host while there is none.
+enum class Absence : std::uint8_t { wait, give_up };
+
 class ControlChannel {
 public:
     /// Connects, introduces the peer, and receives the segment. no_host if there is none until
     /// `wait_for_host` has passed; host_gone if it does not answer.
     [[nodiscard]] Result<Attachment> attach(const AttachRequest& request);
 
+    /// From now on a host that dies is waited for.
+    [[nodiscard]] Result<void> hold_place(Place place);
+
     /// One request and its answer of type `Answer`; a refusal becomes the host's own error.
     template <typename Answer>
-    [[nodiscard]] Result<Answer> request(const wire::Body& body) {
-        auto reply = exchange(body);
+    [[nodiscard]] Result<Answer> request(const wire::Body& body, Absence absence = Absence::wait) {
+        auto reply = exchange(body, absence);
         if (!reply) return tl::unexpected(reply.error());
         if (const auto* answer = std::get_if<Answer>(&*reply)) return *answer;
         if (const auto* refused = std::get_if<wire::Refused>(&*reply)) {
@@ -52,11 +78,18 @@ public:
         return fail(Errc::protocol_violation, "the host gave an answer of the wrong type");
     }
 
-    /// Handles what the host has sent unasked, without waiting. False when the host is gone.
-    bool poll_once();
+    /// Handles what the host has sent unasked, and looks once for a next one, without waiting.
+    /// False while there is no host.
+    bool drive();
 
-    /// Readable when poll_once has something to do; -1 when there is no connection.
-    [[nodiscard]] int descriptor() const;
+    /// Readable when `drive` has something to do; -1 when there is no connection.
+    [[nodiscard]] int descriptor();
+    /// Readable when `descriptor` means another connection than before.
+    [[nodiscard]] const EventDescriptor& changed() const { return changed_; }
+    /// There is no use in looking for a next host.
+    [[nodiscard]] bool for_ever_alone();
+    [[nodiscard]] const std::string& socket_path() const { return path_; }
+
     [[nodiscard]] bool host_gone() const { return host_gone_.load(std::memory_order_relaxed); }
     /// The host has announced that it stops.
     [[nodiscard]] bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
@@ -64,17 +97,35 @@ public:
 private:
     [[nodiscard]] Result<Attachment> attach_once(const AttachRequest& request,
                                                  const Deadline& host_deadline);
-    [[nodiscard]] Result<wire::Body> exchange(const wire::Body& body);
+    [[nodiscard]] Result<wire::Body> exchange(const wire::Body& body, Absence absence);
+    [[nodiscard]] Result<wire::Body> exchange_once(const wire::Body& body,
+                                                   const Deadline& deadline);
     [[nodiscard]] Result<wire::Message> receive(const Deadline& deadline,
                                                 std::vector<Descriptor>* descriptors);
-    void handle_unasked(const wire::Body& body);
+    void handle_unasked(const wire::Message& message);
+    void note_endpoint(const wire::Body& body);
     void give_up_place();
+
+    void look_for_host();
+    [[nodiscard]] Result<void> wait_until_attached(const Deadline& deadline);
+    void heard_rejoin(const wire::Body& answer);
+    void lose_connection();
+    [[nodiscard]] std::optional<Error> why_alone() const;
     [[nodiscard]] tl::unexpected<Error> lost(const Error& error);
 
     std::mutex mutex_;
     std::optional<LocalConnection> connection_;
     std::chrono::nanoseconds answer_timeout_ = std::chrono::seconds(5);
+    std::string pool_name_;
+    std::string path_;
+    std::optional<Place> place_;
+    std::optional<Error> place_lost_;
+    Descriptor presence_;
+    EventDescriptor changed_;
+    wire::IndexSet<publisher_count_max> publishers_{};    ///< Open, as the host and the user know.
+    wire::IndexSet<subscriber_count_max> subscribers_{};  ///< The same.
     std::uint32_t next_request_ = 1;
+    std::uint32_t rejoin_request_ = 0;  ///< Not yet answered; 0: none.
     std::atomic<bool> host_gone_{false};
     std::atomic<bool> stopping_{false};
 };

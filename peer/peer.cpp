@@ -118,7 +118,7 @@ Outcome<std::span<std::byte>> Peer::slot_data(const SlotRef& ref) {
 
 Outcome<void> Peer::drive() {
     if (auto usable = check_usable(); !usable) return usable;
-    if (!core_->control().poll_once()) return fail(Errc::host_gone);
+    if (!core_->control().drive()) return fail(Errc::host_gone);
     return {};
 }
 

@@ -77,13 +77,17 @@ public:
     /// running, stopping, stopped: as the host of this attachment last said. A host that was killed
     /// stays `running`.
     [[nodiscard]] HostState host_state() const { return core_->host_state(); }
-    /// The host of this attachment has died or stopped: data goes on flowing between those who are
-    /// attached, requests end with host_gone. For the next host, attach again.
+    /// The host has died or stopped, and no next one has taken over yet: data goes on flowing
+    /// between those who are attached; requests wait for the next host and end with host_gone at
+    /// their timeout. The peer comes back to it by itself (with control_thread = false: in `drive`
+    /// and in requests); segment_replaced from a request says that there is nothing to come back
+    /// to.
     [[nodiscard]] bool host_gone() const { return core_->control().host_gone(); }
 
     // --- with control_thread = false
 
-    /// Readable when `drive` has something to do; -1 when the host is gone.
+    /// Readable when `drive` has something to do; -1 when the host is gone: then drive now and then
+    /// to find the next one, and ask for the descriptor again.
     [[nodiscard]] int control_descriptor() const { return core_->control().descriptor(); }
     /// Hears what the host has to say, without waiting. host_gone when the connection is lost.
     Outcome<void> drive();

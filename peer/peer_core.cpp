@@ -1,16 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "peer/peer_core.hpp"
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <future>
 #include <string>
 #include <system_error>
 #include <utility>
 
 #include "protocol/layout/protocol_images.hpp"
+#include "protocol/wire/socket_watch.hpp"
 #include "shmpool/platform/membarrier.hpp"
 
 namespace shmpool {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+/// Between two looks for a next host: the second is soon, for a socket's file is there a moment
+/// before somebody listens.
+constexpr nanoseconds first_pause = milliseconds(1);
+constexpr nanoseconds last_pause = milliseconds(20);
+constexpr nanoseconds last_pause_watching = std::chrono::seconds(1);
+
+}  // namespace
 
 Result<std::shared_ptr<PeerCore>> PeerCore::attach(const AttachRequest& request, bool own_thread) {
     std::shared_ptr<PeerCore> core(new PeerCore(), &PeerCore::end);
@@ -22,6 +37,7 @@ Result<std::shared_ptr<PeerCore>> PeerCore::attach(const AttachRequest& request,
     if (auto opened = core->open_segment(std::move(*attachment)); !opened) {
         return tl::unexpected(opened.error());
     }
+    if (auto held = core->hold_place(); !held) return tl::unexpected(held.error());
     if (auto started = core->start_control(own_thread); !started) {
         return tl::unexpected(started.error());
     }
@@ -91,14 +107,35 @@ Result<void> PeerCore::start_control(bool own_thread) {
     return outcome;
 }
 
+Result<void> PeerCore::hold_place() {
+    return control_.hold_place(
+        {welcome_.peer_index,
+         welcome_.peer_incarnation,
+         {segment_->control().get(), segment_->payload().get(), beacon_memory_.get()},
+         [this] { return host_state() == HostState::stopped; }});
+}
+
+/// Talks with the host; without one, sleeps until one may have come.
 void PeerCore::run_control() {
+    SocketWatch watch;
+    nanoseconds pause = first_pause;
     for (;;) {
-        const std::array descriptors{stop_.descriptor(), control_.descriptor()};
-        const auto ready = wait_readable(descriptors, std::chrono::nanoseconds::max());
-        for (const int one : ready) {
+        if (control_.drive()) pause = first_pause;
+        const int connection = control_.descriptor();
+        const bool looking = connection < 0 && !control_.for_ever_alone();
+        if (!looking) watch = SocketWatch();
+        if (looking && !watch) watch = SocketWatch::on(control_.socket_path());
+        const std::array descriptors{stop_.descriptor(), control_.changed().descriptor(),
+                                     connection, watch.descriptor()};
+        for (const int one : wait_readable(descriptors, looking ? pause : nanoseconds::max())) {
             if (one == stop_.descriptor()) return;
+            if (one == control_.changed().descriptor()) control_.changed().clear();
+            if (one == watch.descriptor()) {
+                watch.clear();
+                pause = first_pause;
+            }
         }
-        control_.poll_once();
+        if (looking) pause = std::min(2 * pause, watch ? last_pause_watching : last_pause);
     }
 }
 
@@ -108,9 +145,15 @@ PeerCore::~PeerCore() {
         thread_.join();
     }
     if (welcome_.control_bytes == 0) return;  // Never attached.
-    if (shelf_) shelf_->close();
+    if (shelf_) {
+        shelf_->close();
+        // For the next host, if there is none now.
+        view_.peers.at(welcome_.peer_index)
+            .left_incarnation.store(welcome_.peer_incarnation,
+                                    std::memory_order_release);  // [R-peer]
+    }
     // Refused or unanswered, the end of the connection says the same, and death says it for sure.
-    (void)control_.request<wire::Farewell>(wire::Goodbye{});
+    (void)control_.request<wire::Farewell>(wire::Goodbye{}, Absence::give_up);
 }
 
 void PeerCore::end(PeerCore* core) {

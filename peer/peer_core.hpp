@@ -68,6 +68,7 @@ private:
     PeerCore() = default;
     static void end(PeerCore* core);
     [[nodiscard]] Result<void> open_segment(Attachment attachment);
+    [[nodiscard]] Result<void> hold_place();
     [[nodiscard]] Result<void> start_control(bool own_thread);
     void run_control();
 

@@ -42,7 +42,7 @@ void Publisher::close() noexcept {
     }
     // Unanswered: the host will find out when the peer ends.
     (void)state_->core->control().request<wire::Closed>(
-        wire::ClosePublisher{state_->publishing.index()});
+        wire::ClosePublisher{state_->publishing.index()}, Absence::give_up);
     state_.reset();
 }
 

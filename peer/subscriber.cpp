@@ -41,7 +41,7 @@ void Subscriber::close() noexcept {
     state_->core->with_any_lane([this](ThreadLane& lane) { state_->taking.close(*lane.lane); });
     // Unanswered: the host will find out when the peer ends.
     (void)state_->core->control().request<wire::Closed>(
-        wire::CloseSubscriber{state_->taking.index()});
+        wire::CloseSubscriber{state_->taking.index()}, Absence::give_up);
     state_.reset();
 }
 

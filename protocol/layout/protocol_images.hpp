@@ -48,14 +48,16 @@ enum class ChannelPolicy : std::uint32_t {
 
 enum class EndpointState : std::uint32_t { empty = 0, open = 1, left = 2, died = 3 };
 
-//  PeerImage: 256 bytes per peer. Written by the host only.
-//     offset  bytes  field
-//          0      4  state          PeerState
-//          4      4  incarnation    grows with every peer that gets this index
-//          8      4  pid
-//         12      4  uid
-//         16      8  attached_ns    CLOCK_MONOTONIC
-//         24     64  name
+//  PeerImage: 256 bytes per peer. Everything a next host must know to look after it.
+//     offset  bytes  field             written by
+//          0      4  state             host   PeerState
+//          4      4  incarnation       host   grows with every peer that gets this index
+//          8      4  pid               host
+//         12      4  uid               host
+//         16      8  attached_ns       host   CLOCK_MONOTONIC
+//         24     64  name              host
+//         88      8  process_started   host   with pid: which process; 0 unknown (process.hpp)
+//        128      4  left_incarnation  peer   = incarnation: has left in order, maybe unheard
 struct PeerImage {
     Atomic<std::uint32_t> state;
     Atomic<std::uint32_t> incarnation;
@@ -63,8 +65,13 @@ struct PeerImage {
     Atomic<std::uint32_t> uid;
     Atomic<std::uint64_t> attached_ns;
     char name[name_bytes];
-    std::uint64_t reserved[21];
+    Atomic<std::uint64_t> process_started;
+    std::uint64_t reserved_0[4];
+    alignas(cache_line_bytes) Atomic<std::uint32_t> left_incarnation;
+    std::uint32_t reserved_1;
+    std::uint64_t reserved_2[15];
 };
+static_assert(offsetof(PeerImage, left_incarnation) == 128);
 static_assert(sizeof(PeerImage) == 256 && std::is_standard_layout_v<PeerImage>);
 
 //  ChannelImage: 384 bytes per channel. Written by the host only.
@@ -280,7 +287,8 @@ inline constexpr std::uint32_t protocol_fingerprint = [] {
     for (const std::uint64_t value :
          {sizeof(PeerImage), sizeof(ChannelImage), sizeof(PublisherImage), sizeof(SubscriberImage),
           sizeof(RingImage), sizeof(RingEntry), offsetof(RingImage, drop_seen),
-          offsetof(PublisherImage, activity), std::size_t{subscribers_per_channel_max}}) {
+          offsetof(PublisherImage, activity), offsetof(PeerImage, left_incarnation),
+          std::size_t{subscribers_per_channel_max}}) {
         hash = fold(hash, value);
     }
     return hash;

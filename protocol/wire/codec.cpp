@@ -73,6 +73,10 @@ Flaw flaw_of(const Hello& body) {
                     text_flaw("pool_name", body.pool_name), text_flaw("peer_name", body.peer_name));
 }
 
+Flaw flaw_of(const Rejoin& body) {
+    return text_flaw("pool_name", body.pool_name);
+}
+
 Flaw flaw_of(const Refused& body) {
     return first_of(range_flaw("code", body.code, static_cast<std::uint32_t>(Errc::system),
                                static_cast<std::uint32_t>(Errc::internal_fault)),
@@ -191,6 +195,7 @@ Result<Message> decode(std::span<const std::byte> bytes, std::size_t descriptor_
 }
 
 std::size_t descriptor_count_of(const Body& body) {
+    if (std::holds_alternative<Rejoin>(body)) return packet_descriptors_max;
     const auto* welcome = std::get_if<Welcome>(&body);
     if (welcome == nullptr) return 0;
     return welcome->peer_index == no_peer ? 1 : packet_descriptors_max;
@@ -213,6 +218,8 @@ std::string_view name_of(MessageType type) {
         case MessageType::kick: return "kick";
         case MessageType::kicked: return "kicked";
         case MessageType::stopping: return "stopping";
+        case MessageType::rejoin: return "rejoin";
+        case MessageType::rejoined: return "rejoined";
     }
     return "unknown";
 }

@@ -222,6 +222,14 @@ Result<void> LocalConnection::send(const wire::Packet& packet, std::span<const i
 }
 
 Result<std::optional<LocalConnection::Received>> LocalConnection::try_receive() {
+    return try_receive_with(0);
+}
+
+Result<std::optional<LocalConnection::Received>> LocalConnection::try_peek() {
+    return try_receive_with(MSG_PEEK);
+}
+
+Result<std::optional<LocalConnection::Received>> LocalConnection::try_receive_with(int flags) {
     Received received{};
     iovec piece{received.packet.buffer.data(), received.packet.buffer.size()};
     alignas(cmsghdr) std::array<std::byte, control_bytes_room> control{};
@@ -232,7 +240,7 @@ Result<std::optional<LocalConnection::Received>> LocalConnection::try_receive() 
     message.msg_controllen = control.size();
     ssize_t length = 0;
     do {
-        length = ::recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        length = ::recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | flags);
     } while (length < 0 && errno == EINTR);
     if (length < 0 && errno == EAGAIN) return std::nullopt;
     if (length < 0) return io_error("receive a message", errno);

@@ -126,11 +126,11 @@ std::string spell_pid(const Descriptor& connected) {
     return "with pid " + std::to_string(credentials->pid);
 }
 
-/// Leaves the path free, or says who is there.
-Result<void> clear_path(const std::string& path) {
+/// Leaves the path free, or says who is there. True: a dead listener's file was removed.
+Result<bool> clear_path(const std::string& path) {
     struct stat status {};
     if (::lstat(path.c_str(), &status) != 0) {
-        if (errno == ENOENT) return {};
+        if (errno == ENOENT) return false;
         return path_error("look at " + path, errno);
     }
     if (!S_ISSOCK(status.st_mode)) {
@@ -149,13 +149,13 @@ Result<void> clear_path(const std::string& path) {
         case EPROTOTYPE:
             return fail(Errc::name_taken, "another program already listens on " + path);
         case ECONNREFUSED: break;  // Stale.
-        case ENOENT: return {};
+        case ENOENT: return false;
         default: return path_error("look whether a host listens on " + path, answer);
     }
     if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
         return path_error("replace the stale socket " + path, errno);
     }
-    return {};
+    return true;
 }
 
 Result<Descriptor> listen_at(const std::string& path, const ListenOptions& options) {
@@ -193,7 +193,8 @@ Result<LocalListener> LocalListener::bind(const std::string& path, const ListenO
 
     DirectoryLock lock(directory->get());
     if (const auto taken = lock.take(path); !taken) return tl::unexpected(taken.error());
-    if (const auto clear = clear_path(path); !clear) return tl::unexpected(clear.error());
+    const auto cleared = clear_path(path);
+    if (!cleared) return tl::unexpected(cleared.error());
     auto socket = listen_at(path, options);
     if (!socket) return tl::unexpected(socket.error());
     struct stat status {};
@@ -202,6 +203,7 @@ Result<LocalListener> LocalListener::bind(const std::string& path, const ListenO
     LocalListener listener(*std::move(socket), *std::move(directory), std::move(reserve), path);
     listener.device_ = status.st_dev;
     listener.inode_ = status.st_ino;
+    listener.replaced_stale_ = *cleared;
     return listener;
 }
 
@@ -223,6 +225,7 @@ LocalListener& LocalListener::operator=(LocalListener&& other) noexcept {
     device_ = other.device_;
     inode_ = other.inode_;
     process_id_ = other.process_id_;
+    replaced_stale_ = other.replaced_stale_;
     return *this;
 }
 

@@ -62,6 +62,9 @@ public:
 
     /// For event loops: none if nothing is there.
     [[nodiscard]] Result<std::optional<Received>> try_receive();
+    /// The same, but the packet stays there for the next receive; so do its descriptors, of which
+    /// the caller gets copies.
+    [[nodiscard]] Result<std::optional<Received>> try_peek();
 
     /// Of the process that connected, or that listened, as the kernel noted it then.
     [[nodiscard]] Result<Credentials> credentials() const;
@@ -71,6 +74,8 @@ public:
 
 private:
     explicit LocalConnection(Descriptor socket) : socket_(std::move(socket)) {}
+
+    [[nodiscard]] Result<std::optional<Received>> try_receive_with(int flags);
 
     Descriptor socket_;
 };
@@ -104,6 +109,8 @@ public:
     /// For event loops: readable while somebody waits outside.
     [[nodiscard]] const Descriptor& socket() const { return socket_; }
     [[nodiscard]] const std::string& path() const { return path_; }
+    /// The file of a listener that had died lay there: whoever has gone in order removes his.
+    [[nodiscard]] bool replaced_stale() const { return replaced_stale_; }
 
 private:
     LocalListener(Descriptor socket, Descriptor directory, Descriptor reserve, std::string path);
@@ -118,6 +125,7 @@ private:
     std::uint64_t device_ = 0;  ///< With inode_: which file is ours.
     std::uint64_t inode_ = 0;
     int process_id_ = 0;
+    bool replaced_stale_ = false;
 };
 
 }  // namespace shmpool

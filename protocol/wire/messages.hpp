@@ -5,14 +5,17 @@
 /// the machine (both sides are on it). What is not used must be zero. The socket is never on the
 /// data path: one round trip per attachment, publisher or subscriber.
 ///
-///   peer asks              host answers (or `Refused`)   descriptors with the answer
-///   Hello                  Welcome                       control, payload, beacon (observer:
-///   control) OpenPublisher          PublisherOpened OpenSubscriber         SubscriberOpened
-///   ClosePublisher         Closed
-///   CloseSubscriber        Closed
-///   Kick                   Kicked
-///   Goodbye                Farewell
-///   -                      Stopping                      (unasked, request_id 0)
+///   peer asks        host answers (or `Refused`)   descriptors
+///   Hello            Welcome                       with the answer: control, payload, beacon;
+///                                                  for an observer: control
+///   Rejoin           Rejoined                      with the request: control, payload, beacon
+///   OpenPublisher    PublisherOpened
+///   OpenSubscriber   SubscriberOpened
+///   ClosePublisher   Closed
+///   CloseSubscriber  Closed
+///   Kick             Kicked
+///   Goodbye          Farewell
+///   -                Stopping                      (unasked, request_id 0)
 ///
 /// Any change of a table below raises `wire_version`.
 #pragma once
@@ -31,7 +34,7 @@
 namespace shmpool::wire {
 
 inline constexpr std::uint32_t wire_magic = 0x4C50'4853;  // "SHPL" in memory order.
-inline constexpr std::uint16_t wire_version = 1;
+inline constexpr std::uint16_t wire_version = 2;
 
 inline constexpr std::size_t refusal_bytes = 256;  // With NUL.
 
@@ -76,6 +79,8 @@ enum class MessageType : std::uint16_t {
     kick = 13,
     kicked = 14,
     stopping = 15,
+    rejoin = 16,
+    rejoined = 17,
 };
 
 //  Header: 16 bytes at offset 0 of every packet; the body follows.
@@ -98,7 +103,7 @@ static_assert(sizeof(Header) == 16 && std::has_unique_object_representations_v<H
 inline constexpr std::uint32_t hello_observer = 1U << 0;  // Looks only: no lanes, no payload.
 inline constexpr std::uint32_t hello_flags_known = hello_observer;
 
-//  Hello: 144 bytes, peer to host. The first message of every connection.
+//  Hello: 144 bytes, peer to host. The first message of a connection, if not Rejoin.
 //     offset  bytes  field               meaning
 //          0      4  layout_version      what this peer was built with
 //          4      4  layout_fingerprint
@@ -135,6 +140,60 @@ struct Welcome {
     std::uint32_t host_incarnation;
 };
 static_assert(sizeof(Welcome) == 32);
+
+/// Which of `Count` numbers are meant: bit n of the words.
+template <std::uint32_t Count>
+struct IndexSet {
+    static_assert(Count % 64 == 0);
+    std::uint64_t words[Count / 64];
+
+    void add(std::uint32_t index) {
+        if (index < Count) words[index / 64] |= std::uint64_t{1} << (index % 64);
+    }
+    void remove(std::uint32_t index) {
+        if (index < Count) words[index / 64] &= ~(std::uint64_t{1} << (index % 64));
+    }
+    [[nodiscard]] bool contains(std::uint32_t index) const {
+        return index < Count && (words[index / 64] >> (index % 64) & 1) != 0;
+    }
+
+    friend bool operator==(const IndexSet&, const IndexSet&) = default;
+};
+
+//  Rejoin: 1104 bytes, peer to host, with [control, payload, beacon]. The first message of a
+//  connection to the next host (or to the same, if the connection was lost): here is the segment,
+//  and I am still in it. What the peer does not list was closed while nobody listened, or was
+//  opened by a host that died before it could say so: the host closes it.
+//     offset  bytes  field               meaning
+//          0      4  layout_version      what this peer was built with
+//          4      4  layout_fingerprint
+//          8     64  pool_name
+//         72      4  peer_index          as in Welcome
+//         76      4  peer_incarnation
+//         80    512  publishers          its open ones, by index
+//        592    512  subscribers
+struct Rejoin {
+    static constexpr MessageType type = MessageType::rejoin;
+    std::uint32_t layout_version;
+    std::uint32_t layout_fingerprint;
+    Text<name_bytes> pool_name;
+    std::uint32_t peer_index;
+    std::uint32_t peer_incarnation;
+    IndexSet<publisher_count_max> publishers;
+    IndexSet<subscriber_count_max> subscribers;
+};
+static_assert(sizeof(Rejoin) == 1104, "the table above says 1104");
+
+//  Rejoined: 8 bytes, host to peer.
+//     offset  bytes  field
+//          0      4  host_pid
+//          4      4  host_incarnation
+struct Rejoined {
+    static constexpr MessageType type = MessageType::rejoined;
+    std::uint32_t host_pid;
+    std::uint32_t host_incarnation;
+};
+static_assert(sizeof(Rejoined) == 8);
 
 //  Refused: 280 bytes, host to peer, the answer to any request that was not granted.
 //     offset  bytes  field      meaning
@@ -277,7 +336,7 @@ static_assert(sizeof(Stopping) == 4);
 
 using Body = std::variant<Hello, Welcome, Refused, OpenPublisher, PublisherOpened, OpenSubscriber,
                           SubscriberOpened, ClosePublisher, CloseSubscriber, Closed, Goodbye,
-                          Farewell, Kick, Kicked, Stopping>;
+                          Farewell, Kick, Kicked, Stopping, Rejoin, Rejoined>;
 
 struct Message {
     Body body;

@@ -10,7 +10,7 @@
 namespace shmpool::wire {
 
 /// Room for header and the longest body; codec.cpp asserts it. A longer packet is refused unread.
-inline constexpr std::size_t packet_bytes_max = 512;
+inline constexpr std::size_t packet_bytes_max = 1152;
 
 /// The most descriptors that any message carries.
 inline constexpr std::size_t packet_descriptors_max = 3;

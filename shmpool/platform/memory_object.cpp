@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -143,6 +144,31 @@ Result<void> check_seals(const Descriptor& object) {
                                        "other side must create it with seals SHRINK, GROW, SEAL");
     }
     return {};
+}
+
+Result<Descriptor> open_again_for_reading(const Descriptor& object) {
+    const std::string path = "/proc/self/fd/" + std::to_string(object.get());
+    Descriptor result(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (result) return result;
+    const bool full = errno == EMFILE || errno == ENFILE;
+    return fail_errno(full ? Errc::descriptor_limit : Errc::system,
+                      "open memory for reading through " + path, errno);
+}
+
+Result<Descriptor> lock_object(const Descriptor& object) {
+    auto lock = open_again_for_reading(object);
+    if (!lock) return lock;
+    // flock, because it asks for no right to write and belongs to this one open file.
+    if (::flock(lock->get(), LOCK_EX | LOCK_NB) == 0) return lock;
+    if (errno == EWOULDBLOCK) return fail(Errc::name_taken, "another process has this memory");
+    return fail_errno(Errc::system, "lock memory", errno);
+}
+
+bool is_same_object(const Descriptor& one, const Descriptor& other) noexcept {
+    struct stat first {};
+    struct stat second {};
+    return ::fstat(one.get(), &first) == 0 && ::fstat(other.get(), &second) == 0 &&
+           first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
 }  // namespace shmpool

@@ -33,4 +33,15 @@ namespace shmpool {
 /// Whether an object that came from elsewhere can no longer change its size. Errc::refused if not.
 [[nodiscard]] Result<void> check_seals(const Descriptor& object);
 
+/// A second open file of the same object, for reading only: with locks and rights of its own.
+[[nodiscard]] Result<Descriptor> open_again_for_reading(const Descriptor& object);
+
+/// Locks an object against everybody else who locks it so, as long as the returned open file is
+/// open: to this process's end at the latest, if it is not passed on. Errc::name_taken: another
+/// process has the lock.
+[[nodiscard]] Result<Descriptor> lock_object(const Descriptor& object);
+
+/// Whether both are open files of one object.
+[[nodiscard]] bool is_same_object(const Descriptor& one, const Descriptor& other) noexcept;
+
 }  // namespace shmpool

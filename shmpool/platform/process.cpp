@@ -9,7 +9,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
+#include <sstream>
 #include <string>
 
 namespace shmpool {
@@ -44,6 +46,33 @@ std::string pid_text(const Descriptor& pidfd) {
 
 pid_t own_pid() noexcept {
     return ::getpid();
+}
+
+std::uint64_t process_started(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string text;
+    std::getline(file, text);
+    // The second field, the name in brackets, may hold anything; the 22nd is wanted.
+    std::istringstream fields(text.substr(std::min(text.rfind(')'), text.size())));
+    std::string skipped;
+    for (int field = 2; field < 22; ++field) fields >> skipped;
+    std::uint64_t ticks = 0;
+    fields >> ticks;
+    return ticks;
+}
+
+Result<std::optional<Descriptor>> find_process(pid_t pid, std::uint64_t started) {
+    const long number = ::syscall(SYS_pidfd_open, pid, 0U);
+    if (number < 0) {
+        if (errno == ESRCH) return std::nullopt;
+        return fail_errno(code_of(errno), "watch the process with pid " + std::to_string(pid),
+                          errno);
+    }
+    Descriptor pidfd(static_cast<int>(number));
+    // Behind the pidfd: what it means can not change while we look, unless it ends.
+    const std::uint64_t now = process_started(pid);
+    if (has_ended(pidfd) || (started != 0 && now != 0 && now != started)) return std::nullopt;
+    return std::optional(std::move(pidfd));
 }
 
 Result<Descriptor> open_pidfd(pid_t pid) {

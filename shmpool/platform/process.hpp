@@ -5,6 +5,9 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+#include <optional>
+
 #include "shmpool/platform/descriptor.hpp"
 #include "shmpool/platform/result.hpp"
 
@@ -17,6 +20,14 @@ struct Credentials {
 };
 
 [[nodiscard]] pid_t own_pid() noexcept;
+
+/// When the process of that pid was started, in ticks since the machine was: with the pid it names
+/// one process for ever. 0 if it cannot be seen from here.
+[[nodiscard]] std::uint64_t process_started(pid_t pid);
+
+/// Looks for a process that was seen earlier. None: it has ended, whoever has its pid now. With
+/// `started` 0, whoever has its pid is taken for it. Errc::system, descriptor_limit: not known.
+[[nodiscard]] Result<std::optional<Descriptor>> find_process(pid_t pid, std::uint64_t started);
 
 /// The caller must know that `pid` still means the process he thinks of. Errc::system if there is
 /// none, descriptor_limit.

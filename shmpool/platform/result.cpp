@@ -116,6 +116,10 @@ constexpr Entry entry_of(Errc code) noexcept {
                     "local goes on, try again when it is back."};
         case Errc::host_stopped:
             return {"host_stopped", "The host was stopped in good order; nothing more will come."};
+        case Errc::segment_replaced:
+            return {"segment_replaced",
+                    "This pool's memory was made anew and the peer has no place in it; attach "
+                    "again."};
         case Errc::name_taken:
             return {"name_taken", "A host of this name is running; stop it, or use another name."};
         case Errc::refused: return {"refused", "The other side refused; the message says why."};

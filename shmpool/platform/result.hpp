@@ -55,6 +55,7 @@ enum class Errc : std::uint16_t {
     no_host,
     host_gone,
     host_stopped,
+    segment_replaced,
     name_taken,
     refused,
     protocol_violation,

@@ -61,6 +61,8 @@ TEST(ConfigFile, ReadsEveryKey) {
         [death]
         suspect_policy = "kill"
         suspect_after = "1m"
+        [takeover]
+        patience = "3s"
         [log]
         level = "debug"
         file = "/var/log/cars.log"
@@ -73,6 +75,7 @@ TEST(ConfigFile, ReadsEveryKey) {
                             250,
                             SuspectPolicy::kill,
                             60'000,
+                            3'000,
                             LogLevel::debug,
                             "/var/log/cars.log"};
     EXPECT_EQ(*parsed, wanted);
@@ -91,7 +94,7 @@ TEST(ConfigFile, IsDocumentedWithEveryKeyAndItsDefault) {
         ASSERT_NE(section, std::string::npos) << key;
         EXPECT_NE(text.find("\n" + key.substr(dot + 1) + " = ", section), std::string::npos) << key;
     }
-    EXPECT_EQ(config_keys().size(), 17U);
+    EXPECT_EQ(config_keys().size(), 18U);
 }
 
 TEST(ConfigFile, SaysWhereAnUnknownKeyIsAndWhatWasMeant) {

@@ -124,6 +124,8 @@ TEST(ConfigCheck, RefusesDurationsOutOfRange) {
               "[stop] grace is 600001ms, must be 0ms to 10m");
     EXPECT_EQ(error_after([](PoolConfig& config) { config.suspect_after_ms = 99; }),
               "[death] suspect_after is 99ms, must be 100ms to 24h");
+    EXPECT_EQ(error_after([](PoolConfig& config) { config.takeover_patience_ms = 600'001; }),
+              "[takeover] patience is 600001ms, must be 0ms to 10m");
 }
 
 }  // namespace

@@ -29,6 +29,22 @@ int code_of(int status) {
     return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/// As sd_listen_fds(3) wants it: from 3 on, with names, for this very process.
+void pass_kept(const std::vector<std::pair<std::string, int>>& kept) {
+    if (kept.empty()) return;
+    std::string names;
+    std::vector<int> copies;  // Above all that is in use: dup2 must not overwrite one of them.
+    for (const auto& [name, descriptor] : kept) {
+        names += (names.empty() ? "" : ":") + name;
+        copies.push_back(::fcntl(descriptor, F_DUPFD_CLOEXEC, 100));
+    }
+    int number = 3;
+    for (const int copy : copies) ::dup2(copy, number++);
+    ::setenv("LISTEN_FDS", std::to_string(kept.size()).c_str(), 1);
+    ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
+    ::setenv("LISTEN_FDNAMES", names.c_str(), 1);
+}
+
 pid_t start(const TemporaryDirectory& directory, std::vector<std::string> words,
             const std::string& log_file, const DaemonSetup& setup) {
     words.insert(words.begin(), SHMPOOLD_PROGRAM);
@@ -45,6 +61,7 @@ pid_t start(const TemporaryDirectory& directory, std::vector<std::string> words,
     ::setenv("SHMPOOL_RUNTIME_DIR", directory.path().c_str(), 1);
     ::unsetenv("NOTIFY_SOCKET");
     for (const auto& [name, value] : setup.environment) ::setenv(name.c_str(), value.c_str(), 1);
+    pass_kept(setup.kept);
     if (setup.descriptor_limit != 0) {
         const rlimit limit{setup.descriptor_limit, setup.descriptor_limit};
         ::setrlimit(RLIMIT_NOFILE, &limit);

@@ -25,7 +25,9 @@ struct DaemonSetup {
     std::string log_level = "debug";
     unsigned descriptor_limit = 0;       ///< 0: as it is.
     std::uint64_t file_bytes_limit = 0;  ///< 0: as it is.
-    uid_t user = 0;                      ///< 0: who runs the test; others only if root does.
+    /// What a service manager has kept for it: name and descriptor.
+    std::vector<std::pair<std::string, int>> kept;
+    uid_t user = 0;  ///< 0: who runs the test; others only if root does.
 };
 
 class Daemon {

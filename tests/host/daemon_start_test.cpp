@@ -15,6 +15,7 @@
 #include <fstream>
 
 #include "tests/host/daemon.hpp"
+#include "tests/host/descriptor_store.hpp"
 #include "tests/host/plain_peer.hpp"
 
 namespace shmpool::test {
@@ -33,28 +34,6 @@ std::vector<std::string> sockets_in(const TemporaryDirectory& directory) {
     }
     return names;
 }
-
-/// Where a service manager would listen.
-class NotifySocket {
-public:
-    explicit NotifySocket(const std::string& path)
-        : socket_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
-        const timeval limit{30, 0};  // Turns a hang into a failure.
-        ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-        sockaddr_un address{};
-        address.sun_family = AF_UNIX;
-        std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
-        EXPECT_EQ(::bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-    }
-    std::string receive() const {
-        std::array<char, 1024> buffer{};
-        const ssize_t length = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
-        return std::string(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
-    }
-
-private:
-    Descriptor socket_;
-};
 
 TEST(DaemonStart, SaysThatItIsReadyAndWhere) {
     const TemporaryDirectory directory;
@@ -76,16 +55,16 @@ TEST(DaemonStart, PublishesARunningSegmentWithItsPid) {
     EXPECT_EQ(observer.free_slots(), 256U + 64U);
 }
 
-TEST(DaemonStart, TellsTheServiceManagerWhenItIsReadyAndWhenItStops) {
+TEST(DaemonStart, TellsTheDescriptorStoreWhenItIsReadyAndWhenItStops) {
     const TemporaryDirectory directory;
-    const NotifySocket manager(directory.file("notify"));
+    const DescriptorStore store(directory.file("notify"));
     DaemonSetup setup;
     setup.environment = {{"NOTIFY_SOCKET", directory.file("notify")}};
     Daemon daemon(directory, setup);
-    EXPECT_THAT(manager.receive(), AllOf(StartsWith("READY=1\n"), HasSubstr("STATUS=pool 'test'")));
+    EXPECT_THAT(store.next_about("READY").text, HasSubstr("STATUS=pool 'test'"));
     EXPECT_TRUE(std::filesystem::is_socket(daemon.socket()));
     daemon.signal(SIGTERM);
-    EXPECT_THAT(manager.receive(), StartsWith("STOPPING=1\n"));
+    EXPECT_THAT(store.next_about("STOPPING").text, StartsWith("STOPPING=1\n"));
     EXPECT_EQ(daemon.wait(), 0);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/host/plain_peer.hpp"
 
+#include <array>
 #include <stdexcept>
 
 #include "shmpool/layout/abi_constants.hpp"
@@ -88,6 +89,26 @@ void PlainPeer::hold_slots(std::size_t count, std::uint64_t bytes) {
 
 Beacon PlainPeer::hold_beacon() const {
     return value_of(Beacon::hold(descriptors.at(2)));
+}
+
+wire::Rejoin PlainPeer::rejoin_request(const std::string& pool_name) const {
+    wire::Rejoin request{};
+    request.layout_version = layout_version;
+    request.layout_fingerprint = protocol_fingerprint;
+    request.pool_name = *wire::Text<name_bytes>::of(pool_name);
+    request.peer_index = welcome.peer_index;
+    request.peer_incarnation = welcome.peer_incarnation;
+    return request;
+}
+
+wire::Body PlainPeer::rejoin(const std::string& socket, const wire::Rejoin& request) {
+    connection = connect_to(socket);
+    const std::array numbers{descriptors.at(0).get(), descriptors.at(1).get(),
+                             descriptors.at(2).get()};
+    if (auto sent = connection.send(wire::encode(request, 7), numbers, soon()); !sent) {
+        throw std::runtime_error(sent.error().message);
+    }
+    return next_message(connection);
 }
 
 PlainObserver::PlainObserver(const std::string& socket) : connection(connect_to(socket)) {

@@ -57,6 +57,10 @@ public:
     void hold_slots(std::size_t count, std::uint64_t bytes);
     [[nodiscard]] Beacon hold_beacon() const;
 
+    /// What this peer would say to a next host, and says on a new connection.
+    [[nodiscard]] wire::Rejoin rejoin_request(const std::string& pool_name = "test") const;
+    [[nodiscard]] wire::Body rejoin(const std::string& socket, const wire::Rejoin& request);
+
 private:
     std::vector<std::unique_ptr<Lane>> lanes_;
 };

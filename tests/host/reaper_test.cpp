@@ -48,7 +48,11 @@ protected:
                              if (may_kill) return {};
                              return fail(Errc::no_permission, "not allowed; run as root");
                          },
-                         [this](std::int64_t) { return stopped; }});
+                         [this](std::int64_t) { return stopped; },
+                         [this](pid_t, std::uint64_t) -> Result<std::optional<Descriptor>> {
+                             if (ended) return std::nullopt;
+                             return std::optional(Descriptor());
+                         }});
     }
 
     Peer& attach() {
@@ -104,7 +108,7 @@ TEST_F(ReaperTest, SaysClearlyThatItMayNotKillASuspectAndKeepsWhatItHolds) {
     build(SuspectPolicy::kill);
     may_kill = false;
     const PeerId id = attach().id;
-    reaper->connection_closed(id, ClosedBy::peer);
+    reaper->connection_closed(id, no_session, ClosedBy::peer);
     now_ns += 2'000 * ms;
     reaper->tick();
     EXPECT_EQ(kills, 1);
@@ -120,7 +124,7 @@ TEST_F(ReaperTest, SaysClearlyThatItMayNotKillASuspectAndKeepsWhatItHolds) {
 TEST_F(ReaperTest, KillsNobodyBeforeSuspectAfterHasPassed) {
     build(SuspectPolicy::kill);
     const PeerId id = attach().id;
-    reaper->connection_closed(id, ClosedBy::peer);
+    reaper->connection_closed(id, no_session, ClosedBy::peer);
     now_ns += 999 * ms;
     reaper->tick();
     EXPECT_EQ(kills, 0);
@@ -130,7 +134,7 @@ TEST_F(ReaperTest, KillsNobodyBeforeSuspectAfterHasPassed) {
 TEST_F(ReaperTest, NeverKillsUnderThePolicyWait) {
     build(SuspectPolicy::wait);
     const PeerId id = attach().id;
-    reaper->connection_closed(id, ClosedBy::peer);
+    reaper->connection_closed(id, no_session, ClosedBy::peer);
     now_ns += 100'000 * ms;
     reaper->tick();
     EXPECT_EQ(kills, 0);
@@ -141,7 +145,7 @@ TEST_F(ReaperTest, NeverKillsUnderThePolicyWait) {
 TEST_F(ReaperTest, DoesNotKillTheProgramThatHasReplacedASuspect) {
     build(SuspectPolicy::kill);
     const PeerId id = attach().id;
-    reaper->connection_closed(id, ClosedBy::peer);
+    reaper->connection_closed(id, no_session, ClosedBy::peer);
     reaper->beacon_fired(id, now_ns);
     run_to_next_tick();
     EXPECT_EQ(shown(id), PeerState::empty);
@@ -159,7 +163,7 @@ TEST_F(ReaperTest, GivesTheNumberAwayAgainAndIgnoresNewsOfTheFormerPeer) {
     const PeerId next = attach().id;
     EXPECT_EQ(next.index, former.index);
     reaper->beacon_fired(former, now_ns);
-    reaper->connection_closed(former, ClosedBy::peer);
+    reaper->connection_closed(former, no_session, ClosedBy::peer);
     reaper->said_goodbye(former);
     EXPECT_EQ(shown(next), PeerState::attached);
 }

@@ -47,6 +47,13 @@ Refused good_refused() {
     return refusal_of(Error{Errc::wrong_layout_version, "install the same release"}, 1, 2);
 }
 
+Rejoin good_rejoin() {
+    Rejoin rejoin{1, 2, text_of<name_bytes>("cars"), 3, 9, {}, {}};
+    rejoin.publishers.add(0);
+    rejoin.subscribers.add(subscriber_count_max - 1);
+    return rejoin;
+}
+
 std::vector<Body> one_of_each() {
     return {good_hello(),
             good_welcome(),
@@ -62,7 +69,9 @@ std::vector<Body> one_of_each() {
             Farewell{},
             Kick{3, 9},
             Kicked{4711},
-            Stopping{2000}};
+            Stopping{2000},
+            good_rejoin(),
+            Rejoined{4711, 2}};
 }
 
 std::uint32_t request_id_for(const Body& body) {
@@ -151,7 +160,7 @@ TEST(Codec, NamesBothWireVersionsWhenTheyDiffer) {
 }
 
 TEST(Codec, RefusesAnUnknownType) {
-    for (const std::uint16_t type : std::vector<std::uint16_t>{0, 16, 999}) {
+    for (const std::uint16_t type : std::vector<std::uint16_t>{0, 18, 999}) {
         const auto decoded = decode_with_header([type](Header& header) { header.type = type; });
         ASSERT_FALSE(decoded);
         EXPECT_THAT(decoded.error().message,

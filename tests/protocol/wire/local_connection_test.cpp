@@ -215,7 +215,8 @@ TEST_F(LocalConnectionTest, RefusesTooManyDescriptorsAndClosesThem) {
 }
 
 TEST_F(LocalConnectionTest, ClosesDescriptorsThatCameWithAPacketThatIsTooLong) {
-    send_raw(stranger(), std::string(600, 'x'), {STDERR_FILENO, STDERR_FILENO});
+    send_raw(stranger(), std::string(wire::packet_bytes_max + 1, 'x'),
+             {STDERR_FILENO, STDERR_FILENO});
     const std::size_t before = open_descriptor_count();
     EXPECT_FALSE(right().receive(soon()));
     EXPECT_EQ(open_descriptor_count(), before);

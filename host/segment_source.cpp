@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/segment_source.hpp"
+
+#include <string>
+#include <utility>
+
+#include "host/access_rules.hpp"
+#include "host/kernel_events.hpp"
+#include "host/service_notice.hpp"
+#include "protocol/wire/codec.hpp"
+#include "protocol/wire/presence_mark.hpp"
+#include "shmpool/platform/monotonic_clock.hpp"
+#include "shmpool/quantity/duration.hpp"
+
+namespace shmpool::host {
+namespace {
+
+/// For peers that can not leave a mark which this host sees; they come within a few milliseconds.
+constexpr std::chrono::milliseconds least_patience{50};
+constexpr std::size_t callers_max = 2 * peer_count_max;
+constexpr std::uint64_t listener_token = 0;  // Callers have 1 and up.
+
+Deadline at_once() {
+    return Deadline::after(std::chrono::nanoseconds::zero());
+}
+
+/// Lets callers in until one of them hands over a segment that can be taken over.
+class PeerSearch {
+public:
+    PeerSearch(const std::string& pool_name, LocalListener& listener, const HostLog& log)
+        : pool_name_(pool_name), listener_(listener), log_(log) {}
+
+    [[nodiscard]] Result<void> run(const Deadline& deadline) {
+        auto queue = EventQueue::create();
+        if (!queue) return tl::unexpected(queue.error());
+        if (auto watched = queue->add(listener_.socket(), listener_token); !watched) return watched;
+        while (!steward_ && !deadline.expired()) {
+            const auto tokens = queue->wait(deadline.remaining());
+            if (!tokens) return tl::unexpected(tokens.error());
+            for (const std::uint64_t token : *tokens) {
+                token == listener_token ? accept(*queue) : look_at(token - 1, *queue);
+            }
+        }
+        return {};
+    }
+
+    std::unique_ptr<SegmentSteward> steward() { return std::move(steward_); }
+    std::vector<LocalConnection> callers() { return std::move(callers_); }
+
+private:
+    void accept(EventQueue& queue) {
+        auto caller = listener_.accept(at_once());
+        if (!caller || callers_.size() == callers_max) return;
+        callers_.push_back(std::move(*caller));
+        if (auto watched = queue.add(callers_.back().socket(), callers_.size()); !watched) {
+            log_.warn(watched.error().message);  // Answered later, as those who say Hello.
+        }
+    }
+
+    /// Once: what it said stays there, and must not wake us again.
+    void look_at(std::size_t caller_index, EventQueue& queue) {
+        LocalConnection& caller = callers_[caller_index];
+        queue.remove(caller.socket());
+        if (steward_) return;
+        const auto credentials = caller.credentials();
+        if (!credentials || !check_may_attach(*credentials, own_user_id())) return;
+        auto received = caller.try_peek();
+        if (!received || !received->has_value()) return;
+        auto& [packet, descriptors] = **received;
+        const auto message = wire::decode(packet.bytes(), descriptors.size());
+        if (!message || !std::holds_alternative<wire::Rejoin>(message->body)) return;
+        auto steward = SegmentSteward::take_over(pool_name_, std::move(descriptors[0]),
+                                                 std::move(descriptors[1]));
+        if (steward) {
+            steward_ = std::move(*steward);
+        } else {
+            log_.warn("pid " + std::to_string(credentials->pid) +
+                      " has handed over a segment that can not be taken over: " +
+                      steward.error().message);
+        }
+    }
+
+    const std::string& pool_name_;
+    LocalListener& listener_;
+    const HostLog& log_;
+    std::unique_ptr<SegmentSteward> steward_;
+    std::vector<LocalConnection> callers_;
+};
+
+std::chrono::nanoseconds patience_for(const PoolConfig& config, const LocalListener& listener,
+                                      const HostLog& log) {
+    if (!listener.replaced_stale() || config.takeover_patience_ms == 0) return {};
+    if (!is_presence_marked(listener.path())) return least_patience;
+    log.info("a host of this pool has died and peers of it live: waiting up to " +
+             format_duration_ms(config.takeover_patience_ms) + " for its segment");
+    return std::chrono::milliseconds(config.takeover_patience_ms);
+}
+
+}  // namespace
+
+Result<SegmentSource> find_or_make_segment(const PoolConfig& config, LocalListener& listener,
+                                           const HostLog& log) {
+    SegmentSource source;
+    if (auto kept = descriptors_kept_by_service_manager()) {
+        auto steward = SegmentSteward::take_over(config.name, std::move(kept->control),
+                                                 std::move(kept->payload));
+        if (steward) {
+            source.steward = std::move(*steward);
+            return source;
+        }
+        log.warn("the segment that the service manager has kept can not be taken over: " +
+                 steward.error().message);
+    }
+    const auto patience = patience_for(config, listener, log);
+    if (patience > patience.zero()) {
+        PeerSearch search(config.name, listener, log);
+        if (auto done = search.run(Deadline::after(patience)); !done) {
+            return tl::unexpected(done.error());
+        }
+        source.steward = search.steward();
+        source.callers = search.callers();
+        if (source.steward) return source;
+        if (is_presence_marked(listener.path())) {
+            log.warn(
+                "no peer has handed the old segment over: this pool starts afresh, and those "
+                "who still use the old one must attach again");
+        }
+    }
+    auto made = SegmentSteward::create(config);
+    if (!made) return tl::unexpected(made.error());
+    source.steward = std::move(*made);
+    return source;
+}
+
+}  // namespace shmpool::host
