@@ -54,6 +54,7 @@ void PeerRegistry::take_over() {
             continue;
         }
         peer.phase = PeerPhase::present;
+        peer.awaited = true;
         peer.credentials.pid = static_cast<pid_t>(image.pid.load(std::memory_order_relaxed));
         peer.credentials.uid = image.uid.load(std::memory_order_relaxed);
         peer.name = printable({image.name, strnlen(image.name, name_bytes)});

@@ -47,6 +47,7 @@ struct Peer {
     bool silence_judged = false;        ///< The policy has had its say.
     bool beacon_gone = false;           ///< The thread that held it has ended, or exec.
     bool connected = true;
+    bool awaited = false;         ///< Left by an earlier host, and not yet back.
     bool closed_by_peer = false;  ///< Not by the host: that would be no evidence.
     EndpointState departure = EndpointState::died;
 };

@@ -38,8 +38,8 @@ void ring_bell(Atomic<std::uint32_t>& doorbell) {
 }  // namespace
 
 ReaperSenses ReaperSenses::of_this_machine() {
-    return {monotonic_ns, shmpool::has_ended, kill_process, stopped_by_signal,
-            shmpool::find_process};
+    return {monotonic_ns,      shmpool::has_ended,    kill_process,
+            stopped_by_signal, shmpool::find_process, shmpool::maps_object};
 }
 
 Reaper::Reaper(SegmentSteward& steward, ChannelDirectory& directory, PeerRegistry& registry,
@@ -150,6 +150,7 @@ void Reaper::rejoined(Peer& peer, std::uint64_t session_id, Descriptor pidfd) {
     watch_process(peer, std::move(pidfd));
     peer.session_id = session_id;
     peer.connected = true;
+    peer.awaited = false;
     peer.closed_by_peer = false;
     peer.silent_since_ns = 0;
     peer.silence_judged = false;
@@ -285,6 +286,8 @@ void Reaper::look_for_stopped(std::uint64_t now_ns) {
         if (peer.phase != PeerPhase::present) continue;
         any = true;
         if (!peer.connected) continue;
+        if (peer.awaited) look_at_awaited(peer);
+        if (peer.phase != PeerPhase::present) continue;
         // A pid is used again only after its pidfd says so.
         const bool stopped =
             senses_.is_stopped(peer.credentials.pid) && !senses_.has_ended(peer.pidfd);
@@ -298,6 +301,15 @@ void Reaper::look_for_stopped(std::uint64_t now_ns) {
         }
     }
     stopped_look_at_ns_ = any ? now_ns + stopped_look_interval_ns() : 0;
+}
+
+/// A peer that has just been welcomed may be about to map the segment. It looks at its state behind
+/// that, we look at its mappings behind the state: one of the two sees the other.
+void Reaper::look_at_awaited(Peer& peer) {
+    registry_.show(peer, PeerState::reclaiming);
+    const auto maps = senses_.maps_object(peer.credentials.pid, steward_.control());
+    if (maps && !*maps) return reclaim(peer, EndpointState::died);
+    registry_.show(peer, peer.silence_judged ? PeerState::suspect : PeerState::attached);
 }
 
 void Reaper::judge_silent(std::uint64_t now_ns) {

@@ -12,8 +12,9 @@
 ///   suspect, and silent for              by policy: nothing, or SIGKILL; then its pidfd fires
 ///     `suspect_after`
 ///
-/// Of peers that an earlier host has left, the process is looked for by pid and time of start; who
-/// lives is waited for, without haste, until he says Rejoin or dies.
+/// Of peers that an earlier host has left, the process is looked for by pid and time of start. Who
+/// lives is waited for, without haste, until he says Rejoin or dies, or no longer maps the segment:
+/// then he has replaced his program meanwhile, or was welcomed and never came so far.
 ///
 /// A socket that the host itself has closed is no evidence. Reclaiming waits for no peer: what
 /// readers still have to drain is looked after by ticks, as long as there is something.
@@ -38,6 +39,7 @@ struct ReaperSenses {
     std::function<Result<void>(const Descriptor& pidfd)> kill;
     std::function<bool(std::int64_t pid)> is_stopped;
     std::function<Result<std::optional<Descriptor>>(pid_t pid, std::uint64_t started)> find_process;
+    std::function<Result<bool>(pid_t pid, const Descriptor& object)> maps_object;
 
     [[nodiscard]] static ReaperSenses of_this_machine();
 };
@@ -86,6 +88,7 @@ private:
     void drain(std::uint64_t now_ns);
     void look_for_replaced();
     void look_for_stopped(std::uint64_t now_ns);
+    void look_at_awaited(Peer& peer);
     void judge_silent(std::uint64_t now_ns);
     void judge(Peer& peer);
     [[nodiscard]] std::uint64_t suspect_after_ns() const;

@@ -70,6 +70,19 @@ Result<void> PeerCore::open_segment(Attachment attachment) {
     if (view_.peers.find(welcome_.peer_index) == nullptr) {
         return fail(Errc::protocol_violation, "the host gave a peer number that does not exist");
     }
+    // Behind the mapping: see Reaper::look_at_awaited. A host that died between its answer and now
+    // has a successor that did not know of us.
+    const PeerImage& place = view_.peers.at(welcome_.peer_index);
+    const auto state =
+        static_cast<PeerState>(place.state.load(std::memory_order_acquire));  // [A-peer]
+    const bool gone =
+        place.incarnation.load(std::memory_order_relaxed) != welcome_.peer_incarnation ||
+        (state != PeerState::attached && state != PeerState::suspect);
+    if (gone) {
+        return fail(Errc::segment_replaced,
+                    "the next host has given this peer's place away before it was in use; attach "
+                    "again");
+    }
     auto shelf =
         LaneShelf::make(*pool_, owner_of_peer(welcome_.peer_index, welcome_.peer_incarnation),
                         welcome_.peer_index, view_.peers.count);

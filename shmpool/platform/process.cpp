@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -73,6 +74,27 @@ Result<std::optional<Descriptor>> find_process(pid_t pid, std::uint64_t started)
     const std::uint64_t now = process_started(pid);
     if (has_ended(pidfd) || (started != 0 && now != 0 && now != started)) return std::nullopt;
     return std::optional(std::move(pidfd));
+}
+
+Result<bool> maps_object(pid_t pid, const Descriptor& object) {
+    struct stat status {};
+    if (::fstat(object.get(), &status) != 0) {
+        return fail_errno(Errc::system, "look at a memory object", errno);
+    }
+    std::ifstream file("/proc/" + std::to_string(pid) + "/maps");
+    // address perms offset device inode: of memory without a file system, the inode alone tells.
+    bool any = false;
+    for (std::string line; std::getline(file, line); any = true) {
+        std::istringstream fields(line);
+        std::string skipped;
+        std::uint64_t inode = 0;
+        fields >> skipped >> skipped >> skipped >> skipped >> inode;
+        const bool shared_memory = line.find("/memfd:") != std::string::npos;
+        if (inode == status.st_ino && shared_memory) return true;
+    }
+    if (any) return false;
+    return fail(Errc::system,
+                "the mappings of the process with pid " + std::to_string(pid) + " can not be read");
 }
 
 Result<Descriptor> open_pidfd(pid_t pid) {

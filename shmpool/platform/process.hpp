@@ -29,6 +29,10 @@ struct Credentials {
 /// `started` 0, whoever has its pid is taken for it. Errc::system, descriptor_limit: not known.
 [[nodiscard]] Result<std::optional<Descriptor>> find_process(pid_t pid, std::uint64_t started);
 
+/// Whether the process has the object mapped, by the kernel's list of its mappings. Errc::system:
+/// not to be seen from here.
+[[nodiscard]] Result<bool> maps_object(pid_t pid, const Descriptor& object);
+
 /// The caller must know that `pid` still means the process he thinks of. Errc::system if there is
 /// none, descriptor_limit.
 [[nodiscard]] Result<Descriptor> open_pidfd(pid_t pid);

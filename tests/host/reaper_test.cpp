@@ -35,6 +35,11 @@ protected:
         config = small_pool(policy);
         log = std::make_unique<HostLog>(*HostLog::open(LogLevel::debug, directory.file("log")));
         steward = *SegmentSteward::create(config);
+        build_reaper();
+    }
+    /// What a next host would have: the same segment, and nothing else.
+    void build_reaper() {
+        reaper.reset();
         channels =
             std::make_unique<ChannelDirectory>(steward->pool(), steward->lane(), steward->view());
         registry = std::make_unique<PeerRegistry>(steward->view());
@@ -52,7 +57,8 @@ protected:
                          [this](pid_t, std::uint64_t) -> Result<std::optional<Descriptor>> {
                              if (ended) return std::nullopt;
                              return std::optional(Descriptor());
-                         }});
+                         },
+                         [this](pid_t, const Descriptor&) -> Result<bool> { return maps; }});
     }
 
     Peer& attach() {
@@ -89,6 +95,7 @@ protected:
     std::unique_ptr<Reaper> reaper;
     std::uint64_t now_ns = 5'000 * ms;
     bool ended = false;
+    bool maps = true;
     bool stopped = false;
     bool may_kill = true;
     int kills = 0;
@@ -204,6 +211,73 @@ TEST_F(ReaperTest, CountsDeathsInTheSegmentAndNotDepartures) {
     EXPECT_EQ(header.peers_reclaimed.load(), 1U);
     EXPECT_EQ(header.last_notice_ns.load(), 123U);
     EXPECT_EQ(header.last_reclaim_ns.load(), 6'000 * ms);
+}
+
+TEST_F(ReaperTest, TakesBackWhoDiedUnderNoHost) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach().id;
+    build_reaper();
+    registry->take_over();
+    ended = true;
+    reaper->take_over();
+    EXPECT_EQ(shown(id), PeerState::empty);
+    EXPECT_EQ(attach().id, (PeerId{id.index, id.incarnation + 1}));
+}
+
+TEST_F(ReaperTest, WaitsForThoseWhoLiveUnderNoHost) {
+    build(SuspectPolicy::kill);
+    const PeerId id = attach().id;
+    build_reaper();
+    registry->take_over();
+    reaper->take_over();
+    const std::uint64_t start_ns = now_ns;
+    while (now_ns < start_ns + 60'000 * ms) run_to_next_tick();
+    EXPECT_EQ(shown(id), PeerState::attached);
+    EXPECT_EQ(kills, 0) << "to be late is no silence";
+    ended = true;
+    reaper->pidfd_readable(id);
+    EXPECT_EQ(shown(id), PeerState::empty);
+}
+
+TEST_F(ReaperTest, TakesBackWhoLeftOrReplacedItsProgramUnderNoHost) {
+    build(SuspectPolicy::wait);
+    const PeerId left = attach().id;
+    const PeerId replaced = attach().id;
+    steward->view().peers.at(left.index).left_incarnation = left.incarnation;
+    build_reaper();
+    registry->take_over();
+    reaper->take_over();
+    EXPECT_EQ(shown(left), PeerState::empty);
+    EXPECT_EQ(shown(replaced), PeerState::attached);
+    maps = false;
+    const std::uint64_t start_ns = now_ns;
+    while (now_ns < start_ns + 3'000 * ms && shown(replaced) != PeerState::empty) {
+        run_to_next_tick();
+    }
+    EXPECT_EQ(shown(replaced), PeerState::empty);
+}
+
+TEST_F(ReaperTest, DoesNotAskForTheMappingsOfThoseWhoAreBack) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach().id;
+    build_reaper();
+    registry->take_over();
+    reaper->take_over();
+    reaper->rejoined(*registry->find(id), 7, Descriptor());
+    maps = false;
+    const std::uint64_t start_ns = now_ns;
+    while (now_ns < start_ns + 10'000 * ms) run_to_next_tick();
+    EXPECT_EQ(shown(id), PeerState::attached);
+}
+
+TEST_F(ReaperTest, FinishesWhatTheHostBeforeHadBegun) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach().id;
+    steward->view().peers.at(id.index).state = static_cast<std::uint32_t>(PeerState::reclaiming);
+    build_reaper();
+    registry->take_over();
+    reaper->take_over();
+    EXPECT_EQ(shown(id), PeerState::empty);
 }
 
 }  // namespace
