@@ -19,7 +19,7 @@ constexpr std::byte sent{0x55};
 constexpr std::byte not_sent{0xEE};
 
 constexpr auto long_enough_to_begin = 20s;
-constexpr auto long_enough_to_notice = 10s;
+constexpr auto long_enough_to_notice = 5s;
 
 /// Ended by itself; it is still to be waited for.
 bool has_ended(const testing_protocol::ChildProcess& child) {
@@ -30,11 +30,12 @@ bool has_ended(const testing_protocol::ChildProcess& child) {
 }
 
 template <typename Condition>
-bool within(std::chrono::nanoseconds limit, Condition&& condition) {
+bool within(std::chrono::nanoseconds limit, Condition&& condition,
+            std::chrono::nanoseconds pause = 100us) {
     const Deadline deadline = Deadline::after(limit);
     while (!condition()) {
         if (deadline.expired()) return condition();
-        std::this_thread::sleep_for(100us);
+        std::this_thread::sleep_for(pause);
     }
     return true;
 }
@@ -49,6 +50,25 @@ int play(const char* role, Play&& body) {
         std::fprintf(stderr, "%s: %s\n", role, error.what());
     }
     return 1;
+}
+
+/// Where it is not told by an exception, why a process did not live as long as it should.
+void tell_end(const char* role, const testing_protocol::ChildProcess& child) {
+    std::fprintf(stderr, "%s: ended by itself, exit code %d, signal %d\n", role, child.code(),
+                 child.signal());
+}
+
+/// False if it stops itself before it has made so many steps.
+bool step(const testing_protocol::ChildProcess& victim, std::uint32_t steps) {
+    for (std::uint32_t done = 0; done < steps; ++done) {
+        int status = 0;
+        ::ptrace(PTRACE_SINGLESTEP, victim.pid(), nullptr, nullptr);
+        if (::waitpid(victim.pid(), &status, 0) != victim.pid() || !WIFSTOPPED(status)) {
+            throw std::runtime_error("the victim can not be stepped");
+        }
+        if (WSTOPSIG(status) == SIGSTOP) return false;
+    }
+    return true;
 }
 
 [[noreturn]] void wait_for_the_end() {
@@ -135,8 +155,11 @@ void Contest::kill_after(std::chrono::nanoseconds delay) {
     const std::uint64_t killed_ns = monotonic_ns();
     victim.kill();
     ++result_.kills;
-    const bool ended_by_itself = victim.signal() != SIGKILL || has_ended(*survivor_);
-    if (!began || ended_by_itself) return note(ended_by_itself ? Fate::failed : Fate::hung);
+    if (victim.signal() != SIGKILL) {
+        tell_end("victim", victim);
+        return note(Fate::failed);
+    }
+    if (!began) return note(has_ended(*survivor_) ? Fate::failed : Fate::hung);
     judge(killed_ns);
 }
 
@@ -145,16 +168,13 @@ bool Contest::kill_at_instruction(std::uint32_t instruction) {
     if (victim.wait() != Child::End::stopped || !await_beginning(victim)) {
         throw std::runtime_error("the victim can not begin");
     }
-    for (std::uint32_t done = 0; done < instruction; ++done) {
-        int status = 0;
-        ::ptrace(PTRACE_SINGLESTEP, victim.pid(), nullptr, nullptr);
-        if (::waitpid(victim.pid(), &status, 0) != victim.pid() || !WIFSTOPPED(status)) {
-            throw std::runtime_error("the victim can not be stepped");
-        }
-        if (WSTOPSIG(status) == SIGSTOP) return false;
-    }
+    // Else every exchange of the slow victim would fail, and it would step around in its retries.
+    survivor_->send(SIGSTOP);
+    const bool reached = step(victim, instruction);
     const std::uint64_t killed_ns = monotonic_ns();
-    victim.kill();
+    if (reached) victim.kill();
+    survivor_->send(SIGCONT);
+    if (!reached) return false;
     ++result_.kills;
     judge(killed_ns);
     return true;
@@ -192,6 +212,10 @@ Contest::Fate Contest::fate_of_survivor() const {
 }
 
 void Contest::note(Fate fate) {
+    if (has_ended(*survivor_)) {
+        survivor_->wait();
+        tell_end("survivor", *survivor_);
+    }
     ++(fate == Fate::hung ? result_.survivors_hung : result_.survivors_failed);
     start_again();
 }
@@ -206,10 +230,11 @@ std::optional<std::uint32_t> Contest::count_free() const {
 
 std::optional<std::uint32_t> Contest::count_recovered() const {
     std::optional<std::uint32_t> counted;
-    within(contestant_.traits().grace, [&] {
+    const auto all_back = [&] {
         counted = count_free();
         return !counted || *counted >= free_;
-    });
+    };
+    within(contestant_.traits().grace, all_back, 10ms);
     return counted;
 }
 

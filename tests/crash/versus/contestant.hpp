@@ -47,7 +47,7 @@ public:
 
 struct Traits {
     std::string system;
-    std::string version;
+    std::string version{};
     bool notices_deaths = false;  ///< By itself: somebody who lives is told.
     bool hands_on = false;        ///< Has slots that one process fills and another reads.
     /// How long it may take, after a death was noticed, until everything is back.
