@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-# The systems of others. Boost is headers only: scripts/crash unpacks Debian's package of each version,
-# which can not be installed beside each other, into a folder of its own.
+# The systems of others. Boost is headers only: scripts/crash unpacks the packages of both of
+# Debian's versions, which can not be installed beside each other, into folders of their own.
 set(SHMPOOL_VERSUS_PACKAGES ${PROJECT_BINARY_DIR}/versus-packages CACHE PATH
     "Where packages of others are unpacked, each in a folder of its name")
 
-foreach(version IN ITEMS 1.74 1.81)
+function(add_boost_contest system version)
     set(headers ${SHMPOOL_VERSUS_PACKAGES}/libboost${version}-dev/usr/include)
     if(EXISTS ${headers}/boost/version.hpp)
-        foreach(part IN ITEMS interprocess lockfree)
-            add_executable(versus_${part}_${version} EXCLUDE_FROM_ALL ${part}.cpp)
-            target_include_directories(versus_${part}_${version} SYSTEM BEFORE PRIVATE ${headers})
-            target_link_libraries(versus_${part}_${version} PRIVATE versus_report)
-        endforeach()
+        add_executable(versus_${system}_${version} EXCLUDE_FROM_ALL ${ARGN})
+        target_include_directories(versus_${system}_${version} SYSTEM BEFORE PRIVATE ${headers})
+        target_link_libraries(versus_${system}_${version} PRIVATE versus_report)
     endif()
-endforeach()
+endfunction()
+add_boost_contest(interprocess 1.74 interprocess.cpp)
+add_boost_contest(interprocess 1.81 interprocess.cpp)
+add_boost_contest(lockfree 1.81 lockfree.cpp)
 
 find_package(iceoryx_posh 2.0 CONFIG QUIET)
 if(iceoryx_posh_FOUND)
