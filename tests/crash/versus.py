@@ -7,6 +7,7 @@ survivor takes every slot that can be had. At the end a sender is killed while a
 its slots. Exit code 1 if shmpool loses a slot, hands out one that is read, or stops a survivor.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -62,9 +63,12 @@ def as_root(*command: str) -> list[str]:
 
 
 def do(command: list, what: str, folder: pathlib.Path = ROOT):
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    except OSError as error:
+        raise CanNot(f"{what}: {error}") from None
     if done.returncode != 0:
-        said = (done.stderr + done.stdout).strip().splitlines()
+        said = (done.stdout + done.stderr).strip().splitlines()
         raise CanNot(f"{what} failed" + (f": {said[-1][:120]}" if said else ""))
 
 
@@ -91,9 +95,11 @@ class Packages:
             self.unpack(entrant.unpacked)
 
     def refresh_lists(self):
-        if not self.lists_are_fresh:
-            subprocess.run(as_root("apt-get", "update"), capture_output=True)
-            self.lists_are_fresh = True  # Or as fresh as they get.
+        if self.lists_are_fresh:
+            return
+        self.lists_are_fresh = True  # Or as fresh as they get: what is missing then is told below.
+        with contextlib.suppress(CanNot):
+            do(as_root("apt-get", "update"), "apt-get update")
 
     @staticmethod
     def unpack(package: str):

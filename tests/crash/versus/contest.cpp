@@ -85,6 +85,7 @@ Contest::Contest(Contestant& contestant) : contestant_(contestant) {
 void Contest::start_survivor() {
     stage_->order = Order::work;
     stage_->steps = 0;
+    stage_->sees_another = false;
     survivor_.emplace([this] { return play("survivor", [this] { survive(); }); });
     const bool begun =
         within(long_enough_to_begin, [&] { return stage_->steps != 0 || has_ended(*survivor_); });
@@ -198,7 +199,7 @@ void Contest::judge(std::uint64_t killed_ns) {
     const auto left = count_recovered();
     if (!left) return note(has_ended(*survivor_) ? Fate::failed : Fate::hung);
     if (*left < free_) ++result_.kills_with_loss;
-    result_.slots_lost += free_ - *left;  // Wraps back if something comes home late.
+    result_.slots_lost += static_cast<std::int32_t>(free_) - static_cast<std::int32_t>(*left);
     free_ = *left;
     if (free_ < result_.slots / 4) start_again();
 }

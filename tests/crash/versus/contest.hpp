@@ -21,7 +21,7 @@ struct Result {
     std::uint32_t slots = 0;  ///< Those that could be had at the beginning.
     std::uint32_t kills = 0;
     std::uint32_t kills_with_loss = 0;
-    std::uint32_t slots_lost = 0;
+    std::int32_t slots_lost = 0;  ///< Less than none: something came twice.
     std::uint32_t survivors_hung = 0;
     std::uint32_t survivors_failed = 0;        ///< Ended by themselves: by an error or a crash.
     std::optional<std::uint32_t> overwritten;  ///< Of `slots_read` that a reader had.

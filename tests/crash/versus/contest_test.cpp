@@ -33,7 +33,8 @@ TEST(Contest, SeesTheSeedLoseASlotWhereverTheKillFallsIntoAWindow) {
     EXPECT_GE(result.kills_with_loss, 4U)
         << "between exchange and owner, and between state and exchange";
     EXPECT_LT(result.kills_with_loss, result.kills) << "before and after it loses nothing";
-    EXPECT_EQ(result.slots_lost, result.kills_with_loss) << "one at a time";
+    EXPECT_EQ(result.slots_lost, static_cast<std::int32_t>(result.kills_with_loss))
+        << "one at a time";
     EXPECT_EQ(result.survivors_hung + result.survivors_failed, 0U);
 }
 
@@ -46,7 +47,7 @@ TEST(Contest, SeesTheSeedHandOutEverySlotThatAReaderHas) {
 
 void expect_nothing_wrong(const Result& result) {
     EXPECT_EQ(result.slots, slots_wanted);
-    EXPECT_EQ(result.slots_lost, 0U);
+    EXPECT_EQ(result.slots_lost, 0);
     EXPECT_EQ(result.kills_with_loss, 0U);
     EXPECT_EQ(result.survivors_hung, 0U);
     EXPECT_EQ(result.survivors_failed, 0U);
