@@ -4,7 +4,8 @@
 A victim takes slots and gives them back as fast as it can, and is killed at a random moment; a
 survivor does the same beside it. Then the system may do all that it does about a death, and the
 survivor takes every slot that can be had. At the end a sender is killed while a reader has 100 of
-its slots. Exit code 1 if shmpool loses a slot, hands out one that is read, or stops a survivor.
+its slots. Time to notice: until the survivor, a writer, knows that the dead reader is gone.
+Exit code 1 if shmpool loses a slot, hands out one that is read, or stops a survivor.
 """
 
 import contextlib

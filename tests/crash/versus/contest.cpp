@@ -21,14 +21,6 @@ constexpr std::byte not_sent{0xEE};
 constexpr auto long_enough_to_begin = 20s;
 constexpr auto long_enough_to_notice = 5s;
 
-/// Ended by itself; it is still to be waited for.
-bool has_ended(const testing_protocol::ChildProcess& child) {
-    siginfo_t info{};
-    const int done =
-        ::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WEXITED | WNOHANG | WNOWAIT);
-    return done == 0 && info.si_pid == child.pid();
-}
-
 template <typename Condition>
 bool within(std::chrono::nanoseconds limit, Condition&& condition,
             std::chrono::nanoseconds pause = 100us) {
@@ -76,6 +68,13 @@ bool step(const testing_protocol::ChildProcess& victim, std::uint32_t steps) {
 }
 
 }  // namespace
+
+bool has_ended(const testing_protocol::ChildProcess& child) {
+    siginfo_t info{};
+    const int done =
+        ::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WEXITED | WNOHANG | WNOWAIT);
+    return done == 0 && info.si_pid == child.pid();
+}
 
 Contest::Contest(Contestant& contestant) : contestant_(contestant) {
     start_again();

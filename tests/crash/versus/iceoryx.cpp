@@ -20,6 +20,7 @@
 #include <thread>
 #include <vector>
 
+#include "contest.hpp"
 #include "report.hpp"
 #include "tests/protocol/child_process.hpp"
 
@@ -45,10 +46,16 @@ iox::capro::ServiceDescription stream() {
     return topic("stream");
 }
 
+/// What everything of this contest is called that lies in the file system.
+std::string prefix_of(pid_t contest) {
+    return "shmpool-versus-" + std::to_string(contest);
+}
+
+/// In a child of the contest.
 void begin_runtime() {
     iox::log::LogManager::GetLogManager().SetDefaultLogLevel(
         iox::log::LogLevel::kOff, iox::log::LogLevelOutput::kHideLogLevel);
-    const std::string name = "versus-" + std::to_string(::getpid());
+    const std::string name = prefix_of(::getppid()) + "-" + std::to_string(::getpid());
     iox::runtime::PoshRuntime::initRuntime({iox::cxx::TruncateToCapacity, name});
 }
 
@@ -127,6 +134,9 @@ private:
     std::vector<const void*> samples_;
 };
 
+constexpr std::chrono::milliseconds silence_until_removed{1500};
+constexpr char folder[] = "/tmp";  ///< Of iceoryx's sockets and locks.
+
 /// The daemon, with one pool of chunks.
 class RouDi {
 public:
@@ -143,21 +153,33 @@ public:
             return 127;
         });
         std::this_thread::sleep_for(500ms);
-        int status = 0;
-        if (::waitpid(process_->pid(), &status, WNOHANG) != 0) {
+        if (has_ended(*process_)) {
+            remove_files();
             throw std::runtime_error("iox-roudi ended at once: does another one run?");
         }
     }
     RouDi(const RouDi&) = delete;
     RouDi& operator=(const RouDi&) = delete;
     ~RouDi() {
-        process_->send(SIGTERM);  // So that it removes its files.
+        // It aborts at its stop, and leaves its memory behind, over a dead process that it has not
+        // removed yet.
+        std::this_thread::sleep_for(silence_until_removed + 500ms);
+        process_->send(SIGTERM);
         process_->wait();
-        std::filesystem::remove(config_);
+        remove_files();
     }
 
 private:
-    std::string config_ = "/tmp/shmpool-versus-" + std::to_string(::getpid()) + ".toml";
+    /// The configuration, and what killed processes leave: a socket and a lock of each.
+    void remove_files() const {
+        for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+            const std::string name = entry.path().filename();
+            if (name.starts_with(prefix_)) std::filesystem::remove(entry.path());
+        }
+    }
+
+    std::string prefix_ = prefix_of(::getpid());
+    std::string config_ = folder + ("/" + prefix_ + ".toml");
     std::optional<testing_protocol::ChildProcess> process_;
 };
 
