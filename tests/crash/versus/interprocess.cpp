@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Boost.Interprocess: `managed_shared_memory` with its default allocator, whose lock lies in the
-/// segment. Blocks have no owner: there is no recovery to call. As of 1.78 or so the lock is
-/// robust: after a death under it each later call ends with an exception instead of hanging.
+/// segment. Blocks have no owner: there is no recovery to call. In 1.74 the lock hangs whoever
+/// comes after a death under it; in 1.81 it is robust, and each later call ends with an exception.
 #include <unistd.h>
 
 #include <algorithm>
