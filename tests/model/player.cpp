@@ -27,13 +27,21 @@ Player::Player(World& world, std::string name, unsigned actor, unsigned process,
     : world_(&world), name_(std::move(name)), actor_(actor), process_(process), peer_(peer) {
     const HeapScope heap(actor);
     hands_ = new Hands;
-    const std::uint32_t incarnation =
-        world.view().peers.at(peer).incarnation.load(std::memory_order_relaxed);
-    hands_->lane = *pool().open_lane(owner_of_peer(peer, incarnation));
+}
+
+std::uint64_t Player::owner() const {
+    return owner_of_peer(
+        peer_, world_->view().peers.at(peer_).incarnation.load(std::memory_order_relaxed));
 }
 
 Player& Player::then(std::function<void(Player&)> verb, std::function<bool()> ready) {
     verbs_.push_back({[this, verb = std::move(verb)] { verb(*this); }, std::move(ready)});
+    return *this;
+}
+
+Player& Player::first(const std::function<void(Player&)>& verb) {
+    const HeapScope heap(actor_);
+    verb(*this);
     return *this;
 }
 
@@ -193,6 +201,23 @@ void Player::flush() {
     pool().flush(lane());
 }
 
+void Player::leave_lane() {
+    flush();
+    hands_->lane.reset();
+}
+
+void Player::use_lane_of(const Player& other) {
+    hands_->lane_index = other.hands_->lane_index;
+    hands_->lane = std::make_unique<Lane>(pool().view(), lane_index());
+}
+
+void Player::claim_lane() {
+    auto claimed = pool().open_lane(owner());
+    if (!claimed) return report("no lane is free");
+    hands_->lane = std::move(*claimed);
+    hands_->lane_index = hands_->lane->index();
+}
+
 // --- at the end of a path ------------------------------------------------------------------------
 
 void Player::read_the_rest() {
@@ -221,6 +246,7 @@ void Player::expect_all_of(const Player& writer) const {
 
 void Player::give_everything_back() {
     const HeapScope heap(actor_);
+    if (!has_lane()) return;
     while (holds_something()) {
         const std::uint64_t before = hands_->held_count;
         end();

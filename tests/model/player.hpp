@@ -16,6 +16,8 @@ namespace shmpool::model {
 class Player {
 public:
     Player(World& world, std::string name, unsigned actor, unsigned process, std::uint32_t peer);
+    Player(const Player&) = delete;
+    Player& operator=(const Player&) = delete;
 
     [[nodiscard]] const std::string& name() const { return name_; }
     [[nodiscard]] unsigned actor() const { return actor_; }
@@ -27,6 +29,8 @@ public:
 
     /// The next verb of the script; it waits until `ready`.
     Player& then(std::function<void(Player&)> verb, std::function<bool()> ready = nullptr);
+    /// Done before the play begins, without interleaving.
+    Player& first(const std::function<void(Player&)>& verb);
     void open_publisher();
     void open_subscriber(std::uint32_t depth = 2);
     /// Opened meanwhile by the host, in the play.
@@ -44,6 +48,9 @@ public:
     void release();
     void close();
     void flush();
+    void leave_lane();                     ///< A thread that ends.
+    void use_lane_of(const Player& other);  ///< After it has ended.
+    void claim_lane();                     ///< Any that is free, for its peer.
 
     // --- what it has done so far ---------------------------------------------------------------
 
@@ -54,8 +61,13 @@ public:
     [[nodiscard]] std::uint64_t sent() const { return hands_->sent; }
     [[nodiscard]] std::uint64_t received() const { return hands_->received_count; }
     [[nodiscard]] bool closed() const { return hands_->closed != 0; }
+    [[nodiscard]] std::uint32_t subscriber_index() const { return hands_->subscriber->index(); }
     [[nodiscard]] bool joined() const { return hands_->subscriber != nullptr; }
     [[nodiscard]] bool finished() const;
+    [[nodiscard]] std::uint32_t lane_index() const {
+        return static_cast<std::uint32_t>(hands_->lane_index);
+    }
+    [[nodiscard]] bool has_lane() const { return hands_->lane != nullptr; }
     [[nodiscard]] bool dead() const { return machine().dead(actor_); }
 
     /// At the end of a path: reads what is there, checks what it got, and gives everything back.
@@ -87,8 +99,10 @@ private:
         std::uint64_t confirmed = 0;  ///< Number of the last one that every reader got.
         std::uint64_t frees_won = 0;
         std::uint64_t closed = 0;
+        std::uint64_t lane_index = no_lane_index;
     };
 
+    [[nodiscard]] std::uint64_t owner() const;
     [[nodiscard]] VarSlotPool& pool() const { return world_->pool(); }
     [[nodiscard]] std::byte* payload(const Held& held) const;
     void hold(std::uint64_t class_index, SlotKey key, std::uint64_t lease, Kind kind);

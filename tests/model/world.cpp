@@ -72,6 +72,11 @@ std::uint32_t World::admit_peer() {
 }
 
 Player& World::add_player(const std::string& name, const Player* sibling) {
+    Player& player = add_player_without_lane(name, sibling);
+    return player.first([](Player& me) { me.claim_lane(); });
+}
+
+Player& World::add_player_without_lane(const std::string& name, const Player* sibling) {
     const auto actor = static_cast<unsigned>(first_player + players_.size());
     return players_.emplace_back(*this, name, actor,
                                  sibling == nullptr ? actor : sibling->process(),

@@ -40,6 +40,7 @@ public:
 
     /// A peer with one thread; or, one more thread of `sibling`'s peer.
     Player& add_player(const std::string& name, const Player* sibling = nullptr);
+    Player& add_player_without_lane(const std::string& name, const Player* sibling = nullptr);
 
     /// A peer, the first of all, that does nothing but hold `count` slots of class 0, so that few
     /// are left.
