@@ -17,10 +17,17 @@ namespace {
 constexpr std::size_t path_max = 200'000;  ///< Longer means that it would never end.
 constexpr std::uint64_t first_states = 2'000;
 
+struct Earlier {
+    bool operator()(const Site& one, const Site& other) const {
+        return one.line != other.line ? one.line < other.line
+                                      : std::less<const char*>()(one.file, other.file);
+    }
+};
+using Sites = std::set<Site, Earlier>;
+
 class Run {
 public:
-    Run(const Play& play, const Bounds& bounds, Report& report,
-        std::set<Site, bool (*)(Site, Site)>& sites)
+    Run(const Play& play, const Bounds& bounds, Report& report, Sites& sites)
         : play_(play), bounds_(bounds), report_(report), sites_(sites) {}
 
     /// False when something new was learned on the way, so that it has to be done again. Then it
@@ -140,7 +147,9 @@ private:
     }
 
     void step(unsigned actor) {
-        sites_.insert(stage().next_step(actor).site);
+        if (stage().next_step(actor).touches_memory()) {
+            sites_.insert(stage().next_step(actor).site);
+        }
         stage().move(actor);
         ++report_.transitions;
         if (!stage().violation().empty()) note_violation();
@@ -219,23 +228,18 @@ private:
     const Play& play_;
     const Bounds bounds_;
     Report& report_;
-    std::set<Site, bool (*)(Site, Site)>& sites_;
+    Sites& sites_;
     Event last_told_;
     Visited visited_;
     std::uint64_t lessons_ = 0;
     std::uint64_t enough_ = 0;
 };
 
-bool before(Site one, Site other) {
-    const int order = std::strcmp(one.file, other.file);
-    return order != 0 ? order < 0 : one.line < other.line;
-}
-
 }  // namespace
 
 Report explore(const SetStage& set_stage, const Bounds& bounds) {
     Report report;
-    std::set<Site, bool (*)(Site, Site)> sites(before);
+    Sites sites;
     machine().forget_sharing();
     while (!report.complete && report.violation.empty()) {
         const unsigned runs = report.runs + 1;

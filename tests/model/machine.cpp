@@ -48,10 +48,7 @@ void Hash::toggle(std::uint64_t address, std::uint64_t value) {
     high ^= mixed(mixed(value + 0x5851F42D4C957F2D) ^ address);
 }
 
-Machine& machine() {
-    static Machine one;
-    return one;
-}
+Machine the_machine;
 
 // --- the explorer's side -----------------------------------------------------------------------
 

@@ -153,6 +153,9 @@ private:
 };
 
 /// The one machine of the program: the production sources know no other way to it.
-[[nodiscard]] Machine& machine();
+extern Machine the_machine;
+[[nodiscard]] inline Machine& machine() {
+    return the_machine;
+}
 
 }  // namespace shmpool::model

@@ -31,6 +31,8 @@ public:
     Player& then(std::function<void(Player&)> verb, std::function<bool()> ready = nullptr);
     /// Done before the play begins, without interleaving.
     Player& first(const std::function<void(Player&)>& verb);
+    /// What a thread of the same process has handed to this one: private memory, and no step.
+    Player& with_what_is_held_by(Player& sibling);
     void open_publisher();
     void open_subscriber(std::uint32_t depth = 2);
     /// Opened meanwhile by the host, in the play.
@@ -44,13 +46,14 @@ public:
     void free();
     void free(const SlotRef& ref);  ///< A raw slot of anybody, as often as it likes.
     void publish();
+    void wait();  ///< Until somebody rings.
     void take();
     void release();
     void close();
     void flush();
-    void leave_lane();                     ///< A thread that ends.
+    void leave_lane();                      ///< A thread that ends.
     void use_lane_of(const Player& other);  ///< After it has ended.
-    void claim_lane();                     ///< Any that is free, for its peer.
+    void claim_lane();                      ///< Any that is free, for its peer.
 
     // --- what it has done so far ---------------------------------------------------------------
 

@@ -11,38 +11,37 @@ constexpr Bounds a_death{.peer_kills = 1};
 constexpr Bounds a_death_and_the_hosts{.peer_kills = 1, .host_kills = 1};
 constexpr Bounds two_deaths{.peer_kills = 2};
 
-Bounds few_preemptions(Bounds bounds) {
-    bounds.preemptions = full_depth() ? 3 : 2;
-    return bounds;
-}
-
 Shape with_policy(ChannelPolicy policy, std::uint32_t slot_count = 4) {
     return {.classes = {{64, slot_count}}, .lanes = 5, .policy = policy};
 }
+const Shape blocking = with_policy(ChannelPolicy::block);
+const Shape dropping_oldest = with_policy(ChannelPolicy::drop_oldest);
 
-void loan_and_publish(Player& me) {
+void publish(Player& me) {
     me.loan();
     me.publish();
 }
+void take(Player& me) {
+    me.take();
+}
+void release(Player& me) {
+    me.release();
+}
 
-Player& add_writer(World& world, unsigned messages) {
+Player& add_writer(World& world) {
     Player& writer = world.add_player("W");
     writer.open_publisher();
-    for (unsigned i = 0; i < messages; ++i) writer.then(loan_and_publish);
     return writer;
 }
 
-Player& add_reader(World& world, const std::string& name, unsigned takes,
-                   std::uint32_t depth = 2) {
+Player& add_reader(World& world, const std::string& name, std::uint32_t depth = 2) {
     Player& reader = world.add_player(name);
     reader.open_subscriber(depth);
-    for (unsigned i = 0; i < takes; ++i) {
-        reader.then([](Player& me) { me.take(); }).then([](Player& me) { me.release(); });
-    }
     return reader;
 }
 
-void unsubscribe_at_the_end(World& world, Player& reader) {
+/// As the client library does it: the reader closes and drains, then the host takes it out.
+void unsubscribe(World& world, Player& reader) {
     reader.then([](Player& me) { me.close(); });
     world.add_duty([&reader] { return reader.closed() && !reader.dead(); },
                    [&reader](ChannelDirectory& directory) {
@@ -50,53 +49,186 @@ void unsubscribe_at_the_end(World& world, Player& reader) {
                    });
 }
 
+/// A reader that comes while the others are at work: the host opens it, then it takes.
+Player& add_joining_reader(World& world, const std::string& name) {
+    Player& reader = world.add_player(name);
+    world.add_duty([&reader] { return !reader.dead() && !reader.joined(); },
+                   [&world, &reader](ChannelDirectory& directory) {
+                       const auto opened =
+                           directory.open_subscriber(world.request(), reader.peer(), 2, 0);
+                       if (opened) world.answer(*opened);
+                   });
+    return reader.then([&world](Player& me) { me.subscribe_to(world.answered()); },
+                       [&world] { return world.has_answered(); });
+}
+
+// --- one reader: the slot itself moves -----------------------------------------------------------
+
 TEST(MoveModel, PublishBesideTake) {
-    expect_holds("move | take", with_policy(ChannelPolicy::block), a_death, [](World& world) {
-        add_writer(world, 2);
-        add_reader(world, "R", 2);
+    expect_holds("move | take", blocking, deep(a_death, 3), [](World& world) {
+        add_writer(world).then(publish);
+        add_reader(world, "R").then(take).then(release);
     });
 }
 
-TEST(MoveModel, PublishBesideTakeAndTheHostDiesToo) {
-    expect_holds("move | take, host dies", with_policy(ChannelPolicy::block),
-                 few_preemptions(a_death_and_the_hosts), [](World& world) {
-                     add_writer(world, 1);
-                     add_reader(world, "R", 1);
+TEST(MoveModel, PublishTwoBesideTakeTwo) {
+    expect_holds("move move | take take, both may die", blocking, deep(two_deaths, 1, 3),
+                 [](World& world) {
+                     add_writer(world).then(publish).then(publish);
+                     add_reader(world, "R").then(take).then(release).then(take).then(release);
+                 });
+}
+
+TEST(MoveModel, TheHostDiesToo) {
+    expect_holds("move | take, the host dies too", blocking, deep(a_death_and_the_hosts, 1, 2),
+                 [](World& world) {
+                     add_writer(world).then(publish);
+                     add_reader(world, "R").then(take).then(release);
                  });
 }
 
 TEST(MoveModel, PublishBesideUnsubscribe) {
-    expect_holds("move | take, unsubscribe", with_policy(ChannelPolicy::block), a_death,
+    expect_holds("move | take, unsubscribe", blocking, deep(a_death, 2), [](World& world) {
+        add_writer(world).then(publish);
+        Player& reader = add_reader(world, "R").then(take);
+        unsubscribe(world, reader);
+    });
+}
+
+TEST(MoveModel, ADeadReceiverWhoseSenderNeverStops) {
+    const Shape few_slots = with_policy(ChannelPolicy::block, 2);
+    expect_holds("move x4 | take, dies", few_slots, deep(a_death, 2, 3), [](World& world) {
+        Player& writer = add_writer(world);
+        add_reader(world, "R", 1).then(take).then(release);
+        writer.first(publish);
+        for (int i = 0; i < 4; ++i) writer.then(publish);
+    });
+}
+
+TEST(MoveModel, ALoanOfASiblingIsPublished) {
+    expect_holds("move what a sibling loaned | take", blocking, deep(a_death, 2, 3),
                  [](World& world) {
-                     add_writer(world, 2);
-                     unsubscribe_at_the_end(world, add_reader(world, "R", 1));
+                     Player& sibling = world.add_player("S").first([](Player& me) { me.loan(); });
+                     Player& writer = world.add_player("W", &sibling);
+                     writer.open_publisher();
+                     add_reader(world, "R").then(take).then(release);
+                     writer.with_what_is_held_by(sibling).then([](Player& me) { me.publish(); });
                  });
 }
 
+TEST(MoveModel, PublishBesideAReaderThatFallsAsleep) {
+    expect_holds(
+        "move | wait, take", blocking, deep(a_death_and_the_hosts, 2, 3), [](World& world) {
+            add_writer(world).then(publish);
+            add_reader(world, "R").then([](Player& me) { me.wait(); }).then(take).then(release);
+        });
+}
+
+// --- several readers: leases ---------------------------------------------------------------------
+
 TEST(LeaseModel, PublishToTwo) {
-    expect_holds("lease | take | take", with_policy(ChannelPolicy::block), a_death,
-                 [](World& world) {
-                     add_writer(world, 1);
-                     add_reader(world, "R", 1);
-                     add_reader(world, "S", 1);
+    expect_holds("lease | take | take", blocking, deep(a_death, 2), [](World& world) {
+        add_writer(world).then(publish);
+        for (const char* name : {"R", "S"}) add_reader(world, name).then(take).then(release);
+    });
+}
+
+TEST(LeaseModel, PublishToTwoAndTheHostDiesToo) {
+    expect_holds("lease | take | take, the host dies too", blocking,
+                 deep(a_death_and_the_hosts, 1, 2), [](World& world) {
+                     add_writer(world).then(publish);
+                     for (const char* name : {"R", "S"}) {
+                         add_reader(world, name).then(take).then(release);
+                     }
                  });
+}
+
+TEST(LeaseModel, PublishToThree) {
+    expect_holds("lease | take | take | take", blocking, deep(two_deaths, 1, 2), [](World& world) {
+        add_writer(world).then(publish);
+        for (const char* name : {"R", "S", "T"}) {
+            add_reader(world, name).then(take).then(release);
+        }
+    });
 }
 
 TEST(LeaseModel, PublishBesideUnsubscribe) {
-    expect_holds("lease | take | unsubscribe", with_policy(ChannelPolicy::block), a_death,
+    expect_holds("lease | take | unsubscribe", blocking, deep(a_death, 1, 3), [](World& world) {
+        add_writer(world).then(publish);
+        add_reader(world, "R").then(take);
+        unsubscribe(world, add_reader(world, "S"));
+    });
+}
+
+TEST(LeaseModel, PublishBesideAJoiningReader) {
+    expect_holds("publish publish | take | join, take", blocking, deep(a_death, 1, 3),
                  [](World& world) {
-                     add_writer(world, 1);
-                     add_reader(world, "R", 1);
-                     unsubscribe_at_the_end(world, add_reader(world, "S", 0));
+                     add_writer(world).then(publish).then(publish);
+                     add_reader(world, "R").then(take).then(release);
+                     add_joining_reader(world, "J").then(take).then(release);
                  });
 }
 
-TEST(LeaseModel, DropOldestBesideTake) {
-    expect_holds("drop oldest | take", with_policy(ChannelPolicy::drop_oldest), a_death,
+TEST(LeaseModel, ReleaseBesideReleaseBesideReclaim) {
+    expect_holds("release | release | die with a lease", blocking, deep(two_deaths, 2, 3),
                  [](World& world) {
-                     Player& writer = add_writer(world, 2);
-                     add_reader(world, "R", 1, 1);
-                     writer.first(loan_and_publish);
+                     Player& writer = add_writer(world);
+                     for (const char* name : {"R", "S", "T"}) {
+                         add_reader(world, name).then(release);
+                     }
+                     writer.first(publish);
+                     for (const char* name : {"R", "S", "T"}) world.player(name).first(take);
+                     writer.then([](Player& me) { me.loan(); });
+                 });
+}
+
+TEST(LeaseModel, ASiblingReleases) {
+    expect_holds("release by a sibling | release", blocking, deep(a_death_and_the_hosts, 1, 2),
+                 [](World& world) {
+                     Player& writer = add_writer(world);
+                     Player& reader = add_reader(world, "R");
+                     add_reader(world, "S").then(release);
+                     writer.first(publish);
+                     reader.first(take);
+                     world.player("S").first(take);
+                     world.add_player("R2", &reader).with_what_is_held_by(reader).then(release);
+                 });
+}
+
+// --- drop_oldest
+// -----------------------------------------------------------------------------------
+
+TEST(DropModel, DropOldestBesideTake) {
+    expect_holds("drop the oldest | take", dropping_oldest, deep(a_death, 3), [](World& world) {
+        Player& writer = add_writer(world);
+        add_reader(world, "R", 1).then(take).then(release);
+        writer.first(publish).then(publish);
+    });
+}
+
+TEST(DropModel, DropTwiceBesideTake) {
+    expect_holds("drop, drop | take take", dropping_oldest, deep(a_death, 1, 3), [](World& world) {
+        Player& writer = add_writer(world);
+        add_reader(world, "R", 1).then(take).then(release).then(take);
+        writer.first(publish).then(publish).then(publish);
+    });
+}
+
+TEST(DropModel, DropBesideUnsubscribe) {
+    expect_holds("drop the oldest | unsubscribe", dropping_oldest, deep(a_death, 2),
+                 [](World& world) {
+                     Player& writer = add_writer(world);
+                     unsubscribe(world, add_reader(world, "R", 1));
+                     writer.first(publish).then(publish);
+                 });
+}
+
+TEST(DropModel, TheHostDiesToo) {
+    expect_holds("drop the oldest | take, the host dies too", dropping_oldest,
+                 deep(a_death_and_the_hosts, 1, 2), [](World& world) {
+                     Player& writer = add_writer(world);
+                     add_reader(world, "R", 1).then(take);
+                     writer.first(publish).then(publish);
                  });
 }
 

@@ -38,6 +38,15 @@ bool full_depth() {
     return std::getenv("SHMPOOL_MODEL_FULL") != nullptr;
 }
 
+Bounds deep(Bounds bounds, int preemptions) {
+    return deep(bounds, preemptions, -1);
+}
+
+Bounds deep(Bounds bounds, int preemptions, int at_full_depth) {
+    bounds.preemptions = full_depth() ? at_full_depth : preemptions;
+    return bounds;
+}
+
 void expect_holds(const std::string& name, const Shape& shape, const Bounds& bounds,
                   const std::function<void(World&)>& cast) {
     const auto begin = std::chrono::steady_clock::now();

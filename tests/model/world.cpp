@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "world.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -83,6 +84,23 @@ Player& World::add_player_without_lane(const std::string& name, const Player* si
                                  sibling == nullptr ? admit_peer() : sibling->peer());
 }
 
+Player& World::player(std::string_view name) {
+    return *std::ranges::find(players_, name, &Player::name);
+}
+
+void World::answer(const Opened& opened) {
+    acting_host().answer = opened;
+    acting_host().has_answered = 1;
+}
+
+bool World::has_answered() const {
+    return hosts_[0]->has_answered != 0 || hosts_[1]->has_answered != 0;
+}
+
+Opened World::answered() const {
+    return hosts_[0]->has_answered != 0 ? hosts_[0]->answer : hosts_[1]->answer;
+}
+
 void World::occupy(std::uint32_t count) {
     if (peers_ != 0) std::abort();  // The bystander is peer 0.
     bystander_ = *pool_->open_lane(owner_of_peer(admit_peer(), 1));
@@ -152,6 +170,10 @@ bool World::awaits_reclaim(const Player& player) const {
     const PeerImage& peer = view_.peers.at(player.peer());
     return player.dead() && !is(peer.state, PeerState::empty) &&
            !is(peer.state, PeerState::lingering);
+}
+
+bool World::taken_back(const Player& player) const {
+    return player.dead() && is(view_.peers.at(player.peer()).state, PeerState::empty);
 }
 
 bool World::has_work(const Host& host) const {

@@ -46,9 +46,16 @@ public:
     /// are left.
     void occupy(std::uint32_t count);
 
+    [[nodiscard]] Player& player(std::string_view name);
+
     /// Something that the host does once, when `ready`; the second host does it again if the first
     /// dies meanwhile. It gets the acting host's directory.
     void add_duty(std::function<bool()> ready, std::function<void(ChannelDirectory&)> run);
+
+    /// What the acting host has opened; private memory of the host, read by whoever had asked.
+    void answer(const Opened& opened);
+    [[nodiscard]] bool has_answered() const;
+    [[nodiscard]] Opened answered() const;
 
     [[nodiscard]] VarSlotPool& pool() { return *pool_; }
     [[nodiscard]] const ProtocolView& view() const { return view_; }
@@ -57,6 +64,9 @@ public:
     [[nodiscard]] ChannelPolicy policy() const { return policy_; }
     /// Whether the peer's process is dead.
     [[nodiscard]] static bool dead(unsigned process) { return machine().process_dead(process); }
+
+    /// Whether the host has done so, and nothing is left to be done.
+    [[nodiscard]] bool taken_back(const Player& player) const;
 
     /// Looks for more at every end; before anything is given back.
     void also_look(std::function<void()> look) { looks_.push_back(std::move(look)); }
@@ -69,6 +79,8 @@ private:
         std::unique_ptr<ChannelDirectory> directory;
         std::unique_ptr<PeerReclaim> reclaim;
         std::uint64_t duties_done = 0;
+        std::uint64_t has_answered = 0;
+        Opened answer;
     };
     struct Duty {
         std::function<bool()> ready;
