@@ -64,6 +64,7 @@ public:
     [[nodiscard]] std::uint64_t sent() const { return hands_->sent; }
     [[nodiscard]] std::uint64_t received() const { return hands_->received_count; }
     [[nodiscard]] bool closed() const { return hands_->closed != 0; }
+    [[nodiscard]] std::uint32_t publisher_index() const { return hands_->publisher->index(); }
     [[nodiscard]] std::uint32_t subscriber_index() const { return hands_->subscriber->index(); }
     [[nodiscard]] bool joined() const { return hands_->subscriber != nullptr; }
     [[nodiscard]] bool finished() const;

@@ -62,6 +62,8 @@ Player& add_joining_reader(World& world, const std::string& name) {
                        [&world] { return world.has_answered(); });
 }
 
+const Shape dropping_newest = with_policy(ChannelPolicy::drop_newest);
+
 // --- one reader: the slot itself moves -----------------------------------------------------------
 
 TEST(MoveModel, PublishBesideTake) {
@@ -122,6 +124,15 @@ TEST(MoveModel, PublishBesideAReaderThatFallsAsleep) {
             add_writer(world).then(publish);
             add_reader(world, "R").then([](Player& me) { me.wait(); }).then(take).then(release);
         });
+}
+
+TEST(MoveModel, DropNewestBesideTake) {
+    expect_holds("move or drop the newest, twice | take", dropping_newest, deep(a_death, 2, 3),
+                 [](World& world) {
+                     Player& writer = add_writer(world);
+                     add_reader(world, "R", 1).then(take).then(release);
+                     writer.then(publish).then(publish);
+                 });
 }
 
 // --- several readers: leases ---------------------------------------------------------------------
@@ -195,8 +206,47 @@ TEST(LeaseModel, ASiblingReleases) {
                  });
 }
 
-// --- drop_oldest
-// -----------------------------------------------------------------------------------
+TEST(LeaseModel, ASampleOutlivesItsSubscriber) {
+    expect_holds("unsubscribe, release | publish | join, take", blocking, deep(a_death, 1, 2),
+                 [](World& world) {
+                     Player& writer = add_writer(world);
+                     Player& reader = add_reader(world, "R");
+                     add_reader(world, "S");
+                     writer.first(publish).then(publish);
+                     reader.first(take);
+                     unsubscribe(world, reader);
+                     reader.then(release);
+                     add_joining_reader(world, "J").then(take);
+                 });
+}
+
+TEST(LeaseModel, TwoPublishersToOneReader) {
+    expect_holds("publish | publish | take take", blocking, deep(two_deaths, 1, 2),
+                 [](World& world) {
+                     for (const char* name : {"V", "W"}) {
+                         Player& writer = world.add_player(name);
+                         writer.open_publisher();
+                         writer.then(publish);
+                     }
+                     add_reader(world, "R").then(take).then(release).then(take);
+                 });
+}
+
+TEST(LeaseModel, APublisherLeaves) {
+    expect_holds("publish, leave | take | take", blocking, deep(a_death_and_the_hosts, 1, 2),
+                 [](World& world) {
+                     Player& writer = add_writer(world).then(publish);
+                     for (const char* name : {"R", "S"}) add_reader(world, name).then(take);
+                     world.add_duty([&writer] { return writer.finished() && !writer.dead(); },
+                                    [&writer](ChannelDirectory& directory) {
+                                        directory.publisher_left(writer.publisher_index(),
+                                                                 EndpointState::left);
+                                    });
+                 });
+}
+
+// --- the oldest is dropped
+// ------------------------------------------------------------------------
 
 TEST(DropModel, DropOldestBesideTake) {
     expect_holds("drop the oldest | take", dropping_oldest, deep(a_death, 3), [](World& world) {
