@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Atomic words and the few instructions on them that the standard library has no portable spelling
-/// for. `Atomic` is the only spelling of atomics in shared images, so that tests can exchange it.
+/// for. `Atomic` is the only spelling of atomics in shared images, so that tests can exchange it:
+/// where SHMPOOL_MODEL_ATOMICS is defined it names the header that declares everything between
+/// `#else` and `#endif` below once more (tests/model). Every file of one program must agree on it.
 ///
 /// `std::atomic` of 16 bytes is a library call in GCC 12 that may fall back to a lock private to
 /// the process; therefore the one 16-byte compare-exchange goes through the compiler's builtin,
@@ -27,12 +29,6 @@
 
 namespace shmpool {
 
-template <typename T>
-using Atomic = std::atomic<T>;
-
-static_assert(Atomic<std::uint64_t>::is_always_lock_free, "a hidden lock is process-local");
-static_assert(Atomic<std::uint32_t>::is_always_lock_free, "a hidden lock is process-local");
-
 /// Both are ABI, not tuning: they shape images that processes share.
 inline constexpr std::size_t cache_line_bytes = 64;
 inline constexpr std::size_t page_bytes = 4096;
@@ -46,6 +42,19 @@ struct alignas(16) Word128 {
     friend constexpr bool operator==(const Word128&, const Word128&) = default;
 };
 static_assert(sizeof(Word128) == 16);
+
+}  // namespace shmpool
+
+#if defined(SHMPOOL_MODEL_ATOMICS)
+
+#include SHMPOOL_MODEL_ATOMICS
+
+#else
+
+namespace shmpool {
+
+template <typename T>
+using Atomic = std::atomic<T>;
 
 /// Loads `high`, then `low`. The two may belong to different exchanges; a compare_exchange_128 that
 /// expects them validates the pair. If `high` never repeats, a second call that returns the same
@@ -86,6 +95,15 @@ inline void store_load_barrier() noexcept {
 inline void compiler_barrier() noexcept {
     std::atomic_signal_fence(std::memory_order_seq_cst);
 }
+
+}  // namespace shmpool
+
+#endif
+
+namespace shmpool {
+
+static_assert(Atomic<std::uint64_t>::is_always_lock_free, "a hidden lock is process-local");
+static_assert(Atomic<std::uint32_t>::is_always_lock_free, "a hidden lock is process-local");
 
 /// Tells the core that this is a spin loop.
 inline void cpu_relax() noexcept {

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Goal: the pool loses no slot and hands none out twice, in whatever order two or three lanes take
+/// their steps, and wherever they and the host die. Method: README.md of this folder.
+#include "stage.hpp"
+
+namespace shmpool::model {
+namespace {
+
+constexpr Bounds a_death{.peer_kills = 1};
+constexpr Bounds a_death_and_the_hosts{.peer_kills = 1, .host_kills = 1};
+constexpr Bounds two_deaths{.peer_kills = 2};
+
+Shape slots(std::uint32_t count) {
+    return {.classes = {{64, count}}};
+}
+
+/// The smallest class that has magazines: half of one is a chain of 4. All but `free` are taken.
+constexpr std::uint32_t class_with_magazines = 128;
+void leave_free(World& world, std::uint32_t free) {
+    world.occupy(class_with_magazines + free % 4 - free);
+}
+Shape magazines(std::uint32_t free) {
+    return slots(class_with_magazines + free % 4);
+}
+
+void loan(Player& me) {
+    me.loan();
+}
+void end(Player& me) {
+    me.end();
+}
+
+TEST(ListModel, PopBesidePop) {
+    expect_holds("pop | pop", slots(3), a_death_and_the_hosts, [](World& world) {
+        world.add_player("A").then(loan);
+        world.add_player("B").then(loan);
+    });
+}
+
+TEST(ListModel, PopAndPushBesidePop) {
+    expect_holds("pop push | pop", slots(3), a_death_and_the_hosts, [](World& world) {
+        world.add_player("A").then(loan).then(end);
+        world.add_player("B").then(loan);
+    });
+}
+
+TEST(ListModel, PopAndPushBesidePopAndPush) {
+    expect_holds("pop push | pop push", slots(2), two_deaths, [](World& world) {
+        world.add_player("A").then(loan).then(end);
+        world.add_player("B").then(loan).then(end);
+    });
+}
+
+TEST(ListModel, PushBesidePopOfThree) {
+    expect_holds("push pop | push pop | pop", slots(3), deep(a_death, 2), [](World& world) {
+        world.add_player("A").first(loan).then(end).then(loan);
+        world.add_player("B").first(loan).then(end).then(loan);
+        world.add_player("C").then(loan);
+    });
+}
+
+TEST(ListModel, TwoClassesInOppositeOrders) {
+    const Shape two_classes{.classes = {{64, 2}, {128, 2}}};
+    expect_holds("pop small, large | pop large, small", two_classes, a_death, [](World& world) {
+        world.add_player("A").then([](Player& me) { me.loan(64); }).then([](Player& me) {
+            me.loan(128);
+        });
+        world.add_player("B").then([](Player& me) { me.loan(128); }).then([](Player& me) {
+            me.loan(64);
+        });
+    });
+}
+
+TEST(ListModel, FallThroughToTheLargerClass) {
+    const Shape two_classes{.classes = {{64, 1}, {128, 2}}};
+    expect_holds("pop, falls through | the same", two_classes, two_deaths, [](World& world) {
+        world.add_player("A").then(loan).then(end);
+        world.add_player("B").then(loan).then(loan);
+    });
+}
+
+TEST(MagazineModel, RefillBesideRefill) {
+    expect_holds("refill 4 | refill 2", magazines(6), deep(a_death_and_the_hosts, 2),
+                 [](World& world) {
+                     leave_free(world, 6);
+                     world.add_player("A").then(loan);
+                     world.add_player("B").then(loan);
+                 });
+}
+
+TEST(MagazineModel, RefillOfThreeBesideFlush) {
+    expect_holds("refill 3 | flush 4", magazines(7), deep(a_death, 2), [](World& world) {
+        leave_free(world, 7);
+        world.add_player("A").then(loan);
+        world.add_player("B").first(loan).first(end).then([](Player& me) { me.flush(); });
+    });
+}
+
+TEST(MagazineModel, RefillOfTwoBesideFlushOfTwo) {
+    expect_holds(
+        "refill 2, flush | refill 2, flush", magazines(2), deep(two_deaths, 2), [](World& world) {
+            leave_free(world, 2);
+            for (const char* name : {"A", "B"}) {
+                world.add_player(name).then(loan).then(end).then([](Player& me) { me.flush(); });
+            }
+        });
+}
+
+TEST(MagazineModel, PressureMakesOthersFlush) {
+    expect_holds("end under pressure | starve, pop", magazines(1), deep(a_death, 2),
+                 [](World& world) {
+                     leave_free(world, 1);
+                     world.add_player("A").first(loan).then(end);
+                     world.add_player("B").then(loan).then(loan);
+                 });
+}
+
+TEST(RawModel, FreeBesideFree) {
+    expect_holds("free | free of one slot", slots(2), a_death_and_the_hosts, [](World& world) {
+        Player& owner = world.add_player("A").first([](Player& me) { me.allocate(); });
+        const SlotRef ref = owner.raw_ref();
+        owner.then([](Player& me) { me.free(); });
+        Player& other = world.add_player("B").then([ref](Player& me) { me.free(ref); });
+        world.also_look([&owner, &other] {
+            if (owner.frees_won() + other.frees_won() > 1) {
+                machine().report("both frees of one slot have won");
+            }
+        });
+    });
+}
+
+TEST(RawModel, FreeOfADeadOnesSlot) {
+    expect_holds(
+        "die with a raw slot | free it, pop", slots(2), deep(two_deaths, 2), [](World& world) {
+            Player& owner = world.add_player("A").first([](Player& me) { me.allocate(); });
+            const SlotRef ref = owner.raw_ref();
+            owner.then([](Player& me) { me.free(); }).then([](Player& me) { me.allocate(); });
+            world.add_player("B").then([ref](Player& me) { me.free(ref); }).then([](Player& me) {
+                me.allocate();
+            });
+        });
+}
+
+TEST(LaneModel, IsUsedAgainByAnotherThread) {
+    expect_holds("lane of an ended thread | pop push", slots(3), a_death, [](World& world) {
+        Player& first =
+            world.add_player("A").then(loan).then(end).then([](Player& me) { me.leave_lane(); });
+        world.add_player_without_lane("A2", &first)
+            .then(
+                [&first](Player& me) {
+                    me.use_lane_of(first);
+                    me.loan();
+                },
+                [&first] { return first.finished(); })
+            .then(end);
+        world.add_player("B").then(loan).then(end);
+    });
+}
+
+TEST(LaneModel, IsUsedAgainByAnotherPeer) {
+    const Shape two_lanes{.classes = {{64, 3}}, .lanes = 2};
+    expect_holds("lane of the dead | pop push", two_lanes, deep(two_deaths, 2), [](World& world) {
+        Player& first = world.add_player("A").then(loan).then(end);
+        world.add_player("B").then(loan).then(end);
+        world.add_player_without_lane("C")
+            .then(
+                [](Player& me) {
+                    me.claim_lane();
+                    me.loan();
+                },
+                [&world, &first] { return world.taken_back(first); })
+            .then(end);
+    });
+}
+
+TEST(LaneModel, ASiblingEndsTheLoan) {
+    expect_holds(
+        "loan of one thread, ended by its sibling", slots(3), deep(a_death_and_the_hosts, 2),
+        [](World& world) {
+            Player& first = world.add_player("A").first(loan);
+            world.add_player("A2", &first).with_what_is_held_by(first).then(end).then(loan);
+            world.add_player("B").then(loan);
+        });
+}
+
+}  // namespace
+}  // namespace shmpool::model

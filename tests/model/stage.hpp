@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+/// How a test explores a play: one line of the table per play, and a violation ends the test with
+/// the whole interleaving.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "player.hpp"
+
+namespace shmpool::model {
+
+/// Whether scripts/model asked for the full depth; the plain tests stay within a minute.
+[[nodiscard]] bool full_depth();
+
+/// The same without a bound of preemptions at full depth, else with `preemptions`.
+[[nodiscard]] Bounds deep(Bounds bounds, int preemptions);
+
+/// As `deep`, for a play that has a bound in both forms.
+[[nodiscard]] Bounds deep(Bounds bounds, int preemptions, int at_full_depth);
+
+/// Explores what `cast` puts on the stage, prints the row, and expects that everything holds.
+void expect_holds(const std::string& name, const Shape& shape, const Bounds& bounds,
+                  const std::function<void(World&)>& cast);
+
+/// Every "file:line" that was executed since the program began.
+[[nodiscard]] const std::vector<std::string>& executed_sites();
+
+}  // namespace shmpool::model
