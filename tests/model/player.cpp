@@ -98,7 +98,8 @@ Player::Held Player::let_go(Kind kind, bool& found) {
                                    [kind](const Held& held) { return held.kind == kind; });
     found = one != end;
     if (!found) return {};
-    look_again(*one);
+    // A raw slot is anybody's to free: it may rightly have begun another life.
+    if (kind != raw) look_again(*one);
     const Held held = *one;
     std::move(one + 1, end, one);
     *(end - 1) = {};
