@@ -98,8 +98,7 @@ Player::Held Player::let_go(Kind kind, bool& found) {
                                    [kind](const Held& held) { return held.kind == kind; });
     found = one != end;
     if (!found) return {};
-    // A raw slot is anybody's to free: it may rightly have begun another life.
-    if (kind != raw) look_again(*one);
+    look_again(*one);
     const Held held = *one;
     std::move(one + 1, end, one);
     *(end - 1) = {};
@@ -115,6 +114,9 @@ void Player::look_again(const Held& held) const {
     const SlotWord word = view.records[position_of(held.key)].word.load(std::memory_order_relaxed);
     if (word_generation(word) != generation_of(held.key)) {
         report("the slot has begun another life while it was held");
+    }
+    if (word_state(word) == SlotState::listed || word_state(word) == SlotState::cached) {
+        report("the slot is free while it is held");
     }
 }
 
@@ -154,8 +156,11 @@ void Player::free(const SlotRef& ref) {
     }
 }
 
-SlotRef Player::raw_ref() const {
-    return ref_of(static_cast<std::uint32_t>(hands_->held[0].class_index), hands_->held[0].key);
+SlotRef Player::hand_out_raw() {
+    const SlotRef ref =
+        ref_of(static_cast<std::uint32_t>(hands_->held[0].class_index), hands_->held[0].key);
+    hands_->held_count = 0;
+    return ref;
 }
 
 void Player::publish() {
@@ -168,7 +173,7 @@ void Player::publish() {
     const auto delivered = hands_->publisher->publish(lane(), slot, Deadline::passed());
     if (!delivered) return hold(slot.class_index, slot.key, 0, loaned);  // No room.
     ++hands_->sent;
-    if (*delivered != 0) hands_->confirmed = hands_->sent;
+    (*delivered != 0 ? hands_->confirmed : hands_->refused) = hands_->sent;
 }
 
 void Player::take() {
@@ -248,14 +253,17 @@ void Player::read_the_rest() {
 }
 
 void Player::expect_all_of(const Player& writer) const {
-    if (closed() || hands_->first_of_writer == 0 || world_->policy() != ChannelPolicy::block) {
-        return;
-    }
     std::uint64_t count = 0;
     for (std::uint64_t i = 0; i < received(); ++i) {
-        if (hands_->received[i] / messages_per_writer == writer.actor_) ++count;
+        if (hands_->received[i] / messages_per_writer != writer.actor_) continue;
+        ++count;
+        if (hands_->received[i] % messages_per_writer == writer.hands_->refused) {
+            report("has a message that, as " + writer.name_ + " was told, nobody got");
+        }
     }
-    if (count < writer.hands_->confirmed) {
+    const bool sees_all = hands_->first_of_writer != 0 && !closed() && !dead() &&
+                          world_->policy() == ChannelPolicy::block;
+    if (sees_all && count < writer.hands_->confirmed) {
         report("has " + number(count) + " messages of " + writer.name_ + ", which published " +
                number(writer.hands_->confirmed));
     }

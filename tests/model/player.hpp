@@ -33,6 +33,8 @@ public:
     Player& first(const std::function<void(Player&)>& verb);
     /// What a thread of the same process has handed to this one: private memory, and no step.
     Player& with_what_is_held_by(Player& sibling);
+    /// The name of its only raw slot, which from now on is everybody's to free.
+    [[nodiscard]] SlotRef hand_out_raw();
     void open_publisher();
     void open_subscriber(std::uint32_t depth = 2);
     /// Opened meanwhile by the host, in the play.
@@ -59,7 +61,6 @@ public:
 
     [[nodiscard]] Lane& lane() { return *hands_->lane; }
     [[nodiscard]] bool holds_something() const { return hands_->held_count != 0; }
-    [[nodiscard]] SlotRef raw_ref() const;
     [[nodiscard]] std::uint64_t frees_won() const { return hands_->frees_won; }
     [[nodiscard]] std::uint64_t sent() const { return hands_->sent; }
     [[nodiscard]] std::uint64_t received() const { return hands_->received_count; }
@@ -101,6 +102,7 @@ private:
         std::uint64_t marks = 0;
         std::uint64_t sent = 0;       ///< Number of the last message that was published.
         std::uint64_t confirmed = 0;  ///< Number of the last one that every reader got.
+        std::uint64_t refused = 0;    ///< Number of the last one that nobody got.
         std::uint64_t frees_won = 0;
         std::uint64_t closed = 0;
         std::uint64_t lane_index = no_lane_index;

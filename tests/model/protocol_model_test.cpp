@@ -94,12 +94,13 @@ TEST(MoveModel, PublishBesideUnsubscribe) {
         add_writer(world).then(publish);
         Player& reader = add_reader(world, "R").then(take);
         unsubscribe(world, reader);
+        reader.then(release);
     });
 }
 
 TEST(MoveModel, ADeadReceiverWhoseSenderNeverStops) {
     const Shape few_slots = with_policy(ChannelPolicy::block, 2);
-    expect_holds("move x4 | take, dies", few_slots, deep(a_death, 2, 3), [](World& world) {
+    expect_holds("move x4 | take, dies", few_slots, deep(a_death, 1, 3), [](World& world) {
         Player& writer = add_writer(world);
         add_reader(world, "R", 1).then(take).then(release);
         writer.first(publish);
@@ -120,7 +121,7 @@ TEST(MoveModel, ALoanOfASiblingIsPublished) {
 
 TEST(MoveModel, PublishBesideAReaderThatFallsAsleep) {
     expect_holds(
-        "move | wait, take", blocking, deep(a_death_and_the_hosts, 2, 3), [](World& world) {
+        "move | wait, take", blocking, deep(a_death_and_the_hosts, 1, 3), [](World& world) {
             add_writer(world).then(publish);
             add_reader(world, "R").then([](Player& me) { me.wait(); }).then(take).then(release);
         });
@@ -138,7 +139,7 @@ TEST(MoveModel, DropNewestBesideTake) {
 // --- several readers: leases ---------------------------------------------------------------------
 
 TEST(LeaseModel, PublishToTwo) {
-    expect_holds("lease | take | take", blocking, deep(a_death, 2), [](World& world) {
+    expect_holds("lease | take | take", blocking, deep(a_death, 1), [](World& world) {
         add_writer(world).then(publish);
         for (const char* name : {"R", "S"}) add_reader(world, name).then(take).then(release);
     });
@@ -146,7 +147,7 @@ TEST(LeaseModel, PublishToTwo) {
 
 TEST(LeaseModel, PublishToTwoAndTheHostDiesToo) {
     expect_holds("lease | take | take, the host dies too", blocking,
-                 deep(a_death_and_the_hosts, 1, 2), [](World& world) {
+                 deep(a_death_and_the_hosts, 0, 2), [](World& world) {
                      add_writer(world).then(publish);
                      for (const char* name : {"R", "S"}) {
                          add_reader(world, name).then(take).then(release);
@@ -155,7 +156,7 @@ TEST(LeaseModel, PublishToTwoAndTheHostDiesToo) {
 }
 
 TEST(LeaseModel, PublishToThree) {
-    expect_holds("lease | take | take | take", blocking, deep(two_deaths, 1, 2), [](World& world) {
+    expect_holds("lease | take | take | take", blocking, deep(a_death, 1, 2), [](World& world) {
         add_writer(world).then(publish);
         for (const char* name : {"R", "S", "T"}) {
             add_reader(world, name).then(take).then(release);
@@ -167,7 +168,9 @@ TEST(LeaseModel, PublishBesideUnsubscribe) {
     expect_holds("lease | take | unsubscribe", blocking, deep(a_death, 1, 3), [](World& world) {
         add_writer(world).then(publish);
         add_reader(world, "R").then(take);
-        unsubscribe(world, add_reader(world, "S"));
+        Player& leaving = add_reader(world, "S").then(take);
+        unsubscribe(world, leaving);
+        leaving.then(release);
     });
 }
 
@@ -181,7 +184,7 @@ TEST(LeaseModel, PublishBesideAJoiningReader) {
 }
 
 TEST(LeaseModel, ReleaseBesideReleaseBesideReclaim) {
-    expect_holds("release | release | die with a lease", blocking, deep(two_deaths, 2, 3),
+    expect_holds("release | release | die with a lease", blocking, deep(two_deaths, 1, 3),
                  [](World& world) {
                      Player& writer = add_writer(world);
                      for (const char* name : {"R", "S", "T"}) {
@@ -207,8 +210,9 @@ TEST(LeaseModel, ASiblingReleases) {
 }
 
 TEST(LeaseModel, ASampleOutlivesItsSubscriber) {
-    expect_holds("unsubscribe, release | publish | join, take", blocking, deep(a_death, 1, 2),
-                 [](World& world) {
+    const Shape two_readers_at_most{.classes = {{64, 4}}, .lanes = 5, .subscribers = 2};
+    expect_holds("unsubscribe, release | publish | join, take", two_readers_at_most,
+                 deep(a_death, 1, 2), [](World& world) {
                      Player& writer = add_writer(world);
                      Player& reader = add_reader(world, "R");
                      add_reader(world, "S");
@@ -221,7 +225,7 @@ TEST(LeaseModel, ASampleOutlivesItsSubscriber) {
 }
 
 TEST(LeaseModel, TwoPublishersToOneReader) {
-    expect_holds("publish | publish | take take", blocking, deep(two_deaths, 1, 2),
+    expect_holds("publish | publish | take take", blocking, deep(two_deaths, 0, 2),
                  [](World& world) {
                      for (const char* name : {"V", "W"}) {
                          Player& writer = world.add_player(name);
@@ -233,7 +237,7 @@ TEST(LeaseModel, TwoPublishersToOneReader) {
 }
 
 TEST(LeaseModel, APublisherLeaves) {
-    expect_holds("publish, leave | take | take", blocking, deep(a_death_and_the_hosts, 1, 2),
+    expect_holds("publish, leave | take | take", blocking, deep(a_death_and_the_hosts, 0, 2),
                  [](World& world) {
                      Player& writer = add_writer(world).then(publish);
                      for (const char* name : {"R", "S"}) add_reader(world, name).then(take);
@@ -270,6 +274,28 @@ TEST(DropModel, DropBesideUnsubscribe) {
                      Player& writer = add_writer(world);
                      unsubscribe(world, add_reader(world, "R", 1));
                      writer.first(publish).then(publish);
+                 });
+}
+
+TEST(DropModel, TheReaderStepsOverADrop) {
+    expect_holds("drop the oldest of two | take the next", dropping_oldest, deep(a_death, 2, 3),
+                 [](World& world) {
+                     Player& writer = add_writer(world);
+                     add_reader(world, "R", 2).then(take).then(release);
+                     writer.first(publish).first(publish).then(publish);
+                 });
+}
+
+TEST(DropModel, TheDroppedSlotIsPublishedAgain) {
+    const Shape three_slots = with_policy(ChannelPolicy::drop_oldest, 3);
+    expect_holds("drop the oldest | publish what was dropped | take", three_slots,
+                 deep(a_death, 0, 2), [](World& world) {
+                     Player& writer = add_writer(world);
+                     Player& other = world.add_player("V");
+                     other.open_publisher();
+                     add_reader(world, "R", 1).then(take).then(release);
+                     writer.first(publish).then(publish);
+                     other.then(publish);
                  });
 }
 

@@ -41,7 +41,7 @@ void report(const std::string& what) {
 
 }  // namespace
 
-World::World(const Shape& shape) : policy_(shape.policy) {
+World::World(const Shape& shape) : policy_(shape.policy), subscriber_limit_(shape.subscribers) {
     const PoolLayout layout = *plan_pool(shape.classes, shape.lanes);
     const PoolRegion region{take_shared(layout.control_bytes), take_shared(layout.payload_bytes)};
     pool_ = *VarSlotPool::init(region, shape.classes, shape.lanes);
@@ -58,8 +58,8 @@ void World::make_tables() {
     view_.peers = make_table<PeerImage>(peer_limit);
     view_.channels = make_table<ChannelImage>(1);
     view_.publishers = make_table<PublisherImage>(2);
-    view_.subscribers =
-        make_table<SubscriberImage>(4, publishers_per_channel * sizeof(std::uint32_t));
+    view_.subscribers = make_table<SubscriberImage>(subscriber_limit_,
+                                                    publishers_per_channel * sizeof(std::uint32_t));
     view_.rings = make_table<RingImage>(4);
     view_.entries = make_table<RingEntry>(16);
     view_.publishers_per_channel = publishers_per_channel;
@@ -205,11 +205,11 @@ void World::serve(Host& host) {
 void World::look_at_end() {
     for (const auto& look : looks_) look();
     reclaim_all(true, EndpointState::died, false);
+    expect_sound("when the dead were taken back for the first time");
     for (Player& reader : players_) {
-        if (reader.dead()) continue;
-        reader.read_the_rest();
+        if (!reader.dead()) reader.read_the_rest();
         for (const Player& writer : players_) reader.expect_all_of(writer);
-        reader.give_everything_back();
+        if (!reader.dead()) reader.give_everything_back();
     }
     reclaim_all(true, EndpointState::died, true);
     expect_all_free("when the dead were taken back", occupied_);
@@ -224,26 +224,41 @@ void World::reclaim_all(bool dead_ones, EndpointState how, bool must_finish) {
     for (const Player& player : players_) {
         if (player.dead() != dead_ones) continue;
         const bool finished = acting_host().reclaim->reclaim(player.peer(), how).finished;
+        if (finished) expect_nothing_of(player);
         if (must_finish && !finished) report("the peer of " + player.name() + " lingers for ever");
     }
     if (bystander_ != nullptr && !dead_ones) (void)acting_host().reclaim->reclaim(0, how);
 }
 
-void World::expect_all_free(const char* when, std::uint32_t occupied) {
+/// Whoever gets the peer's number next must not inherit anything.
+void World::expect_nothing_of(const Player& player) {
+    const auto expect_other = [&player](const auto& table, const char* what) {
+        for (std::uint32_t i = 0; i < table.count; ++i) {
+            if (is(table.at(i).state, EndpointState::empty)) continue;
+            if (peek(table.at(i).peer_index) != player.peer() || !player.dead()) continue;
+            report("a " + std::string(what) + " still names the peer of " + player.name());
+        }
+    };
+    expect_other(view_.publishers, "publisher");
+}
+
+void World::expect_sound(const std::string& when) {
     for (const AuditFinding& finding : audit(pool_->view(), 3)) {
-        report(std::string(when) + ": " + finding.invariant + " class " +
-               std::to_string(finding.class_index) + " slot " + std::to_string(finding.slot_index) +
-               ": " + finding.text);
+        report(when + ": " + finding.invariant + " class " + std::to_string(finding.class_index) +
+               " slot " + std::to_string(finding.slot_index) + ": " + finding.text);
     }
+}
+
+void World::expect_all_free(const std::string& when, std::uint32_t occupied) {
+    expect_sound(when);
     const auto classes = read_statistics(pool_->view());
     for (std::size_t i = 0; i < classes.size(); ++i) {
         const ClassStatistics& one = classes[i];
         if (one.free + (i == 0 ? occupied : 0) == one.slot_count) continue;
-        report(std::string(when) + ": class " + std::to_string(i) + ": of " +
-               std::to_string(one.slot_count) + " slots " + std::to_string(one.cached) +
-               " are cached, " + std::to_string(one.loaned) + " on loan, " +
-               std::to_string(one.published) + " published, " + std::to_string(one.in_transit) +
-               " in transit");
+        report(when + ": class " + std::to_string(i) + ": of " + std::to_string(one.slot_count) +
+               " slots " + std::to_string(one.cached) + " are cached, " +
+               std::to_string(one.loaned) + " on loan, " + std::to_string(one.published) +
+               " published, " + std::to_string(one.in_transit) + " in transit");
     }
 }
 

@@ -28,6 +28,7 @@ inline constexpr unsigned first_player = 2;
 struct Shape {
     std::vector<SizeClassConfig> classes = {{64, 3}};
     std::uint32_t lanes = 4;
+    std::uint32_t subscribers = 4;  ///< The table's size; a full one has its records recycled.
     ChannelPolicy policy = ChannelPolicy::block;
 };
 
@@ -99,10 +100,13 @@ private:
 
     void look_at_end();
     void reclaim_all(bool dead_ones, EndpointState how, bool must_finish);
-    void expect_all_free(const char* when, std::uint32_t occupied);
+    void expect_nothing_of(const Player& player);
+    void expect_sound(const std::string& when);
+    void expect_all_free(const std::string& when, std::uint32_t occupied);
     void expect_tables_empty();
 
     const ChannelPolicy policy_;
+    const std::uint32_t subscriber_limit_;
     std::optional<VarSlotPool> pool_;
     ProtocolView view_;
     Host* hosts_[2] = {};  ///< In the heaps of their actors.
