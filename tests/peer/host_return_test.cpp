@@ -118,10 +118,12 @@ TEST_F(HostReturnTest, WhoDiedMeanwhileIsTakenBack) {
     ASSERT_TRUE(subscriber);
     const std::uint64_t free_before = free_slots(other_);
     Child child([&] {
-        Peer dying = attach("dying");
-        auto publisher = dying.publisher("words");
+        PeerOptions options;
+        options.control_thread = false;  // A child of a process with threads may start none here.
+        auto dying = Peer::attach(host_.pool(), options);
+        auto publisher = dying->publisher("words");
         send(*publisher, "last words");
-        for (int i = 0; i < 10; ++i) (void)dying.allocate(100);
+        for (int i = 0; i < 10; ++i) (void)dying->allocate(100);
         auto loan = publisher->loan(1000);
         pause();
     });
