@@ -52,7 +52,7 @@ std::set<std::string> files_met() {
 /// Headers and sources of a room with an access to an atomic word in them.
 std::set<std::string> files_with_accesses(const std::string& room) {
     static const std::regex access(R"((\.|->)(load|store|fetch_\w+|compare_exchange_\w+)\()"
-                                   R"(|(load_halves|compare_exchange_128)\())");
+                                   R"(|(load_halves|compare_exchange_128)\()");
     std::set<std::string> files;
     for (const auto& entry : std::filesystem::directory_iterator(root / room)) {
         if (!entry.is_regular_file()) continue;
