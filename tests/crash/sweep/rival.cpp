@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rival.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+
+#include "must.hpp"
+#include "shmpool/platform/futex.hpp"
+
+namespace shmpool::sweep {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::array policies{ChannelPolicy::block, ChannelPolicy::drop_newest,
+                              ChannelPolicy::drop_oldest};
+constexpr std::array sizes{small_bytes, middle_bytes, small_bytes, middle_bytes, large_bytes};
+constexpr std::size_t kept_samples = 2;
+constexpr std::size_t kept_raw = 3;
+/// For what must not block at all any more.
+constexpr std::chrono::nanoseconds too_long = 10s;
+
+}  // namespace
+
+Rival::Rival(Board& board, const std::string& pool, std::uint32_t number)
+    : board_(board), number_(number), peer_(must(Peer::attach(pool), "a rival attaches")) {
+    for (const ChannelPolicy policy : policies) {
+        if (number_ == 1) {
+            write_to(to_one(policy), policy);
+            write_to(to_victim(policy), policy);
+            write_to(to_victim_too(policy), policy);
+        }
+        if (number_ == 2) write_to(to_three(policy), policy);
+        if (number_ == 0) {
+            read_from(to_one(policy), policy);
+            read_from(to_victim_too(policy), policy);
+        }
+        read_from(to_three(policy), policy);
+    }
+}
+
+void Rival::write_to(const std::string& channel, ChannelPolicy policy) {
+    const std::uint64_t writer = 100 * (number_ + 1) + writings_.size();
+    writings_.push_back(
+        {must(peer_.publisher(channel, {.policy = policy}), "a rival's publisher"), writer});
+}
+
+void Rival::read_from(const std::string& channel, ChannelPolicy policy) {
+    readings_.push_back(
+        {channel,
+         must(peer_.subscriber(channel, {.depth = depth, .policy = policy}), "a rival's reader"),
+         policy == ChannelPolicy::block});
+}
+
+void Rival::play() {
+    for (std::uint32_t played = board_.played[number_];;) {
+        while (board_.turn == played) futex_wait(board_.turn, played, 1s);
+        ++played;
+        while (board_.planted_lock) ::usleep(1000);
+        switch (board_.order) {
+            case Order::work: work(); break;
+            case Order::rest: rest(); break;
+            case Order::count:
+                if (number_ == 0) count();
+                break;
+        }
+        board_.played[number_] = played;
+    }
+}
+
+void Rival::work() {
+    ++rounds_;
+    for (int i = 0; i < 3; ++i) take_raw();
+    for (Writing& writing : writings_) send(writing);
+    if (board_.readers_take) {
+        for (Reading& reading : readings_) {
+            while (receive(reading)) let_go(reading, kept_samples);
+        }
+    }
+    give_raw(kept_raw);
+}
+
+/// Ends with a wait for a message that does not come: before it a lane gives back what it caches.
+void Rival::rest() {
+    for (Reading& reading : readings_) {
+        while (receive(reading)) let_go(reading, 0);
+        let_go(reading, 0);
+    }
+    give_raw(0);
+    (void)readings_[0].subscriber.wait(200us);
+}
+
+void Rival::take_raw() {
+    const auto ref = peer_.allocate(sizes[rounds_ * 3 % sizes.size()]);
+    if (!ref) return;  // The victim may have them all.
+    const Mark mark{number_ + 1, ++rounds_};
+    write_mark(must(peer_.slot_data(*ref), "a rival's slot"), mark);
+    const bool offered = number_ == 0 && ref->class_index == middle_class && board_.gift == 0;
+    if (offered) board_.gift = key_of(*ref);
+    raw_.push_back({*ref, mark, offered});
+}
+
+void Rival::give_raw(std::size_t keep) {
+    for (; raw_.size() > keep; raw_.erase(raw_.begin())) {
+        const Raw& one = raw_.front();
+        SlotKey offered = key_of(one.ref);
+        const bool is_ours = !one.offered || board_.gift.compare_exchange_strong(offered, 0);
+        const bool as_left = is_as_left(one);
+        const bool freed = peer_.free(one.ref).has_value();
+        // A gift that was taken may have been freed, and be somebody else's by now.
+        if (is_ours && !(as_left && freed)) ++board_.changed;
+    }
+}
+
+bool Rival::is_as_left(const Raw& raw) {
+    const auto data = peer_.slot_data(raw.ref);
+    if (!data) return false;
+    const auto mark = read_mark(*data);
+    return mark && mark->writer == raw.mark.writer && mark->number == raw.mark.number;
+}
+
+void Rival::send(Writing& writing) {
+    auto loan = writing.publisher.loan(writing.sent % 2 == 0 ? small_bytes : middle_bytes);
+    if (!loan) return;
+    write_mark(loan->bytes(), {writing.writer, writing.sent + 1});
+    const bool patient = board_.nothing_may_block;
+    const auto sent = writing.publisher.publish(std::move(*loan), patient ? too_long : 0ns);
+    if (sent) {
+        ++writing.sent;
+    } else if (patient) {
+        ++board_.blocked;
+    }
+}
+
+bool Rival::receive(Reading& reading) {
+    auto sample = reading.subscriber.take();
+    if (!sample) return false;
+    check(reading, *sample);
+    reading.kept.push_back(std::move(*sample));
+    return true;
+}
+
+void Rival::check(Reading& reading, const Sample& sample) {
+    const auto mark = read_mark(sample.bytes());
+    if (!mark) {
+        ++board_.changed;
+        return;
+    }
+    std::uint64_t& last = reading.last[mark->writer];
+    const bool comes = reading.all_must_come ? last == 0 || mark->number == last + 1
+                                             : mark->number > last;
+    if (!comes) ++board_.missed;
+    last = mark->number;
+}
+
+void Rival::let_go(Reading& reading, std::size_t keep) {
+    while (reading.kept.size() > keep) {
+        if (!read_mark(reading.kept.front().bytes())) ++board_.changed;
+        reading.kept.erase(reading.kept.begin());
+    }
+}
+
+void Rival::count() {
+    std::set<std::pair<std::uint32_t, std::uint32_t>> places;
+    std::vector<SlotRef> all;
+    while (const auto ref = peer_.allocate(1)) {
+        if (!places.emplace(ref->class_index, ref->slot_index).second) ++board_.counted_twice;
+        all.push_back(*ref);
+        if (all.size() > 2 * (small_count + middle_count + large_count)) break;
+    }
+    board_.counted = static_cast<std::uint32_t>(places.size());
+    for (const SlotRef& ref : all) (void)peer_.free(ref);
+    (void)readings_[0].subscriber.wait(200us);
+}
+
+}  // namespace shmpool::sweep

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sweep.hpp"
+
+#include <cstring>
+#include <stdexcept>
+#include <unordered_map>
+
+namespace shmpool::sweep {
+namespace {
+
+/// Between two bursts of the rivals, so that a compare-exchange of the victim succeeds now and then.
+constexpr std::uint32_t gap_max = 200;
+constexpr std::uint32_t trace_max = 3'000'000;
+
+std::string wrong_path(const Operation& operation, bool went_as_named, bool lists_changed) {
+    if (!went_as_named) return "it did not do what its name says";
+    if (operation.lists == Lists::changed && !lists_changed) return "it changed no free list";
+    if (operation.lists == Lists::untouched && lists_changed) return "it changed a free list";
+    return {};
+}
+
+}  // namespace
+
+Sweep::Trace Sweep::trace(const Operation& operation) {
+    SteppedVictim victim(arena_.board(), operation, arena_.pool());
+    const auto memory = arena_.control_memory();
+    std::vector<std::byte> before(memory.begin(), memory.end());
+    const auto heads = arena_.list_heads();
+    std::unordered_map<std::uint64_t, std::uint32_t> visits;
+    std::vector<Point> instructions;
+    std::vector<Point> events;  ///< Before and after.
+    for (bool more = true; more && instructions.size() < trace_max;) {
+        const std::uint64_t address = victim.address();
+        const Point here{address, ++visits[address], static_cast<std::uint32_t>(instructions.size())};
+        const bool calls = victim.is_at_system_call();
+        instructions.push_back({address, 0, here.passed});
+        more = victim.step();
+        const bool stores = std::memcmp(before.data(), memory.data(), memory.size()) != 0;
+        if (stores) std::memcpy(before.data(), memory.data(), memory.size());
+        if (!calls && !stores) continue;
+        events.push_back(here);
+        const std::uint64_t next = more ? victim.address() : 0;
+        events.push_back({next, visits[next] + 1, here.passed + 1});
+    }
+    instructions.push_back({0, 0, static_cast<std::uint32_t>(instructions.size())});
+    Trace trace;
+    trace.instructions = static_cast<std::uint32_t>(instructions.size()) - 1;
+    trace.is_long = trace.instructions > instructions_max;
+    const bool lists_changed = heads != arena_.list_heads();
+    trace.wrong_path = wrong_path(operation, victim.went_as_named(), lists_changed);
+    trace.points = trace.is_long ? std::move(events) : std::move(instructions);
+    return trace;
+}
+
+/// Stops short if the operation is over before.
+void Sweep::go_to(SteppedVictim& victim, const Point& point, Rivals rivals) {
+    Board& board = arena_.board();
+    std::uint32_t visits = 0;
+    std::uint32_t gap = 0;
+    for (std::uint32_t passed = 0; passed < trace_max; ++passed) {
+        if (point.visit == 0 ? passed == point.passed
+                             : victim.address() == point.address && ++visits == point.visit) {
+            return;
+        }
+        if (rivals == Rivals::busy && gap-- == 0) {
+            if (turn_has_ended(board)) begin_turn(board, Order::work);
+            gap = static_cast<std::uint32_t>(random_() % gap_max);
+        }
+        if (!victim.step()) return;
+    }
+}
+
+void Sweep::kill_at(const Operation& operation, const Trace& trace, std::size_t number,
+                    Rivals rivals, Row& row) {
+    Board& board = arena_.board();
+    random_.seed(static_cast<std::uint32_t>(number) + 1);
+    Finding finding{number, rivals, 0, {}};
+    {
+        SteppedVictim victim(board, operation, arena_.pool());
+        go_to(victim, trace.points[number], rivals);
+        finding.address = victim.address();
+        // The rivals meet what the victim leaves half done before anybody knows that it is dead.
+        const bool rested = turn_has_ended(board);
+        if (rested) begin_turn(board, Order::work);
+        victim.kill();
+    }
+    ++row.kills;
+    while (!turn_has_ended(board)) ::sched_yield();
+    finding.account = arena_.settle();
+    enter(row, std::move(finding));
+}
+
+void Sweep::enter(Row& row, Finding finding) {
+    const Account& account = finding.account;
+    row.lost += account.lost;
+    row.doubled += account.doubled;
+    row.stuck += account.stuck;
+    row.broken += account.broken;
+    if (account.is_clean()) return;
+    row.findings.push_back(std::move(finding));
+    arena_.renew();
+}
+
+Row Sweep::run(const Operation& operation, const Extent& extent) {
+    Row row;
+    row.name = operation.name;
+    const Trace found = trace(operation);
+    row.instructions = found.instructions;
+    row.is_long = found.is_long;
+    row.wrong_path = found.wrong_path;
+    enter(row, {found.points.size(), Rivals::calm, 0, arena_.settle()});
+    for (std::size_t number = 0; number < found.points.size(); ++number) {
+        if (extent.only ? *extent.only != number : number % extent.every != 0) continue;
+        ++row.points;
+        for (const Rivals rivals : {Rivals::calm, Rivals::busy}) {
+            kill_at(operation, found, number, rivals, row);
+        }
+    }
+    return row;
+}
+
+}  // namespace shmpool::sweep

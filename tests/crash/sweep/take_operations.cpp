@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Taking what was moved and what was leased, and giving it back: as the only holder, as the last
+/// one, and before the last one.
+#include <thread>
+
+#include "operation.hpp"
+
+namespace shmpool::sweep {
+namespace {
+
+void subscribe(Victim& victim, const std::string& channel, ChannelPolicy policy) {
+    victim.attach();
+    victim.samples.reserve(2);
+    victim.subscriber.emplace(must(
+        victim.peer->subscriber(channel, {.depth = depth, .policy = policy}), "the victim's reader"));
+}
+
+/// Until a message waits.
+void let_come(Victim& victim) {
+    for (int turns = 0; !victim.subscriber->wait({}); ++turns) {
+        must(turns < 100, "a rival publishes");
+        victim.let_rivals(Order::work);
+    }
+}
+
+void take(Victim& victim) {
+    auto sample = victim.subscriber->take();
+    if (sample) victim.samples.push_back(std::move(*sample));
+}
+
+void take_one(Victim& victim) {
+    let_come(victim);
+    take(victim);
+    must(victim.samples.size() == 1, "the victim takes");
+}
+
+bool has_message_in(Victim& victim, SlotState state) {
+    if (victim.samples.size() != 1) return false;
+    const Sample& sample = victim.samples.front();
+    return read_mark(sample.bytes()) &&
+           victim.peer->pool().slot_state(sample.slot()) == state;
+}
+
+Operation taking(const std::string& name, const std::string& channel, ChannelPolicy policy,
+                 SlotState state) {
+    return {"take/" + name, Lists::untouched,
+            [=](Victim& victim) {
+                subscribe(victim, channel, policy);
+                let_come(victim);
+            },
+            take, [state](Victim& victim) { return has_message_in(victim, state); }};
+}
+
+Operation taking_nothing() {
+    return {"take/empty", Lists::untouched,
+            [](Victim& victim) {
+                subscribe(victim, to_victim(ChannelPolicy::block), ChannelPolicy::block);
+            },
+            take, [](Victim& victim) { return victim.samples.empty(); }};
+}
+
+/// `state`: of the slot afterwards.
+Operation releasing(const std::string& name, const std::string& channel, ChannelPolicy policy,
+                    Lists lists, std::function<void(Victim&)> before, SlotState state) {
+    return {"release/" + name, lists,
+            [=](Victim& victim) {
+                subscribe(victim, channel, policy);
+                take_one(victim);
+                before(victim);
+                victim.raw.push_back(victim.samples.front().slot());
+            },
+            [](Victim& victim) { victim.samples.front().release(); },
+            [state](Victim& victim) {
+                return victim.peer->pool().slot_state(victim.raw.front()) == state;
+            }};
+}
+
+}  // namespace
+
+std::vector<Operation> take_operations() {
+    using P = ChannelPolicy;
+    const auto others_keep_it = [](Victim&) {};
+    const auto others_let_go = [](Victim& victim) { victim.let_rivals(Order::rest); };
+    // The first slot of a magazine opens it, which needs no list.
+    return {
+        taking("moved", to_victim(P::block), P::block, SlotState::loaned),
+        taking("leased", to_victim_too(P::block), P::block, SlotState::published),
+        taking("leased_drop_oldest", to_victim(P::drop_oldest), P::drop_oldest,
+               SlotState::published),
+        taking_nothing(),
+        releasing("moved", to_victim(P::block), P::block, Lists::either, others_keep_it,
+                  SlotState::cached),
+        releasing("leased_not_last", to_victim_too(P::block), P::block, Lists::untouched,
+                  others_keep_it, SlotState::published),
+        releasing("leased_last", to_victim_too(P::block), P::block, Lists::either, others_let_go,
+                  SlotState::cached),
+    };
+}
+
+}  // namespace shmpool::sweep
