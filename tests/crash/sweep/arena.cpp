@@ -115,10 +115,20 @@ std::vector<std::uint64_t> Arena::list_heads() const {
     return heads;
 }
 
+std::string Arena::InUse::text() const {
+    return std::to_string(peers) + " peers, " + std::to_string(lanes) + " lanes, " +
+           std::to_string(publishers) + " publishers, " + std::to_string(subscribers) +
+           " subscribers, " + std::to_string(rings) + " rings";
+}
+
 Arena::InUse Arena::in_use() const {
     const ProtocolView& view = observer_->view();
-    InUse now{used(view.peers), 0, used(view.publishers), used(view.subscribers),
-              used(view.rings)};
+    InUse now{used(view.peers), 0, used(view.publishers), 0, used(view.rings)};
+    // The record of one that is gone stays, with its lease bit, until the host needs one.
+    for (std::uint32_t i = 0; i < view.subscribers.count; ++i) {
+        const auto state = static_cast<EndpointState>(view.subscribers.at(i).state.load());
+        now.subscribers += state == EndpointState::open ? 1U : 0U;
+    }
     for (std::uint32_t lane = 1; lane < observer_->pool().lane_count; ++lane) {
         now.lanes += observer_->pool().lanes[lane].owner != 0 ? 1U : 0U;
     }
@@ -128,36 +138,40 @@ Arena::InUse Arena::in_use() const {
 Account Arena::settle() {
     Account account;
     board_->readers_take = true;
-    if (!work_until_dead_is_gone()) {
-        account.stuck = 1;
-        account.text += "the host does not come to an end with the dead; ";
-    }
+    await_end_of_the_dead(account);
     // What may have waited for the dead has been told by now.
     board_->nothing_may_block = true;
-    for (int i = 0; i < 2 && account.stuck == 0; ++i) {
-        account.stuck = play_turn(*board_, Order::work) ? 0 : 1;
+    for (const Order order : {Order::work, Order::work, Order::rest, Order::count}) {
+        if (account.stuck == 0) let_play(order, account);
     }
     board_->nothing_may_block = false;
-    if (account.stuck != 0 || !play_turn(*board_, Order::rest) ||
-        !play_turn(*board_, Order::count)) {
-        account.stuck = 1;
-        account.text += "a rival is stuck; ";
-        return account;
-    }
+    if (account.stuck != 0) return account;
     ask_rivals(account);
     count_slots(account);
     audit_all(account);
     return account;
 }
 
+void Arena::let_play(Order order, Account& account) {
+    if (play_turn(*board_, order)) return;
+    account.stuck = 1;
+    for (std::uint32_t i = 0; i < rival_count; ++i) {
+        if (board_->played[i] != board_->turn) {
+            account.text += "rival " + std::to_string(i) + " is stuck; ";
+        }
+    }
+}
+
 /// Until then rivals work beside the host.
-bool Arena::work_until_dead_is_gone() {
+void Arena::await_end_of_the_dead(Account& account) {
     const Deadline deadline = Deadline::after(patience);
     do {
-        if (!play_turn(*board_, Order::work)) return false;
-        if (in_use() == living_) return true;
+        let_play(Order::work, account);
+        if (account.stuck != 0 || in_use() == living_) return;
     } while (!deadline.expired());
-    return false;
+    account.stuck = 1;
+    account.text += "the host has not done with the dead: " + in_use().text() + " instead of " +
+                    living_.text() + "; ";
 }
 
 void Arena::ask_rivals(Account& account) {

@@ -55,11 +55,13 @@ private:
         std::uint32_t publishers = 0;
         std::uint32_t subscribers = 0;
         std::uint32_t rings = 0;
+        [[nodiscard]] std::string text() const;
         friend bool operator==(const InUse&, const InUse&) = default;
     };
 
     [[nodiscard]] InUse in_use() const;
-    [[nodiscard]] bool work_until_dead_is_gone();
+    void let_play(Order order, Account& account);
+    void await_end_of_the_dead(Account& account);
     void count_slots(Account& account);
     void audit_all(Account& account) const;
     void ask_rivals(Account& account);

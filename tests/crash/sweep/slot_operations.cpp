@@ -48,13 +48,16 @@ void empty_magazine(Victim& victim) {
     take_raw(victim, middle_bytes, magazine_slots / 2);
 }
 
-/// The magazine of the middle class is full, and one more slot is on loan.
+/// Three refills, of half a magazine each, and nothing of them is left.
+constexpr std::uint32_t three_refills = magazine_slots / 2 * 3;
+
+/// The magazine of the middle class is full, and more slots are on loan.
 void fill_magazine(Victim& victim) {
-    take_raw(victim, middle_bytes, magazine_slots + 1);
-    const SlotRef last = victim.raw.back();
-    victim.raw.pop_back();
-    give_raw(victim);
-    victim.raw.push_back(last);
+    take_raw(victim, middle_bytes, three_refills);
+    for (std::uint32_t i = 0; i < magazine_slots; ++i) {
+        must(victim.peer->free(victim.raw.back()), "the victim frees");
+        victim.raw.pop_back();
+    }
 }
 
 /// Every slot of the classes up to the one of `bytes`. The rivals are at rest until the operation.
@@ -206,8 +209,8 @@ std::vector<Operation> slot_operations() {
                [](Victim& victim) { take_loans(victim, middle_bytes, 1); }),
         ending("flush", Lists::changed,
                [](Victim& victim) {
-                   take_loans(victim, middle_bytes, magazine_slots + 1);
-                   while (victim.loans.size() > 1) victim.loans.pop_back();
+                   take_loans(victim, middle_bytes, three_refills);
+                   victim.loans.resize(three_refills - magazine_slots);
                }),
         ending("direct", Lists::changed,
                [](Victim& victim) { take_loans(victim, small_bytes, 1); }),
