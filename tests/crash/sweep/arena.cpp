@@ -17,8 +17,6 @@
 namespace shmpool::sweep {
 namespace {
 
-/// Only turns a hang into a finding.
-constexpr std::chrono::seconds patience{20};
 constexpr std::uint32_t slot_total = small_count + middle_count + large_count;
 
 /// Small, because it is compared after every instruction.
@@ -75,7 +73,7 @@ std::string describe(const AuditFinding& finding) {
 
 }  // namespace
 
-Arena::Arena() {
+Arena::Arena(std::chrono::seconds patience) : patience_(patience) {
     renew();
 }
 Arena::~Arena() = default;
@@ -86,6 +84,7 @@ void Arena::renew() {
     host_.reset();
     std::destroy_at(&*board_);
     std::construct_at(&*board_);
+    board_->patience_s = static_cast<std::uint32_t>(patience_.count());
     const ConfigFile config;
     host_ = std::make_unique<RunningHost>(std::vector<std::string>{"--config", config.path()});
     for (std::uint32_t i = 0; i < rival_count; ++i) {
@@ -164,7 +163,7 @@ void Arena::let_play(Order order, Account& account) {
 
 /// Until then rivals work beside the host.
 void Arena::await_end_of_the_dead(Account& account) {
-    const Deadline deadline = Deadline::after(patience);
+    const Deadline deadline = Deadline::after(patience_);
     do {
         let_play(Order::work, account);
         if (account.stuck != 0 || in_use() == living_) return;

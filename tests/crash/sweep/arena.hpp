@@ -4,6 +4,7 @@
 /// has done with the dead, then lets them rest, and counts everything.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,7 +30,8 @@ struct Account {
 
 class Arena {
 public:
-    Arena();
+    /// Whoever waits longer is stuck.
+    explicit Arena(std::chrono::seconds patience = std::chrono::seconds(20));
     ~Arena();
     Arena(const Arena&) = delete;
     Arena& operator=(const Arena&) = delete;
@@ -66,6 +68,7 @@ private:
     void audit_all(Account& account) const;
     void ask_rivals(Account& account);
 
+    const std::chrono::seconds patience_;
     testing_protocol::SharedWithChildren<Board> board_;
     std::unique_ptr<RunningHost> host_;
     std::optional<cli::Observer> observer_;

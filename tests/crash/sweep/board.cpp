@@ -12,9 +12,6 @@
 namespace shmpool::sweep {
 namespace {
 
-/// Only turns a hang into a finding.
-constexpr std::chrono::seconds patience{20};
-
 std::string name_of(ChannelPolicy policy) {
     switch (policy) {
         case ChannelPolicy::drop_newest: return "drop_newest";
@@ -55,14 +52,23 @@ bool turn_has_ended(const Board& board) {
     return std::ranges::all_of(board.played, [turn](const auto& last) { return last == turn; });
 }
 
-bool play_turn(Board& board, Order order) {
-    begin_turn(board, order);
-    const Deadline deadline = Deadline::after(patience);
+namespace {
+
+bool await_end_of_turn(const Board& board) {
+    const Deadline deadline = Deadline::after(std::chrono::seconds(board.patience_s.load()));
     while (!turn_has_ended(board)) {
         if (deadline.expired()) return false;
         ::sched_yield();
     }
     return true;
+}
+
+}  // namespace
+
+bool play_turn(Board& board, Order order) {
+    if (!await_end_of_turn(board)) return false;
+    begin_turn(board, order);
+    return await_end_of_turn(board);
 }
 
 void write_mark(std::span<std::byte> payload, const Mark& mark) {

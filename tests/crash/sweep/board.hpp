@@ -49,6 +49,8 @@ struct Board {
     std::array<Atomic<std::uint32_t>, rival_count> played{};  ///< The last turn of each.
     std::atomic<Order> order{Order::work};
     std::atomic<bool> readers_take{true};
+    /// How long a turn may take; only turns a hang into a finding.
+    std::atomic<std::uint32_t> patience_s{20};
     /// After a death: nobody may have to wait long for anything.
     std::atomic<bool> nothing_may_block{false};
 
@@ -68,7 +70,8 @@ struct Board {
     std::atomic<bool> planted_lock{false};
 };
 
-/// Lets the rivals play one turn and waits for its end. False when they do not come to it.
+/// Lets the rivals play one turn, behind the one that is under way, and waits for its end. False
+/// when they do not come to it.
 bool play_turn(Board& board, Order order);
 /// The same without waiting; only when the last turn has ended.
 void begin_turn(Board& board, Order order);

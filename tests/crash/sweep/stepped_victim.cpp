@@ -75,17 +75,19 @@ SteppedVictim::~SteppedVictim() {
 void SteppedVictim::await_beginning() {
     const Deadline deadline = Deadline::after(patience);
     int status = 0;
-    while (board_.stepped_thread == 0) {
-        if (::waitpid(process_, &status, WNOHANG) == process_ || deadline.expired()) {
-            process_ = -1;
-            throw std::runtime_error("the victim did not come to its operation");
+    for (; thread_ < 0; ::usleep(20)) {
+        if (const pid_t named = board_.stepped_thread; named != 0) thread_ = named;
+        const pid_t asked = thread_ < 0 ? process_ : thread_;
+        const int patiently = thread_ < 0 ? WNOHANG : 0;
+        if (::waitpid(asked, &status, __WALL | patiently) == asked) {
+            thread_ = asked;
+        } else if (deadline.expired()) {
+            throw std::runtime_error("the victim does not come to its operation");
         }
-        ::usleep(20);
     }
-    thread_ = board_.stepped_thread;
-    if (::waitpid(thread_, &status, __WALL) != thread_ || !WIFSTOPPED(status)) {
-        throw std::runtime_error("the victim ended before its operation");
-    }
+    if (WIFSTOPPED(status)) return;
+    if (thread_ == process_) process_ = -1;
+    throw std::runtime_error("the victim ended before its operation");
 }
 
 bool SteppedVictim::step() {

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sweep.hpp"
 
+#include <sched.h>
+
+#include <algorithm>
 #include <cstring>
+#include <functional>
 #include <stdexcept>
 #include <unordered_map>
 
@@ -52,6 +56,23 @@ Sweep::Trace Sweep::trace(const Operation& operation) {
     return trace;
 }
 
+/// The first one differs from operation to operation: not always the same part of them is thin.
+std::vector<std::size_t> Sweep::choose(const Operation& operation, const Trace& trace,
+                                       const Extent& extent) {
+    const std::size_t count = trace.points.size();
+    if (extent.only) {
+        if (*extent.only >= count) throw std::runtime_error("there is no such point");
+        return {*extent.only};
+    }
+    const std::size_t stride = std::min<std::size_t>(extent.every, count);
+    std::vector<std::size_t> chosen;
+    for (std::size_t number = std::hash<std::string>{}(operation.name) % stride; number < count;
+         number += stride) {
+        chosen.push_back(number);
+    }
+    return chosen;
+}
+
 /// Stops short if the operation is over before.
 void Sweep::go_to(SteppedVictim& victim, const Point& point, Rivals rivals) {
     Board& board = arena_.board();
@@ -80,12 +101,10 @@ void Sweep::kill_at(const Operation& operation, const Trace& trace, std::size_t 
         go_to(victim, trace.points[number], rivals);
         finding.address = victim.address();
         // The rivals meet what the victim leaves half done before anybody knows that it is dead.
-        const bool rested = turn_has_ended(board);
-        if (rested) begin_turn(board, Order::work);
+        if (turn_has_ended(board)) begin_turn(board, Order::work);
         victim.kill();
     }
     ++row.kills;
-    while (!turn_has_ended(board)) ::sched_yield();
     finding.account = arena_.settle();
     enter(row, std::move(finding));
 }
@@ -109,8 +128,7 @@ Row Sweep::run(const Operation& operation, const Extent& extent) {
     row.is_long = found.is_long;
     row.wrong_path = found.wrong_path;
     enter(row, {found.points.size(), Rivals::calm, 0, arena_.settle()});
-    for (std::size_t number = 0; number < found.points.size(); ++number) {
-        if (extent.only ? *extent.only != number : number % extent.every != 0) continue;
+    for (const std::size_t number : choose(operation, found, extent)) {
         ++row.points;
         for (const Rivals rivals : {Rivals::calm, Rivals::busy}) {
             kill_at(operation, found, number, rivals, row);

@@ -60,8 +60,8 @@ struct Row {
 };
 
 struct Extent {
-    std::uint32_t every = 1;          ///< Only each n-th point.
-    std::optional<std::size_t> only;  ///< One point.
+    std::uint32_t every = 1;            ///< Only each n-th point, but one at least.
+    std::optional<std::size_t> only{};  ///< One point.
 };
 
 class Sweep {
@@ -79,6 +79,8 @@ private:
     };
 
     [[nodiscard]] Trace trace(const Operation& operation);
+    [[nodiscard]] static std::vector<std::size_t> choose(const Operation& operation,
+                                                         const Trace& trace, const Extent& extent);
     void kill_at(const Operation& operation, const Trace& trace, std::size_t number, Rivals rivals,
                  Row& row);
     void go_to(SteppedVictim& victim, const Point& point, Rivals rivals);
