@@ -137,6 +137,7 @@ Arena::InUse Arena::in_use() const {
 Account Arena::settle() {
     Account account;
     board_->readers_take = true;
+    board_->may_wait = false;
     await_end_of_the_dead(account);
     // What may have waited for the dead has been told by now.
     board_->nothing_may_block = true;

@@ -42,6 +42,7 @@ enum class Order : std::uint32_t {
     work,   ///< Take, fill, give, publish, read; some slots and messages are kept for a while.
     rest,   ///< Read everything, keep nothing, cache nothing.
     count,  ///< At rest: the first takes every slot there is, and gives all back.
+    wait,   ///< The first sleeps until a message comes, the second until the victim makes room.
 };
 
 struct Board {
@@ -51,6 +52,7 @@ struct Board {
     std::atomic<bool> readers_take{true};
     /// How long a turn may take; only turns a hang into a finding.
     std::atomic<std::uint32_t> patience_s{20};
+    std::atomic<bool> may_wait{false};  ///< Ends the waiting when nothing comes.
     /// After a death: nobody may have to wait long for anything.
     std::atomic<bool> nothing_may_block{false};
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What goes over the host, and lanes: attach and detach, endpoints that are opened and closed
 /// beside running ones, threads that come and end.
-#include <thread>
+#include <unistd.h>
 
 #include "operation.hpp"
 
@@ -100,10 +100,16 @@ std::vector<Operation> connect_operations() {
     };
 }
 
+void Victim::let_rivals_wait() {
+    board.may_wait = true;
+    begin_turn(board, Order::wait);
+    ::usleep(2000);
+}
+
 std::vector<Operation> all_operations() {
     std::vector<Operation> all;
-    for (auto&& some : {slot_operations(), publish_operations(), take_operations(),
-                        connect_operations()}) {
+    for (auto&& some :
+         {slot_operations(), publish_operations(), take_operations(), connect_operations()}) {
         all.insert(all.end(), some.begin(), some.end());
     }
     return all;

@@ -38,11 +38,11 @@ Json json_of(const Row& row) {
                             {"offset", place.offset},
                             {"text", one.account.text}});
     }
-    return {{"name", row.name},     {"instructions", row.instructions},
-            {"long", row.is_long},  {"points", row.points},
-            {"kills", row.kills},   {"lost", row.lost},
+    return {{"name", row.name},       {"instructions", row.instructions},
+            {"long", row.is_long},    {"points", row.points},
+            {"kills", row.kills},     {"lost", row.lost},
             {"doubled", row.doubled}, {"stuck", row.stuck},
-            {"broken", row.broken}, {"wrong_path", row.wrong_path},
+            {"broken", row.broken},   {"wrong_path", row.wrong_path},
             {"findings", findings}};
 }
 

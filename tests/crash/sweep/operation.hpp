@@ -34,6 +34,8 @@ struct Victim {
     void attach() { peer.emplace(must(Peer::attach(pool), "the victim attaches")); }
     /// Takes a part in the play: the rivals do it beside no other.
     void let_rivals(Order order) { must(play_turn(board, order), "the rivals play"); }
+    /// They sleep until the operation wakes them, with a system call.
+    void let_rivals_wait();
     [[nodiscard]] Loan marked_loan(std::uint64_t bytes) {
         Loan one = must(publisher->loan(bytes), "the victim's loan");
         write_mark(one.bytes(), {writer, ++sent});
@@ -54,6 +56,7 @@ struct Operation {
     std::function<bool(Victim&)> went_as_named;
     Where where = Where::main_thread;
     std::function<void(Victim&)> prepare_in_thread{};
+    bool calls_kernel = false;  ///< It must: to wake somebody.
 };
 
 /// Every public operation, by each of its paths.

@@ -45,6 +45,16 @@ Operation publishing(const std::string& name, Lists lists, const std::string& ch
             publish, [reaches](Victim& victim) { return victim.result == reaches; }};
 }
 
+Operation waking() {
+    const auto let_wait = [](Victim& victim) { victim.let_rivals_wait(); };
+    constexpr ChannelPolicy policy = ChannelPolicy::block;
+    Operation one =
+        publishing("1_moved_wakes_reader", Lists::untouched, to_one(policy), policy, let_wait, 1);
+    one.lists = Lists::either;  // The one that waits changes some.
+    one.calls_kernel = true;
+    return one;
+}
+
 }  // namespace
 
 std::vector<Operation> publish_operations() {
@@ -72,6 +82,7 @@ std::vector<Operation> publish_operations() {
                    fill_queues, 0),
         publishing("3_full_drop_oldest", Lists::either, to_three(P::drop_oldest), P::drop_oldest,
                    fill_queues, 3),
+        waking(),
         publishing("to_nobody", untouched, "nobody", P::block, nothing_more, 0),
     };
 }

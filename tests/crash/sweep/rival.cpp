@@ -65,6 +65,7 @@ void Rival::play() {
             case Order::count:
                 if (number_ == 0) count();
                 break;
+            case Order::wait: wait(); break;
         }
         board_.played[number_] = played;
     }
@@ -73,7 +74,10 @@ void Rival::play() {
 void Rival::work() {
     ++rounds_;
     for (int i = 0; i < 3; ++i) take_raw();
-    for (Writing& writing : writings_) send(writing);
+    const bool patient = board_.nothing_may_block;
+    for (Writing& writing : writings_) {
+        if (!send(writing, patient ? too_long : 0ns) && patient) ++board_.blocked;
+    }
     if (board_.readers_take) {
         for (Reading& reading : readings_) {
             while (receive(reading)) let_go(reading, kept_samples);
@@ -121,17 +125,14 @@ bool Rival::is_as_left(const Raw& raw) {
     return mark && mark->writer == raw.mark.writer && mark->number == raw.mark.number;
 }
 
-void Rival::send(Writing& writing) {
+/// Nothing to send, because the victim may have all slots, is no failure.
+bool Rival::send(Writing& writing, std::chrono::nanoseconds timeout) {
     auto loan = writing.publisher.loan(writing.sent % 2 == 0 ? small_bytes : middle_bytes);
-    if (!loan) return;
+    if (!loan) return true;
     write_mark(loan->bytes(), {writing.writer, writing.sent + 1});
-    const bool patient = board_.nothing_may_block;
-    const auto sent = writing.publisher.publish(std::move(*loan), patient ? too_long : 0ns);
-    if (sent) {
-        ++writing.sent;
-    } else if (patient) {
-        ++board_.blocked;
-    }
+    if (!writing.publisher.publish(std::move(*loan), timeout)) return false;
+    ++writing.sent;
+    return true;
 }
 
 bool Rival::receive(Reading& reading) {
@@ -149,8 +150,8 @@ void Rival::check(Reading& reading, const Sample& sample) {
         return;
     }
     std::uint64_t& last = reading.last[mark->writer];
-    const bool comes = reading.all_must_come ? last == 0 || mark->number == last + 1
-                                             : mark->number > last;
+    const bool comes =
+        reading.all_must_come ? last == 0 || mark->number == last + 1 : mark->number > last;
     if (!comes) ++board_.missed;
     last = mark->number;
 }
@@ -159,6 +160,18 @@ void Rival::let_go(Reading& reading, std::size_t keep) {
     while (reading.kept.size() > keep) {
         if (!read_mark(reading.kept.front().bytes())) ++board_.changed;
         reading.kept.erase(reading.kept.begin());
+    }
+}
+
+void Rival::wait() {
+    const auto waits = [this] {
+        switch (number_) {
+            case 0: return !readings_[0].subscriber.wait(10ms);
+            case 1: return !send(writings_[1], 10ms);
+            default: return false;
+        }
+    };
+    while (board_.may_wait && waits()) {
     }
 }
 

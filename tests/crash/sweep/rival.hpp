@@ -4,6 +4,7 @@
 /// it gets it and again when it lets it go.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
@@ -45,11 +46,12 @@ private:
     void work();
     void rest();
     void count();
+    void wait();
 
     void take_raw();
     void give_raw(std::size_t keep);
     [[nodiscard]] bool is_as_left(const Raw& raw);
-    void send(Writing& writing);
+    bool send(Writing& writing, std::chrono::nanoseconds timeout);
     bool receive(Reading& reading);
     void let_go(Reading& reading, std::size_t keep);
     void check(Reading& reading, const Sample& sample);

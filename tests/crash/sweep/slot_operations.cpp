@@ -163,7 +163,8 @@ void take_gift(Victim& victim) {
     victim.raw.push_back(ref_of(middle_class, gift));
 }
 
-/// Nothing is left, somebody has asked for it, and a slot of the middle class is about to come back.
+/// Nothing is left, somebody has asked for it, and a slot of the middle class is about to come
+/// back.
 void starve(Victim& victim) {
     warm_magazine(victim);
     exhaust(victim, large_bytes);
@@ -188,13 +189,13 @@ std::vector<Operation> slot_operations() {
         allocating(
             "next_class_direct", Lists::changed,
             [](Victim& victim) { exhaust(victim, middle_bytes); }, middle_bytes, 2),
-        allocating("exhausted", Lists::untouched,
-                   [](Victim& victim) { exhaust(victim, large_bytes); }, small_bytes, -2),
+        allocating(
+            "exhausted", Lists::untouched, [](Victim& victim) { exhaust(victim, large_bytes); },
+            small_bytes, -2),
         freeing("magazine", Lists::untouched,
                 [](Victim& victim) { take_raw(victim, middle_bytes, 1); }),
         freeing("flush", Lists::changed, fill_magazine),
-        freeing("direct", Lists::changed,
-                [](Victim& victim) { take_raw(victim, small_bytes, 1); }),
+        freeing("direct", Lists::changed, [](Victim& victim) { take_raw(victim, small_bytes, 1); }),
         freeing("under_pressure", Lists::changed, starve),
         freeing("of_sibling", Lists::untouched,
                 [](Victim& victim) {

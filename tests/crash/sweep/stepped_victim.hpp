@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A victim at a leash: a child that prepares an operation by itself, and then does it one
-/// instruction after the other (ptrace), until it is killed. Only the thread that does the operation
-/// is stepped; the others of the process run, as they would.
+/// instruction after the other (ptrace), until it is killed. Only the thread that does the
+/// operation is stepped; the others of the process run, as they would.
 #pragma once
 
 #include <sys/types.h>

@@ -79,6 +79,7 @@ private:
     };
 
     [[nodiscard]] Trace trace(const Operation& operation);
+    [[nodiscard]] Trace trace_as_named(const Operation& operation, Row& row);
     [[nodiscard]] static std::vector<std::size_t> choose(const Operation& operation,
                                                          const Trace& trace, const Extent& extent);
     void kill_at(const Operation& operation, const Trace& trace, std::size_t number, Rivals rivals,

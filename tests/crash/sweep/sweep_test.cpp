@@ -109,29 +109,28 @@ SlotRef look_at_what_a_rival_has(Victim& victim) {
 }
 
 TEST_F(Planted, SlotInTwoHandsIsFound) {
-    const Row row = sweep({"frees what a rival has", Lists::either,
-                           [](Victim& victim) {
-                               take_slot(victim);
-                               victim.raw.front() = look_at_what_a_rival_has(victim);
-                           },
-                           [](Victim& victim) { (void)victim.peer->free(victim.raw.front()); },
-                           always},
-                          {.every = 50});
+    const Row row =
+        sweep({"frees what a rival has", Lists::either,
+               [](Victim& victim) {
+                   take_slot(victim);
+                   victim.raw.front() = look_at_what_a_rival_has(victim);
+               },
+               [](Victim& victim) { (void)victim.peer->free(victim.raw.front()); }, always},
+              {.every = 50});
     EXPECT_GT(row.doubled, 0U);
     EXPECT_EQ(row.lost, 0U);
 }
 
 TEST_F(Planted, OverwrittenPayloadIsFound) {
-    const Row row = sweep({"writes into what a rival has", Lists::either,
-                           [](Victim& victim) {
-                               take_slot(victim);
-                               victim.raw.front() = look_at_what_a_rival_has(victim);
-                           },
-                           [](Victim& victim) {
-                               victim.peer->slot_data(victim.raw.front())->back() ^= std::byte{1};
-                           },
-                           always},
-                          {.every = 50});
+    const Row row = sweep(
+        {"writes into what a rival has", Lists::either,
+         [](Victim& victim) {
+             take_slot(victim);
+             victim.raw.front() = look_at_what_a_rival_has(victim);
+         },
+         [](Victim& victim) { victim.peer->slot_data(victim.raw.front())->back() ^= std::byte{1}; },
+         always},
+        {.every = 50});
     EXPECT_GT(row.doubled, 0U);
     EXPECT_EQ(row.lost + row.stuck, 0U);
 }
@@ -150,10 +149,10 @@ TEST_F(Planted, LivingOneThatWaitsForTheDeadIsFound) {
 }
 
 TEST_F(Planted, BrokenInvariantIsFound) {
-    const Row row = sweep({"damages", Lists::untouched, take_slot,
-                           [](Victim& victim) { victim.peer->pool().view().mark_damaged(); },
-                           always},
-                          {.every = 50});
+    const Row row =
+        sweep({"damages", Lists::untouched, take_slot,
+               [](Victim& victim) { victim.peer->pool().view().mark_damaged(); }, always},
+              {.every = 50});
     EXPECT_GT(row.broken, 0U);
 }
 
@@ -163,8 +162,8 @@ TEST_F(Planted, OperationThatIsNotWhatItsNameSaysIsFound) {
                 IsEmpty());
     EXPECT_THAT(sweep({"nothing", Lists::changed, take_slot, nothing, always}).wrong_path,
                 HasSubstr("changed no free list"));
-    const Row row = sweep(
-        {"nothing", Lists::untouched, take_slot, nothing, [](Victim&) { return false; }});
+    const Row row =
+        sweep({"nothing", Lists::untouched, take_slot, nothing, [](Victim&) { return false; }});
     EXPECT_THAT(row.wrong_path, HasSubstr("what its name says"));
     EXPECT_FALSE(row.is_clean());
 }

@@ -11,8 +11,9 @@ void subscribe(Victim& victim, const std::string& channel, ChannelPolicy policy)
     // A lane, and a magazine with room.
     must(victim.peer->free(must(victim.peer->allocate(middle_bytes), "a slot")), "a slot's end");
     victim.samples.reserve(2);
-    victim.subscriber.emplace(must(
-        victim.peer->subscriber(channel, {.depth = depth, .policy = policy}), "the victim's reader"));
+    victim.subscriber.emplace(
+        must(victim.peer->subscriber(channel, {.depth = depth, .policy = policy}),
+             "the victim's reader"));
 }
 
 /// Until a message waits.
@@ -41,8 +42,7 @@ void take_one(Victim& victim) {
 bool has_message_in(Victim& victim, SlotState state) {
     if (victim.samples.size() != 1) return false;
     const Sample& sample = victim.samples.front();
-    return read_mark(sample.bytes()) &&
-           victim.peer->pool().slot_state(sample.slot()) == state;
+    return read_mark(sample.bytes()) && victim.peer->pool().slot_state(sample.slot()) == state;
 }
 
 Operation taking(const std::string& name, const std::string& channel, ChannelPolicy policy,
@@ -53,6 +53,20 @@ Operation taking(const std::string& name, const std::string& channel, ChannelPol
                 let_come(victim);
             },
             take, [state](Victim& victim) { return has_message_in(victim, state); }};
+}
+
+/// The queue is full, and its publisher waits for room.
+Operation waking() {
+    constexpr ChannelPolicy policy = ChannelPolicy::block;
+    Operation one = taking("moved_wakes_publisher", to_victim(policy), policy, SlotState::loaned);
+    one.prepare = [](Victim& victim) {
+        subscribe(victim, to_victim(policy), policy);
+        for (std::uint32_t i = 0; i <= depth; ++i) victim.let_rivals(Order::work);
+        victim.let_rivals_wait();
+    };
+    one.lists = Lists::either;  // The one that waits changes some.
+    one.calls_kernel = true;
+    return one;
 }
 
 Operation taking_nothing() {
@@ -91,10 +105,10 @@ std::vector<Operation> take_operations() {
         taking("leased", to_victim_too(P::block), P::block, SlotState::published),
         taking("leased_drop_oldest", to_victim(P::drop_oldest), P::drop_oldest,
                SlotState::published),
+        waking(),
         taking_nothing(),
         releasing("moved", to_victim(P::block), others_keep_it, std::nullopt),
-        releasing("leased_not_last", to_victim_too(P::block), others_keep_it,
-                  SlotState::published),
+        releasing("leased_not_last", to_victim_too(P::block), others_keep_it, SlotState::published),
         releasing("leased_last", to_victim_too(P::block), others_let_go, std::nullopt),
     };
 }
