@@ -62,33 +62,38 @@ def choose(names: list[str], globs: list[str] | None) -> list[str]:
     return [name for name in names if any(fnmatch.fnmatch(name, glob) for glob in globs)]
 
 
-def place_of(address: int) -> str:
-    """Where an instruction of the program stands in the source, as well as the tools can tell."""
-    found = subprocess.run(["addr2line", "-Cfspe", PROGRAM, hex(address)],
-                           capture_output=True, text=True)
-    return found.stdout.strip() if found.returncode == 0 else ""
+def place_of(offset: int) -> str:
+    """Where an instruction of the program stands in the source, if a tool is there to tell."""
+    try:
+        found = subprocess.run(["addr2line", "-Cfspe", PROGRAM, hex(offset)],
+                               capture_output=True, text=True)
+    except OSError:
+        return ""
+    return found.stdout.strip()
 
 
-def print_head():
+def head() -> str:
     columns = "".join(f"{title:>9}" for title in ["instr.", "points", "kills", *SINS, "seconds"])
-    print(f"{'operation':34}{columns}", flush=True)
+    return f"{'operation':34}{columns}"
 
 
-def print_row(row: dict, seconds: float):
+def text_of(row: dict, seconds: float) -> str:
     long = "*" if row["long"] else " "
     numbers = "".join(f"{row[key]:9}" for key in ["points", "kills", *SINS])
-    print(f"{row['name']:34}{row['instructions']:8}{long}{numbers}{seconds:9.1f}", flush=True)
+    lines = [f"{row['name']:34}{row['instructions']:8}{long}{numbers}{seconds:9.1f}"]
     for finding in row["findings"]:
-        place = f"{finding['module']}+{finding['offset']:#x} {place_of(finding['offset'])}"
-        print(f"  point {finding['point']}, rivals {finding['rivals']}: {finding['text']}\n"
-              f"    before {place}\n    again: scripts/crash sweep --operations {row['name']} "
-              f"--point {finding['point']}")
+        lines += [f"  point {finding['point']}, rivals {finding['rivals']}: {finding['text']}",
+                  f"    killed before {finding['module']}+{finding['offset']:#x} "
+                  f"{place_of(finding['offset'])}",
+                  f"    again: scripts/crash sweep --operations {row['name']} "
+                  f"--point {finding['point']}"]
     if row["wrong_path"]:
-        print(f"  not swept as it should be: {row['wrong_path']}")
+        lines.append(f"  not swept as it should be: {row['wrong_path']}")
+    return "\n".join(lines)
 
 
 def is_clean(row: dict) -> bool:
-    return not row["wrong_path"] and not any(row[sin] for sin in SINS)
+    return row["kills"] > 0 and not row["wrong_path"] and not any(row[sin] for sin in SINS)
 
 
 def sweep(names: list[str], options) -> list[dict]:
@@ -100,7 +105,7 @@ def sweep(names: list[str], options) -> list[dict]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
         for line in program.stdout:
             rows.append(json.loads(line))
-            print_row(rows[-1], time.monotonic() - begin)
+            print(text_of(rows[-1], time.monotonic() - begin), flush=True)
             begin = time.monotonic()
     if program.returncode != 0 or len(rows) != len(names):
         raise SystemExit(f"the sweep did not come to its end: exit code {program.returncode}")
@@ -114,7 +119,7 @@ def run(options) -> int:
         print("\n".join(names))
         return 0
     begin = time.monotonic()
-    print_head()
+    print(head(), flush=True)
     rows = sweep(names, options)
     kills = sum(row["kills"] for row in rows)
     points = sum(row["points"] for row in rows)
