@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What goes over the host, and lanes: attach and detach, endpoints that are opened and closed
 /// beside running ones, threads that come and end.
-#include <unistd.h>
-
 #include "operation.hpp"
 
 namespace shmpool::sweep {
@@ -98,21 +96,6 @@ std::vector<Operation> connect_operations() {
         {"thread/end", Lists::changed, [](Victim& victim) { victim.attach(); }, [](Victim&) {},
          is_one, Where::new_thread, use_pool},
     };
-}
-
-void Victim::let_rivals_wait() {
-    board.may_wait = true;
-    begin_turn(board, Order::wait);
-    ::usleep(2000);
-}
-
-std::vector<Operation> all_operations() {
-    std::vector<Operation> all;
-    for (auto&& some :
-         {slot_operations(), publish_operations(), take_operations(), connect_operations()}) {
-        all.insert(all.end(), some.begin(), some.end());
-    }
-    return all;
 }
 
 }  // namespace shmpool::sweep

@@ -31,16 +31,19 @@ struct Victim {
     std::int64_t result = -1;
     std::uint64_t sent = 0;
 
-    void attach() { peer.emplace(must(Peer::attach(pool), "the victim attaches")); }
+    void attach();
+    /// A thread gets its lane at its first use.
+    void attach_with_lane();
+    /// Half a magazine of the middle class is cached.
+    void warm_magazine();
+    [[nodiscard]] Loan marked_loan(std::uint64_t bytes);
+
     /// Takes a part in the play: the rivals do it beside no other.
-    void let_rivals(Order order) { must(play_turn(board, order), "the rivals play"); }
+    void let_rivals(Order order);
     /// They sleep until the operation wakes them, with a system call.
     void let_rivals_wait();
-    [[nodiscard]] Loan marked_loan(std::uint64_t bytes) {
-        Loan one = must(publisher->loan(bytes), "the victim's loan");
-        write_mark(one.bytes(), {writer, ++sent});
-        return one;
-    }
+    /// On a thread, and so on a lane, that nothing has been done with.
+    static void on_sibling(const std::function<void()>& body);
 };
 
 /// Whether the operation changes a free list that all share; else it is too short for that.

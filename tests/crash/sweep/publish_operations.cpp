@@ -6,10 +6,8 @@
 namespace shmpool::sweep {
 namespace {
 
-using Name = std::string (*)(ChannelPolicy);
-
 void open(Victim& victim, const std::string& channel, ChannelPolicy policy) {
-    victim.attach();
+    victim.attach_with_lane();
     victim.publisher.emplace(
         must(victim.peer->publisher(channel, {.policy = policy}), "the victim's publisher"));
 }
@@ -43,6 +41,17 @@ Operation publishing(const std::string& name, Lists lists, const std::string& ch
                 victim.loan.emplace(victim.marked_loan(middle_bytes));
             },
             publish, [reaches](Victim& victim) { return victim.result == reaches; }};
+}
+
+/// The publishing lane has never had a slot of the block.
+Operation publishing_of_sibling(const std::string& name, const std::string& channel,
+                                std::int64_t reaches) {
+    Operation one = publishing(name, Lists::untouched, channel, ChannelPolicy::block, {}, reaches);
+    one.prepare = [channel](Victim& victim) {
+        open(victim, channel, ChannelPolicy::block);
+        Victim::on_sibling([&] { victim.loan.emplace(victim.marked_loan(middle_bytes)); });
+    };
+    return one;
 }
 
 Operation waking() {
@@ -82,6 +91,8 @@ std::vector<Operation> publish_operations() {
                    fill_queues, 0),
         publishing("3_full_drop_oldest", Lists::either, to_three(P::drop_oldest), P::drop_oldest,
                    fill_queues, 3),
+        publishing_of_sibling("1_moved_of_sibling", to_one(P::block), 1),
+        publishing_of_sibling("3_leased_of_sibling", to_three(P::block), 3),
         waking(),
         publishing("to_nobody", untouched, "nobody", P::block, nothing_more, 0),
     };

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Allocate and free, raw and by handles, by each path through the pool.
-#include <thread>
-
 #include "operation.hpp"
 
 namespace shmpool::sweep {
@@ -15,21 +13,13 @@ void take_raw(Victim& victim, std::uint64_t bytes, std::uint32_t count) {
     }
 }
 
-void give_raw(Victim& victim) {
-    for (const SlotRef& ref : victim.raw) must(victim.peer->free(ref), "the victim frees");
-    victim.raw.clear();
-}
-
 void take_loans(Victim& victim, std::uint64_t bytes, std::uint32_t count) {
     for (std::uint32_t i = 0; i < count; ++i) victim.loans.push_back(victim.marked_loan(bytes));
 }
 
-/// With a lane, which a thread gets at its first use.
 void attach(Victim& victim) {
-    victim.attach();
+    victim.attach_with_lane();
     victim.raw.reserve(small_count + middle_count + large_count);
-    take_raw(victim, large_bytes, 1);
-    give_raw(victim);
 }
 
 void attach_to_publish(Victim& victim) {
@@ -37,10 +27,8 @@ void attach_to_publish(Victim& victim) {
     victim.publisher.emplace(must(victim.peer->publisher("loans"), "the victim's publisher"));
 }
 
-/// Half a magazine of the middle class is cached.
 void warm_magazine(Victim& victim) {
-    take_raw(victim, middle_bytes, 1);
-    give_raw(victim);
+    victim.warm_magazine();
 }
 
 /// The magazine of the middle class is there, but empty.
@@ -75,10 +63,6 @@ void exhaust(Victim& victim, std::uint64_t bytes) {
             victim.raw.push_back(*ref);
         }
     }
-}
-
-void on_another_thread(const std::function<void()>& body) {
-    std::thread(body).join();
 }
 
 void allocate(Victim& victim, std::uint64_t bytes) {
@@ -146,14 +130,7 @@ Operation ending(std::string name, Lists lists, std::function<void(Victim&)> pre
             end_last_loan, is_one};
 }
 
-/// Slots of a sibling lie in blocks that the ending lane has never had.
-void sibling_takes(Victim& victim, const std::function<void(Victim&)>& take) {
-    warm_magazine(victim);
-    on_another_thread([&] { take(victim); });
-}
-
 void take_gift(Victim& victim) {
-    warm_magazine(victim);
     SlotKey gift = 0;
     for (int turns = 0; gift == 0; ++turns) {
         must(turns < 100, "a rival offers a slot");
@@ -174,6 +151,9 @@ void starve(Victim& victim) {
 
 }  // namespace
 
+/// What comes from a sibling or a rival lies in blocks that the victim's lane may never have had:
+/// then nothing but its own mark leads the host to them. A class of 128 slots has magazines for
+/// four lanes, the rivals' and one of the victim's; who comes later goes to the list.
 std::vector<Operation> slot_operations() {
     const auto nothing_more = [](Victim&) {};
     const auto exhaust_small = [](Victim& victim) {
@@ -199,8 +179,12 @@ std::vector<Operation> slot_operations() {
         freeing("under_pressure", Lists::changed, starve),
         freeing("of_sibling", Lists::untouched,
                 [](Victim& victim) {
-                    sibling_takes(victim, [](Victim& one) { take_raw(one, middle_bytes, 70); });
+                    victim.warm_magazine();
+                    Victim::on_sibling([&] { take_raw(victim, middle_bytes, 1); });
                 }),
+        freeing(
+            "of_sibling_direct", Lists::changed,
+            [](Victim& victim) { Victim::on_sibling([&] { take_raw(victim, middle_bytes, 1); }); }),
         freeing("of_another_peer", Lists::untouched, take_gift),
         loaning("magazine", Lists::untouched, warm_magazine, middle_bytes, 1),
         loaning("refill", Lists::changed, empty_magazine, middle_bytes, 1),
@@ -217,7 +201,12 @@ std::vector<Operation> slot_operations() {
                [](Victim& victim) { take_loans(victim, small_bytes, 1); }),
         ending("of_sibling", Lists::untouched,
                [](Victim& victim) {
-                   sibling_takes(victim, [](Victim& one) { take_loans(one, middle_bytes, 70); });
+                   victim.warm_magazine();
+                   Victim::on_sibling([&] { take_loans(victim, middle_bytes, 1); });
+               }),
+        ending("of_sibling_direct", Lists::changed,
+               [](Victim& victim) {
+                   Victim::on_sibling([&] { take_loans(victim, middle_bytes, 1); });
                }),
     };
 }

@@ -7,9 +7,7 @@ namespace shmpool::sweep {
 namespace {
 
 void subscribe(Victim& victim, const std::string& channel, ChannelPolicy policy) {
-    victim.attach();
-    // A lane, and a magazine with room.
-    must(victim.peer->free(must(victim.peer->allocate(middle_bytes), "a slot")), "a slot's end");
+    victim.attach_with_lane();
     victim.samples.reserve(2);
     victim.subscriber.emplace(
         must(victim.peer->subscriber(channel, {.depth = depth, .policy = policy}),
@@ -77,14 +75,22 @@ Operation taking_nothing() {
             take, [](Victim& victim) { return victim.samples.empty(); }};
 }
 
-/// `state`: of the slot afterwards; none when this life of it is over.
-Operation releasing(const std::string& name, const std::string& channel,
+enum class By : std::uint8_t { taker, sibling };
+
+/// `state`: of the slot afterwards; none when this life of it is over. A sibling's lane has never
+/// had a slot of the block.
+Operation releasing(const std::string& name, By by, const std::string& channel,
                     std::function<void(Victim&)> before, std::optional<SlotState> state) {
     constexpr ChannelPolicy policy = ChannelPolicy::block;
     return {"release/" + name, Lists::untouched,
             [=](Victim& victim) {
                 subscribe(victim, channel, policy);
-                take_one(victim);
+                if (by == By::taker) {
+                    victim.warm_magazine();
+                    take_one(victim);
+                } else {
+                    Victim::on_sibling([&] { take_one(victim); });
+                }
                 before(victim);
                 victim.raw.push_back(victim.samples.front().slot());
             },
@@ -107,9 +113,14 @@ std::vector<Operation> take_operations() {
                SlotState::published),
         waking(),
         taking_nothing(),
-        releasing("moved", to_victim(P::block), others_keep_it, std::nullopt),
-        releasing("leased_not_last", to_victim_too(P::block), others_keep_it, SlotState::published),
-        releasing("leased_last", to_victim_too(P::block), others_let_go, std::nullopt),
+        releasing("moved", By::taker, to_victim(P::block), others_keep_it, std::nullopt),
+        releasing("moved_of_sibling", By::sibling, to_victim(P::block), others_keep_it,
+                  std::nullopt),
+        releasing("leased_not_last", By::taker, to_victim_too(P::block), others_keep_it,
+                  SlotState::published),
+        releasing("leased_last", By::taker, to_victim_too(P::block), others_let_go, std::nullopt),
+        releasing("leased_last_of_sibling", By::sibling, to_victim_too(P::block), others_let_go,
+                  std::nullopt),
     };
 }
 
