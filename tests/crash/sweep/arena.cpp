@@ -27,7 +27,7 @@ std::string config_text() {
     };
     return one_class(small_bytes, small_count) + one_class(middle_bytes, middle_count) +
            one_class(large_bytes, large_count) +
-           "[limits]\npeers = 6\nlanes = 12\nchannels = 16\npublishers = 16\nsubscribers = 16\n"
+           "[limits]\npeers = 6\nlanes = 12\nchannels = 16\npublishers = 16\nsubscribers = 20\n"
            "rings = 48\nring_entries = 512\npublishers_per_channel = 4\n";
 }
 
@@ -73,10 +73,15 @@ std::string describe(const AuditFinding& finding) {
 
 }  // namespace
 
-Arena::Arena(std::chrono::seconds patience) : patience_(patience) {
+Arena::Arena() {
     renew();
 }
 Arena::~Arena() = default;
+
+void Arena::set_patience(std::chrono::seconds patience) {
+    patience_ = patience;
+    board_->patience_s = static_cast<std::uint32_t>(patience.count());
+}
 
 void Arena::renew() {
     rivals_.clear();
@@ -84,7 +89,7 @@ void Arena::renew() {
     host_.reset();
     std::destroy_at(&*board_);
     std::construct_at(&*board_);
-    board_->patience_s = static_cast<std::uint32_t>(patience_.count());
+    set_patience(patience_);
     const ConfigFile config;
     host_ = std::make_unique<RunningHost>(std::vector<std::string>{"--config", config.path()});
     for (std::uint32_t i = 0; i < rival_count; ++i) {

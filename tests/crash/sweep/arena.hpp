@@ -30,8 +30,7 @@ struct Account {
 
 class Arena {
 public:
-    /// Whoever waits longer is stuck.
-    explicit Arena(std::chrono::seconds patience = std::chrono::seconds(20));
+    Arena();
     ~Arena();
     Arena(const Arena&) = delete;
     Arena& operator=(const Arena&) = delete;
@@ -45,6 +44,9 @@ public:
 
     /// The living have nothing, and nobody else is there.
     [[nodiscard]] Account settle();
+
+    /// Whoever waits longer is stuck. Only turns a hang into a finding.
+    void set_patience(std::chrono::seconds patience);
 
     /// After an account that is not clean: everything as new.
     void renew();
@@ -68,7 +70,7 @@ private:
     void audit_all(Account& account) const;
     void ask_rivals(Account& account);
 
-    const std::chrono::seconds patience_;
+    std::chrono::seconds patience_{20};
     testing_protocol::SharedWithChildren<Board> board_;
     std::unique_ptr<RunningHost> host_;
     std::optional<cli::Observer> observer_;

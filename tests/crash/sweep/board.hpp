@@ -50,9 +50,10 @@ struct Board {
     std::array<Atomic<std::uint32_t>, rival_count> played{};  ///< The last turn of each.
     std::atomic<Order> order{Order::work};
     std::atomic<bool> readers_take{true};
-    /// How long a turn may take; only turns a hang into a finding.
+    /// How long a turn may take.
     std::atomic<std::uint32_t> patience_s{20};
-    std::atomic<bool> may_wait{false};  ///< Ends the waiting when nothing comes.
+    std::atomic<bool> may_wait{false};  ///< Ends the waiting for a message.
+    std::array<std::atomic<std::int32_t>, rival_count> waiting{};  ///< Process of who waits, or 0.
     /// After a death: nobody may have to wait long for anything.
     std::atomic<bool> nothing_may_block{false};
 

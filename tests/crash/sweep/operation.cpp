@@ -3,9 +3,24 @@
 
 #include <unistd.h>
 
+#include <fstream>
 #include <thread>
 
 namespace shmpool::sweep {
+
+namespace {
+
+/// "pid (name) S ...", as the kernel says.
+bool sleeps(std::int32_t process) {
+    if (process == 0) return false;
+    std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+    std::string pid;
+    std::string name;
+    std::string state;
+    return file >> pid >> name >> state && state == "S";
+}
+
+}  // namespace
 
 void Victim::attach() {
     peer.emplace(must(Peer::attach(pool), "the victim attaches"));
@@ -30,10 +45,14 @@ void Victim::let_rivals(Order order) {
     must(play_turn(board, order), "the rivals play");
 }
 
-void Victim::let_rivals_wait() {
+void Victim::let_rival_wait(std::uint32_t number) {
+    board.waiting[number] = 0;
     board.may_wait = true;
     begin_turn(board, Order::wait);
-    ::usleep(2000);
+    for (int looks = 0; !sleeps(board.waiting[number]); ++looks) {
+        must(looks < 10'000, "a rival falls asleep");
+        ::usleep(200);
+    }
 }
 
 void Victim::on_sibling(const std::function<void()>& body) {

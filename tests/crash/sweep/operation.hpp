@@ -40,8 +40,8 @@ struct Victim {
 
     /// Takes a part in the play: the rivals do it beside no other.
     void let_rivals(Order order);
-    /// They sleep until the operation wakes them, with a system call.
-    void let_rivals_wait();
+    /// As the order says. Returns when that one sleeps; the operation wakes it, by a system call.
+    void let_rival_wait(std::uint32_t number);
     /// On a thread, and so on a lane, that nothing has been done with.
     static void on_sibling(const std::function<void()>& body);
 };

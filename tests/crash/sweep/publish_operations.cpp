@@ -55,7 +55,7 @@ Operation publishing_of_sibling(const std::string& name, const std::string& chan
 }
 
 Operation waking() {
-    const auto let_wait = [](Victim& victim) { victim.let_rivals_wait(); };
+    const auto let_wait = [](Victim& victim) { victim.let_rival_wait(0); };
     constexpr ChannelPolicy policy = ChannelPolicy::block;
     Operation one =
         publishing("1_moved_wakes_reader", Lists::untouched, to_one(policy), policy, let_wait, 1);

@@ -25,7 +25,11 @@ constexpr std::chrono::nanoseconds too_long = 10s;
 }  // namespace
 
 Rival::Rival(Board& board, const std::string& pool, std::uint32_t number)
-    : board_(board), number_(number), peer_(must(Peer::attach(pool), "a rival attaches")) {
+    : board_(board),
+      number_(number),
+      peer_(must(Peer::attach(pool), "a rival attaches")),
+      silence_(must(peer_.subscriber("silence"), "a rival's reader")) {
+    must(silence_.descriptor().has_value(), "a rival's descriptor");
     for (const ChannelPolicy policy : policies) {
         if (number_ == 1) {
             write_to(to_one(policy), policy);
@@ -86,14 +90,18 @@ void Rival::work() {
     give_raw(kept_raw);
 }
 
-/// Ends with a wait for a message that does not come: before it a lane gives back what it caches.
 void Rival::rest() {
     for (Reading& reading : readings_) {
         while (receive(reading)) let_go(reading, 0);
         let_go(reading, 0);
     }
     give_raw(0);
-    (void)readings_[0].subscriber.wait(200us);
+    give_cached();
+}
+
+/// Whoever has a descriptor and finds nothing may be about to sleep: the lane keeps nothing.
+void Rival::give_cached() {
+    (void)silence_.take();
 }
 
 void Rival::take_raw() {
@@ -163,16 +171,15 @@ void Rival::let_go(Reading& reading, std::size_t keep) {
     }
 }
 
+/// A message may never come, but room must: the victim takes, or is dead.
 void Rival::wait() {
-    const auto waits = [this] {
-        switch (number_) {
-            case 0: return !readings_[0].subscriber.wait(10ms);
-            case 1: return !send(writings_[1], 10ms);
-            default: return false;
+    board_.waiting[number_] = ::getpid();
+    if (number_ == 0) {
+        while (board_.may_wait && !readings_[0].subscriber.wait(10ms)) {
         }
-    };
-    while (board_.may_wait && waits()) {
     }
+    if (number_ == 1 && !send(writings_[1], too_long)) ++board_.blocked;
+    board_.waiting[number_] = 0;
 }
 
 void Rival::count() {
@@ -185,7 +192,7 @@ void Rival::count() {
     }
     board_.counted = static_cast<std::uint32_t>(places.size());
     for (const SlotRef& ref : all) (void)peer_.free(ref);
-    (void)readings_[0].subscriber.wait(200us);
+    give_cached();
 }
 
 }  // namespace shmpool::sweep

@@ -48,6 +48,7 @@ private:
     void count();
     void wait();
 
+    void give_cached();
     void take_raw();
     void give_raw(std::size_t keep);
     [[nodiscard]] bool is_as_left(const Raw& raw);
@@ -59,6 +60,7 @@ private:
     Board& board_;
     const std::uint32_t number_;
     Peer peer_;
+    Subscriber silence_;  ///< Of a channel to which nobody publishes.
     std::vector<Writing> writings_;
     std::vector<Reading> readings_;
     std::vector<Raw> raw_;

@@ -49,6 +49,7 @@ protected:
     Row sweep(const Operation& operation, const Extent& extent = {}) {
         return Sweep(arena_).run(operation, extent);
     }
+    void lose_patience_soon() { arena_.set_patience(std::chrono::seconds(1)); }
     static std::vector<std::size_t> points_found(const Row& row, Rivals rivals) {
         std::vector<std::size_t> points;
         for (const Finding& one : row.findings) {
@@ -56,7 +57,7 @@ protected:
         }
         return points;
     }
-    Arena arena_{std::chrono::seconds(1)};
+    Arena arena_;
 };
 
 void take_slot(Victim& victim) {
@@ -136,6 +137,7 @@ TEST_F(Planted, OverwrittenPayloadIsFound) {
 }
 
 TEST_F(Planted, LivingOneThatWaitsForTheDeadIsFound) {
+    lose_patience_soon();
     const Row row = sweep({"locks", Lists::untouched, [](Victim& victim) { victim.attach(); },
                            [](Victim& victim) {
                                victim.board.planted_lock = true;
