@@ -12,8 +12,7 @@
 namespace shmpool::sweep {
 namespace {
 
-/// Between two bursts of the rivals, so that a compare-exchange of the victim succeeds now and
-/// then.
+/// Instructions between two bursts of the rivals: a compare-exchange must succeed now and then.
 constexpr std::uint32_t gap_max = 200;
 constexpr std::uint32_t trace_max = 3'000'000;
 

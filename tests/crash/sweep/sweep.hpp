@@ -2,9 +2,9 @@
 /// Kills at every place of an operation, one fresh victim for each.
 ///
 /// One traced run finds the places: the operation is stepped once, and after every instruction the
-/// shared control memory is compared with a copy. An operation of up to 2,000 instructions is then
-/// killed at each of them. Of a longer one only stores into the segment and system calls can leave
-/// something else behind, so it is killed before and after each of those.
+/// control memory is compared with a copy (payloads are the users'). An operation of up to 2,000
+/// instructions is then killed at each of them. Of a longer one only stores into the segment and
+/// system calls can leave something else behind, so it is killed before and after each of those.
 ///
 /// Every place is visited twice. Calm: the rivals rest until the victim is there; then they work
 /// beside the dead. So the path is the traced one and can be repeated. Busy: they work from the
@@ -30,8 +30,8 @@ enum class Rivals : std::uint8_t { calm, busy };
 /// Where a kill falls.
 struct Point {
     std::uint64_t address = 0;
-    std::uint32_t visit = 0;   ///< The how manieth instruction at that address; 0: counted alone.
-    std::uint32_t passed = 0;  ///< Instructions before it.
+    std::uint32_t visit = 0;   ///< Of that address, from 1; 0: `passed` alone says where.
+    std::uint32_t passed = 0;  ///< Instructions before it, in the traced run.
 };
 
 struct Finding {
