@@ -83,7 +83,10 @@ void begin_turn(Board& board, Order order);
 struct Mark {
     std::uint64_t writer = 0;
     std::uint64_t number = 0;
+    friend bool operator==(const Mark&, const Mark&) = default;
 };
+/// Writers from here on are victims.
+inline constexpr std::uint64_t first_victim = 1 << 16;
 void write_mark(std::span<std::byte> payload, const Mark& mark);
 /// None if the payload is not as its writer has left it.
 [[nodiscard]] std::optional<Mark> read_mark(std::span<const std::byte> payload);

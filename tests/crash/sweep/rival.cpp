@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-#include <algorithm>
+#include <limits>
 #include <set>
 
 #include "must.hpp"
@@ -17,7 +17,9 @@ using namespace std::chrono_literals;
 constexpr std::array policies{ChannelPolicy::block, ChannelPolicy::drop_newest,
                               ChannelPolicy::drop_oldest};
 constexpr std::array sizes{small_bytes, middle_bytes, small_bytes, middle_bytes, large_bytes};
-constexpr std::size_t kept_samples = 2;
+constexpr std::uint64_t rounds_kept = 2;
+/// Beyond the moment at which the host takes back what the writer held.
+constexpr std::uint64_t rounds_kept_of_the_dead = 50;
 constexpr std::size_t kept_raw = 3;
 /// For what must not block at all any more.
 constexpr std::chrono::nanoseconds too_long = 10s;
@@ -84,7 +86,9 @@ void Rival::work() {
     }
     if (board_.readers_take) {
         for (Reading& reading : readings_) {
-            while (receive(reading)) let_go(reading, kept_samples);
+            while (receive(reading)) {
+            }
+            let_go(reading, rounds_);
         }
     }
     give_raw(kept_raw);
@@ -92,8 +96,9 @@ void Rival::work() {
 
 void Rival::rest() {
     for (Reading& reading : readings_) {
-        while (receive(reading)) let_go(reading, 0);
-        let_go(reading, 0);
+        while (receive(reading)) {
+        }
+        let_go(reading, std::numeric_limits<std::uint64_t>::max());
     }
     give_raw(0);
     give_cached();
@@ -105,9 +110,9 @@ void Rival::give_cached() {
 }
 
 void Rival::take_raw() {
-    const auto ref = peer_.allocate(sizes[rounds_ * 3 % sizes.size()]);
+    const auto ref = peer_.allocate(sizes[raw_taken_ % sizes.size()]);
     if (!ref) return;  // The victim may have them all.
-    const Mark mark{number_ + 1, ++rounds_};
+    const Mark mark{number_ + 1, ++raw_taken_};
     write_mark(must(peer_.slot_data(*ref), "a rival's slot"), mark);
     const bool offered = number_ == 0 && ref->class_index == middle_class && board_.gift == 0;
     if (offered) board_.gift = key_of(*ref);
@@ -129,8 +134,7 @@ void Rival::give_raw(std::size_t keep) {
 bool Rival::is_as_left(const Raw& raw) {
     const auto data = peer_.slot_data(raw.ref);
     if (!data) return false;
-    const auto mark = read_mark(*data);
-    return mark && mark->writer == raw.mark.writer && mark->number == raw.mark.number;
+    return read_mark(*data) == raw.mark;
 }
 
 /// Nothing to send, because the victim may have all slots, is no failure.
@@ -146,29 +150,33 @@ bool Rival::send(Writing& writing, std::chrono::nanoseconds timeout) {
 bool Rival::receive(Reading& reading) {
     auto sample = reading.subscriber.take();
     if (!sample) return false;
-    check(reading, *sample);
-    reading.kept.push_back(std::move(*sample));
+    const auto mark = read_mark(sample->bytes());
+    if (!mark) {
+        ++board_.changed;
+        return true;
+    }
+    expect_in_order(board_, reading, *mark);
+    const bool of_rival = mark->writer < first_victim;
+    reading.kept.push_back(
+        {std::move(*sample), *mark, rounds_ + (of_rival ? rounds_kept : rounds_kept_of_the_dead)});
     return true;
 }
 
-void Rival::check(Reading& reading, const Sample& sample) {
-    const auto mark = read_mark(sample.bytes());
-    if (!mark) {
-        ++board_.changed;
-        return;
-    }
-    std::uint64_t& last = reading.last[mark->writer];
+void Rival::expect_in_order(Board& board, Reading& reading, const Mark& mark) {
+    std::uint64_t& last = reading.last[mark.writer];
     const bool comes =
-        reading.all_must_come ? last == 0 || mark->number == last + 1 : mark->number > last;
-    if (!comes) ++board_.missed;
-    last = mark->number;
+        reading.all_must_come ? last == 0 || mark.number == last + 1 : mark.number > last;
+    if (!comes) ++board.missed;
+    last = mark.number;
 }
 
-void Rival::let_go(Reading& reading, std::size_t keep) {
-    while (reading.kept.size() > keep) {
-        if (!read_mark(reading.kept.front().bytes())) ++board_.changed;
-        reading.kept.erase(reading.kept.begin());
-    }
+/// What was kept until this round must be as it came.
+void Rival::let_go(Reading& reading, std::uint64_t round) {
+    std::erase_if(reading.kept, [&](const Kept& one) {
+        if (one.until_round > round) return false;
+        if (read_mark(one.sample.bytes()) != one.mark) ++board_.changed;
+        return true;
+    });
 }
 
 /// A message may never come, but room must: the victim takes, or is dead.

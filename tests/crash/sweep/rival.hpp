@@ -22,12 +22,18 @@ public:
     [[noreturn]] void play();
 
 private:
+    /// A message in hand, as it was when it came.
+    struct Kept {
+        Sample sample;
+        Mark mark;
+        std::uint64_t until_round;
+    };
     struct Reading {
         std::string channel;
         Subscriber subscriber;
         bool all_must_come;
         std::map<std::uint64_t, std::uint64_t> last{};  ///< Number, by writer.
-        std::vector<Sample> kept{};
+        std::vector<Kept> kept{};
     };
     struct Writing {
         Publisher publisher;
@@ -54,8 +60,8 @@ private:
     [[nodiscard]] bool is_as_left(const Raw& raw);
     bool send(Writing& writing, std::chrono::nanoseconds timeout);
     bool receive(Reading& reading);
-    void let_go(Reading& reading, std::size_t keep);
-    void check(Reading& reading, const Sample& sample);
+    void let_go(Reading& reading, std::uint64_t round);
+    static void expect_in_order(Board& board, Reading& reading, const Mark& mark);
 
     Board& board_;
     const std::uint32_t number_;
@@ -65,6 +71,7 @@ private:
     std::vector<Reading> readings_;
     std::vector<Raw> raw_;
     std::uint64_t rounds_ = 0;
+    std::uint64_t raw_taken_ = 0;
 };
 
 }  // namespace shmpool::sweep

@@ -39,7 +39,7 @@ void do_operation(Victim& victim, const Operation& operation) {
 [[noreturn]] void play_victim(Board& board, const Operation& operation, const std::string& pool) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     try {
-        Victim victim{board, pool, static_cast<std::uint64_t>(::getpid()) << 16};
+        Victim victim{board, pool, first_victim + static_cast<std::uint64_t>(::getpid())};
         operation.prepare(victim);
         if (operation.where == Where::main_thread) {
             do_operation(victim, operation);
