@@ -60,6 +60,7 @@ struct Board {
     /// A raw slot of the first rival, in the middle class, that the victim may free too; 0: none.
     std::atomic<SlotKey> gift{0};
 
+    std::atomic<std::uint64_t> victims{0};        ///< So far.
     std::atomic<std::int32_t> stepped_thread{0};  ///< Of the victim; 0: not yet.
     std::atomic<bool> over{false};                ///< The operation has been done.
     std::atomic<std::int32_t> went_as_named{-1};  ///< What the victim says about it: -1 nothing.

@@ -39,7 +39,7 @@ void do_operation(Victim& victim, const Operation& operation) {
 [[noreturn]] void play_victim(Board& board, const Operation& operation, const std::string& pool) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     try {
-        Victim victim{board, pool, first_victim + static_cast<std::uint64_t>(::getpid())};
+        Victim victim{board, pool, first_victim + board.victims};
         operation.prepare(victim);
         if (operation.where == Where::main_thread) {
             do_operation(victim, operation);
@@ -62,6 +62,7 @@ SteppedVictim::SteppedVictim(Board& board, const Operation& operation, const std
     board_.stepped_thread = 0;
     board_.over = false;
     board_.went_as_named = -1;
+    ++board_.victims;
     process_ = ::fork();
     if (process_ < 0) throw std::runtime_error("fork failed");
     if (process_ == 0) play_victim(board, operation, pool);

@@ -5,7 +5,7 @@
 
 #include <gmock/gmock.h>
 
-#include <algorithm>
+#include <ostream>
 
 namespace shmpool::sweep {
 namespace {
@@ -21,6 +21,9 @@ struct Named {
     const char* name;
     List list;
 };
+void PrintTo(const Named& named, std::ostream* out) {
+    *out << named.name;
+}
 
 class ShortSweep : public ::testing::TestWithParam<Named> {};
 
