@@ -19,7 +19,7 @@ install(TARGETS shmpoold shmpool_cli)
 install(DIRECTORY shmpool protocol peer DESTINATION ${header_root}
     FILES_MATCHING PATTERN "*.hpp" PATTERN "cli" EXCLUDE PATTERN "quantity" EXCLUDE)
 install(FILES include/shmpool.hpp DESTINATION ${header_root})
-install(FILES config/shmpool.toml DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES config/shmpool.toml config/shmpoold.service DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/shmpool)
 install(EXPORT shmpoolTargets NAMESPACE shmpool:: DESTINATION ${package_folder})

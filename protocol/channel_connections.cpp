@@ -207,7 +207,10 @@ bool ChannelDirectory::try_free(const RingView& ring) {
     const bool publisher_open = publisher != nullptr && is_open(publisher->state);
     const bool subscriber_open = subscriber != nullptr && is_open(subscriber->state);
     if (publisher_open && subscriber_open) return false;
-    if (subscriber_open && !is_drained(ring)) return false;
+    // A reader that has closed the ring takes nothing more, whether or not the host has heard of
+    // it.
+    const bool reader_takes = subscriber_open && !ring.closed();
+    if (reader_takes && !is_drained(ring)) return false;
     const auto [leaving, first_time] = leaving_.try_emplace(ring.ring_index);
     ActivitiesSeen& seen = leaving->second;
     if (first_time) {
@@ -222,7 +225,7 @@ bool ChannelDirectory::try_free(const RingView& ring) {
     if (publisher_open && !quiescent(publisher->activity, seen.publisher)) return false;
     if (subscriber_open && !quiescent(subscriber->activity, seen.subscriber)) return false;
     // An entry that its publisher stored after the first drain and before its death.
-    if (!subscriber_open) drain_ring(pool_, lane_, ring);
+    if (!reader_takes) drain_ring(pool_, lane_, ring);
     SHMPOOL_CRASH_POINT(ring_drained);
     set(ring.image->state, EndpointState::empty);
     leaving_.erase(leaving);

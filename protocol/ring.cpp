@@ -58,7 +58,8 @@ void take_moved(VarSlotPool& pool, Lane& lane, const FoundEntry& found) {
 }
 
 void drain_entry(VarSlotPool& pool, Lane& lane, const RingView& ring, std::uint64_t position) {
-    FoundEntry found = look_at(ring, position);
+    const FoundEntry found = look_at(ring, position);
+    if (was_dropped(ring, position)) return;  // By a publisher that will see `closed` a bit later.
     if (found.class_index >= pool.view().class_count) return pool.view().mark_damaged();
     const bool moved = found.kind == EntryKind::moved;
     if (moved || found.kind == EntryKind::leased) {

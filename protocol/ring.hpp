@@ -16,8 +16,14 @@
 /// `drop_seen` before it overwrites it. (The publisher need not note the reader's: a reader's lease
 /// shows in the mask.)
 ///
+/// While somebody looks at the oldest entry, its publisher may drop it and write the next key into
+/// its place: a key and a stamp that do not belong together. So nobody believes what he found
+/// before he knows that the head has not passed it: the reader by its CAS, a drainer by
+/// `was_dropped`.
+///
 /// Pairings:
 ///   [R-entry] -> [A-entry]    the reader sees the key, the record and the payload.
+///   [R-key]   -> [A-key]      who sees the next key sees the head beyond the dropped entry.
 ///   [R-head]  -> [A-head]     the publisher reuses an entry only after it was read.
 ///   [R-closed] -> [A-closed]  beside the barrier, for the order of the closer's earlier stores.
 ///   [AR-claim] with itself    one claimer per entry of a closed ring.
@@ -64,7 +70,7 @@ struct RingView {
 inline void put_entry(const RingView& ring, std::uint64_t position, SlotKey key, EntryKind kind,
                       std::uint32_t class_index) {
     RingEntry& entry = ring.entry(position);
-    entry.key.store(key, std::memory_order_relaxed);
+    entry.key.store(key, std::memory_order_release);  // [R-key]
     SHMPOOL_CRASH_POINT(entry_key_written);
     entry.stamp.store(make_stamp(position, kind, class_index),
                       std::memory_order_release);  // [R-entry]
@@ -81,7 +87,14 @@ struct FoundEntry {
     const RingEntry& entry = ring.entry(position);
     const std::uint64_t stamp = entry.stamp.load(std::memory_order_acquire);  // [A-entry]
     if (!stamp_is_for(stamp, position)) return {};
-    return {entry.key.load(std::memory_order_relaxed), stamp_class(stamp), stamp_kind(stamp)};
+    const SlotKey key = entry.key.load(std::memory_order_acquire);  // [A-key]
+    return {key, stamp_class(stamp), stamp_kind(stamp)};
+}
+
+/// Whether the entry that was found at `position` may not be believed: its publisher has dropped
+/// it.
+[[nodiscard]] inline bool was_dropped(const RingView& ring, std::uint64_t position) {
+    return head_position(ring.image->head.load(std::memory_order_acquire)) > position;  // [A-head]
 }
 
 /// Claims an entry of a closed ring; true for exactly one claimer.

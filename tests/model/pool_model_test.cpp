@@ -116,6 +116,16 @@ TEST(MagazineModel, PressureMakesOthersFlush) {
                  });
 }
 
+TEST(MagazineModel, ASiblingsLoanIsCached) {
+    expect_holds("end of a sibling's loan | refill", magazines(4), deep(a_death, 2),
+                 [](World& world) {
+                     leave_free(world, 4);
+                     Player& first = world.add_player("A").first(loan);
+                     world.add_player("A2", &first).with_what_is_held_by(first).then(end);
+                     world.add_player("B").then(loan);
+                 });
+}
+
 TEST(RawModel, FreeBesideFree) {
     expect_holds("free | free of one slot", slots(2), a_death_and_the_hosts, [](World& world) {
         Player& owner = world.add_player("A").first([](Player& me) { me.allocate(); });
@@ -170,8 +180,18 @@ TEST(LaneModel, IsUsedAgainByAnotherPeer) {
                     me.claim_lane();
                     me.loan();
                 },
-                [&world, &first] { return world.taken_back(first); })
+                [&world, &first] { return world.lane_is_free(first.lane_index()); })
             .then(end);
+    });
+}
+
+TEST(LaneModel, TwoPeersWantOne) {
+    expect_holds("claim, pop | claim, pop", slots(3), deep(a_death, 2), [](World& world) {
+        for (const char* name : {"A", "B"}) {
+            world.add_player_without_lane(name)
+                .then([](Player& me) { me.claim_lane(); })
+                .then(loan);
+        }
     });
 }
 

@@ -21,6 +21,10 @@ void publish(Player& me) {
     me.loan();
     me.publish();
 }
+void publish_large(Player& me) {
+    me.loan(128);
+    me.publish();
+}
 void take(Player& me) {
     me.take();
 }
@@ -170,7 +174,15 @@ TEST(LeaseModel, PublishBesideUnsubscribe) {
         add_reader(world, "R").then(take);
         Player& leaving = add_reader(world, "S").then(take);
         unsubscribe(world, leaving);
-        leaving.then(release);
+    });
+}
+
+TEST(LeaseModel, PublishBesideUnsubscribeWithOneWaiting) {
+    expect_holds("lease | unsubscribe, one waiting", blocking, deep(a_death, 2), [](World& world) {
+        Player& writer = add_writer(world);
+        add_reader(world, "R");
+        unsubscribe(world, add_reader(world, "S"));
+        writer.first(publish).then(publish);
     });
 }
 
@@ -296,6 +308,36 @@ TEST(DropModel, TheDroppedSlotIsPublishedAgain) {
                      add_reader(world, "R", 1).then(take).then(release);
                      writer.first(publish).then(publish);
                      other.then(publish);
+                 });
+}
+
+// While somebody looks at the oldest entry of a full ring, its publisher may drop it and write the
+// next key into its place: a key and a class that do not belong together must not be believed.
+
+TEST(DropModel, AnEntryIsOvertakenWhileItIsTaken) {
+    const Shape one_small{
+        .classes = {{64, 1}, {128, 4}}, .lanes = 5, .policy = ChannelPolicy::drop_oldest};
+    expect_holds("drop, enter another class | take", one_small, deep(a_death, 2, 3),
+                 [](World& world) {
+                     Player& writer = add_writer(world);
+                     add_reader(world, "R", 4).then(take);
+                     writer.first(publish).first(publish_large).first(publish_large);
+                     writer.first(publish_large).then(publish_large);
+                 });
+}
+
+TEST(DropModel, AnEntryIsOvertakenWhileItIsDrained) {
+    const Shape one_large{
+        .classes = {{64, 5}, {128, 1}}, .lanes = 5, .policy = ChannelPolicy::drop_oldest};
+    expect_holds("drop, enter another class | unsubscribe with a sample", one_large,
+                 deep(a_death, 2, 3), [](World& world) {
+                     Player& writer = add_writer(world);
+                     Player& reader = add_reader(world, "R", 4);
+                     writer.first(publish);
+                     reader.first(take);
+                     for (int i = 0; i < 4; ++i) writer.first(publish);
+                     writer.then(publish_large);
+                     unsubscribe(world, reader);
                  });
 }
 

@@ -172,8 +172,11 @@ bool World::awaits_reclaim(const Player& player) const {
            !is(peer.state, PeerState::lingering);
 }
 
-bool World::taken_back(const Player& player) const {
-    return player.dead() && is(view_.peers.at(player.peer()).state, PeerState::empty);
+bool World::lane_is_free(std::uint32_t lane_index) const {
+    std::uint64_t owner = 0;
+    std::memcpy(&owner, static_cast<const void*>(&pool_->view().lanes[lane_index].owner),
+                sizeof owner);
+    return owner == 0;
 }
 
 bool World::has_work(const Host& host) const {

@@ -66,8 +66,7 @@ public:
     /// Whether the peer's process is dead.
     [[nodiscard]] static bool dead(unsigned process) { return machine().process_dead(process); }
 
-    /// Whether the host has done so, and nothing is left to be done.
-    [[nodiscard]] bool taken_back(const Player& player) const;
+    [[nodiscard]] bool lane_is_free(std::uint32_t lane_index) const;
 
     /// Looks for more at every end; before anything is given back.
     void also_look(std::function<void()> look) { looks_.push_back(std::move(look)); }

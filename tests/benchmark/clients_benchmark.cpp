@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What bad clients of the control socket cost an honest one: the time from its request to the
+/// host's answer, alone, and beside clients that are silent, that flood the host with nonsense on
+/// ever new connections, and that are attached and ask for more than they read.
+#include <benchmark/benchmark.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "peer/peer.hpp"
+#include "protocol/wire/codec.hpp"
+#include "protocol/wire/local_socket.hpp"
+#include "shmpool/layout/abi_constants.hpp"
+#include "shmpool/platform/monotonic_clock.hpp"
+#include "tests/host/plain_peer.hpp"
+#include "tests/peer/running_host.hpp"
+
+namespace shmpool {
+namespace {
+
+using namespace std::chrono_literals;
+
+using BadClient = void (*)(const std::string& socket);
+
+LocalConnection connect(const std::string& socket) {
+    for (;;) {
+        auto connection = LocalConnection::connect(socket, Deadline::after(1s));
+        if (connection) return std::move(*connection);
+    }
+}
+
+/// As many as the host keeps, and again whenever it drops them.
+[[noreturn]] void be_silent(const std::string& socket) {
+    std::vector<LocalConnection> connections;
+    for (;;) {
+        connections.clear();
+        for (int i = 0; i < 200; ++i) connections.push_back(connect(socket));
+        std::this_thread::sleep_for(100ms);
+    }
+}
+
+[[noreturn]] void talk_nonsense(const std::string& socket) {
+    const std::array<char, 256> nonsense{};
+    for (;;) {
+        const LocalConnection connection = connect(socket);
+        for (int i = 0; i < 10; ++i) {
+            (void)::send(connection.socket().get(), nonsense.data(), nonsense.size(),
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
+        }
+    }
+}
+
+/// Attached, asks as fast as it can and never reads an answer, until the host has had enough; then
+/// another does the same.
+[[noreturn]] void ask_and_not_read(const std::string& socket) {
+    wire::ClosePublisher request{};
+    request.publisher_index = 0xFFFF;  // Refused, at once.
+    const wire::Packet packet = wire::encode(request, 1);
+    for (;;) {
+        Child client([&] {
+            const test::PlainPeer peer(socket);
+            while (::send(peer.connection.socket().get(), packet.bytes().data(),
+                          packet.bytes().size(), MSG_NOSIGNAL) > 0) {
+            }
+        });
+        client.wait();
+    }
+}
+
+void an_honest_request(benchmark::State& state, BadClient bad_client, int bad_clients) {
+    const RunningHost host;
+    std::vector<std::unique_ptr<Child>> others;
+    for (int i = 0; i < bad_clients; ++i) {
+        others.push_back(std::make_unique<Child>([&] { bad_client(host.socket()); }));
+    }
+    std::this_thread::sleep_for(200ms);
+    auto peer = Peer::attach(host.pool());
+    if (!peer) return state.SkipWithError(peer.error().message.c_str());
+    std::vector<double> all_ms;
+    for (auto _ : state) {
+        const std::uint64_t begin_ns = monotonic_ns();
+        const auto publisher = peer->publisher("honest");
+        const std::uint64_t end_ns = monotonic_ns();
+        if (!publisher) return state.SkipWithError(publisher.error().message.c_str());
+        all_ms.push_back(static_cast<double>(end_ns - begin_ns) * 1e-6);
+        state.SetIterationTime(all_ms.back() * 1e-3);
+    }
+    std::ranges::sort(all_ms);
+    state.counters["p50_ms"] = all_ms[all_ms.size() / 2];
+    state.counters["p99_ms"] = all_ms[all_ms.size() * 99 / 100];
+    state.counters["max_ms"] = all_ms.back();
+}
+
+#define SHMPOOL_BESIDE(name, ...)                           \
+    BENCHMARK_CAPTURE(an_honest_request, name, __VA_ARGS__) \
+        ->Iterations(5000)                                  \
+        ->UseManualTime()                                   \
+        ->Unit(benchmark::kMillisecond)
+SHMPOOL_BESIDE(alone, nullptr, 0);
+SHMPOOL_BESIDE(beside_silent_ones, be_silent, 2);
+SHMPOOL_BESIDE(beside_one_that_floods, talk_nonsense, 1);
+SHMPOOL_BESIDE(beside_four_that_flood, talk_nonsense, 4);
+SHMPOOL_BESIDE(beside_one_that_does_not_read, ask_and_not_read, 1);
+SHMPOOL_BESIDE(beside_four_that_do_not_read, ask_and_not_read, 4);
+
+}  // namespace
+}  // namespace shmpool
+
+BENCHMARK_MAIN();

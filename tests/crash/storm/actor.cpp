@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "actor.hpp"
+
+#include <thread>
+
+namespace shmpool::storm {
+
+using namespace std::chrono_literals;
+
+Actor::Actor(const Life& life)
+    : life_(life),
+      board_(life.folder + "/board"),
+      random_(life.seed ^ name_of_life(life.seat, life.number) * 0x9E37'79B9'7F4A'7C15) {}
+
+int Actor::play() {
+    switch (seat().part) {
+        case Part::writer: play_writer(*this); break;
+        case Part::reader: play_reader(*this); break;
+        case Part::churner: play_churner(*this); break;
+    }
+    return 0;
+}
+
+bool Actor::goes_on() const {
+    board_->steps[life_.seat].fetch_add(1, std::memory_order_relaxed);
+    return !board_->ending;
+}
+
+std::size_t Actor::draw_bytes() {
+    const std::size_t scale = std::size_t{16} << below(12);
+    return least_bytes + scale + below(scale) / 2;
+}
+
+std::optional<Peer> Actor::attach() {
+    PeerOptions options;
+    options.name = name_of(seat().part);
+    options.wait_for_host = 1s;
+    options.answer_timeout = 60s;
+    while (goes_on()) {
+        auto peer = Peer::attach(pool_name, options);
+        if (peer) {
+            board_->totals.attachments += 1;
+            return std::move(*peer);
+        }
+        // Its host was killed meanwhile, or has not yet taken back the places of the dead.
+        const bool comes_back = peer.error().code == Errc::no_host ||
+                                peer.error().code == Errc::host_gone ||
+                                peer.error().code == Errc::no_peer_slot;
+        if (!comes_back) {
+            complain("attach: " + peer.error().message);
+            return std::nullopt;
+        }
+        std::this_thread::sleep_for(1ms);
+    }
+    return std::nullopt;
+}
+
+void Actor::complain(const std::string& what) const {
+    board_.complain(std::string(name_of(seat().part)) + " of '" + seat().channel + "' (seat " +
+                    std::to_string(life_.seat) + ", life " + std::to_string(life_.number) +
+                    "): " + what);
+}
+
+void Actor::complain(const std::string& what, Errc why) const {
+    complain(what + ": " + std::string(explain(why)));
+}
+
+}  // namespace shmpool::storm
