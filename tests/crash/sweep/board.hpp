@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What driver, rivals and victim of a sweep tell each other, in memory of its own; and the marks
+/// in payloads by which everybody sees whether somebody else wrote there.
+///
+/// The rivals play by turns. Who lets them play sets the order and adds one to `turn`; each rival
+/// plays its part of it, beside the others, and then says so.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "protocol/layout/protocol_images.hpp"
+#include "shmpool/layout/slot_ref.hpp"
+#include "shmpool/platform/atomics.hpp"
+
+namespace shmpool::sweep {
+
+inline constexpr std::uint32_t rival_count = 3;
+
+/// Sizes of the three classes. Only the middle one is large enough for magazines.
+inline constexpr std::uint64_t small_bytes = 64;
+inline constexpr std::uint64_t middle_bytes = 256;
+inline constexpr std::uint64_t large_bytes = 1024;
+inline constexpr std::uint32_t middle_class = 1;
+inline constexpr std::uint32_t small_count = 24;
+inline constexpr std::uint32_t middle_count = 128;
+inline constexpr std::uint32_t large_count = 16;
+inline constexpr std::uint32_t depth = 4;  ///< Of every queue.
+
+/// Channels to rivals: the first is the only reader, or all three are.
+[[nodiscard]] std::string to_one(ChannelPolicy policy);
+[[nodiscard]] std::string to_three(ChannelPolicy policy);
+/// Channels from a rival to the victim: alone, or beside another reader.
+[[nodiscard]] std::string to_victim(ChannelPolicy policy);
+[[nodiscard]] std::string to_victim_too(ChannelPolicy policy);
+
+enum class Order : std::uint32_t {
+    work,   ///< Take, fill, give, publish, read; some slots and messages are kept for a while.
+    rest,   ///< Read everything, keep nothing, cache nothing.
+    count,  ///< At rest: the first takes every slot there is, and gives all back.
+    wait,   ///< The first sleeps until a message comes, the second until the victim makes room.
+};
+
+struct Board {
+    Atomic<std::uint32_t> turn{0};
+    std::array<Atomic<std::uint32_t>, rival_count> played{};  ///< The last turn of each.
+    std::atomic<Order> order{Order::work};
+    std::atomic<bool> readers_take{true};
+    /// How long a turn may take.
+    std::atomic<std::uint32_t> patience_s{20};
+    std::atomic<bool> may_wait{false};  ///< Ends the waiting for a message.
+    std::array<std::atomic<std::int32_t>, rival_count> waiting{};  ///< Process of who waits, or 0.
+    /// After a death: nobody may have to wait long for anything.
+    std::atomic<bool> nothing_may_block{false};
+
+    /// A raw slot of the first rival, in the middle class, that the victim may free too; 0: none.
+    std::atomic<SlotKey> gift{0};
+
+    std::atomic<std::uint64_t> victims{0};        ///< So far.
+    std::atomic<std::int32_t> stepped_thread{0};  ///< Of the victim; 0: not yet.
+    std::atomic<bool> over{false};                ///< The operation has been done.
+    std::atomic<std::int32_t> went_as_named{-1};  ///< What the victim says about it: -1 nothing.
+
+    std::atomic<std::uint32_t> changed{0};  ///< Payloads with the bytes of somebody else.
+    std::atomic<std::uint32_t> missed{0};   ///< Messages that a reader under `block` did not get.
+    std::atomic<std::uint32_t> blocked{0};  ///< Publishing that timed out although nobody is dead.
+    std::atomic<std::uint32_t> counted{0};
+    std::atomic<std::uint32_t> counted_twice{0};
+    /// For the test of the sweep: who finds it set waits until it is not.
+    std::atomic<bool> planted_lock{false};
+};
+
+/// Lets the rivals play one turn, behind the one that is under way, and waits for its end. False
+/// when they do not come to it.
+bool play_turn(Board& board, Order order);
+/// The same without waiting; only when the last turn has ended.
+void begin_turn(Board& board, Order order);
+[[nodiscard]] bool turn_has_ended(const Board& board);
+
+struct Mark {
+    std::uint64_t writer = 0;
+    std::uint64_t number = 0;
+    friend bool operator==(const Mark&, const Mark&) = default;
+};
+/// Writers from here on are victims.
+inline constexpr std::uint64_t first_victim = 1 << 16;
+void write_mark(std::span<std::byte> payload, const Mark& mark);
+/// None if the payload is not as its writer has left it.
+[[nodiscard]] std::optional<Mark> read_mark(std::span<const std::byte> payload);
+
+}  // namespace shmpool::sweep

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "operation.hpp"
+
+#include <unistd.h>
+
+#include <fstream>
+#include <thread>
+
+namespace shmpool::sweep {
+
+namespace {
+
+/// "pid (name) S ...", as the kernel says.
+bool sleeps(std::int32_t process) {
+    if (process == 0) return false;
+    std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+    std::string pid;
+    std::string name;
+    std::string state;
+    return file >> pid >> name >> state && state == "S";
+}
+
+}  // namespace
+
+void Victim::attach() {
+    peer.emplace(must(Peer::attach(pool), "the victim attaches"));
+}
+
+void Victim::attach_with_lane() {
+    attach();
+    must(peer->free(must(peer->allocate(large_bytes), "a slot")), "a slot's end");
+}
+
+void Victim::warm_magazine() {
+    must(peer->free(must(peer->allocate(middle_bytes), "a slot")), "a slot's end");
+}
+
+Loan Victim::marked_loan(std::uint64_t bytes) {
+    Loan one = must(publisher->loan(bytes), "the victim's loan");
+    write_mark(one.bytes(), {writer, ++sent});
+    return one;
+}
+
+void Victim::let_rivals(Order order) {
+    must(play_turn(board, order), "the rivals play");
+}
+
+void Victim::let_rival_wait(std::uint32_t number) {
+    board.waiting[number] = 0;
+    board.may_wait = true;
+    begin_turn(board, Order::wait);
+    for (int looks = 0; !sleeps(board.waiting[number]); ++looks) {
+        must(looks < 10'000, "a rival falls asleep");
+        ::usleep(200);
+    }
+}
+
+void Victim::on_sibling(const std::function<void()>& body) {
+    std::thread(body).join();
+}
+
+std::vector<Operation> all_operations() {
+    std::vector<Operation> all;
+    for (auto&& some :
+         {slot_operations(), publish_operations(), take_operations(), connect_operations()}) {
+        all.insert(all.end(), some.begin(), some.end());
+    }
+    return all;
+}
+
+}  // namespace shmpool::sweep

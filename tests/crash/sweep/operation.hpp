@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+/// One public operation to be swept: what the victim does before it, the operation itself, and how
+/// the victim sees that it went the way its name says.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "board.hpp"
+#include "must.hpp"
+#include "peer/peer.hpp"
+
+namespace shmpool::sweep {
+
+/// The process that is killed, as an operation sees it.
+struct Victim {
+    Board& board;
+    std::string pool;
+    std::uint64_t writer;
+
+    std::optional<Peer> peer{};
+    std::optional<Publisher> publisher{};
+    std::optional<Subscriber> subscriber{};
+    std::optional<Loan> loan{};
+    std::vector<Loan> loans{};
+    std::vector<Sample> samples{};
+    std::vector<SlotRef> raw{};
+    /// What the operation gave: a number of readers, or whether it succeeded.
+    std::int64_t result = -1;
+    std::uint64_t sent = 0;
+
+    void attach();
+    /// A thread gets its lane at its first use.
+    void attach_with_lane();
+    /// Half a magazine of the middle class is cached.
+    void warm_magazine();
+    [[nodiscard]] Loan marked_loan(std::uint64_t bytes);
+
+    /// Takes a part in the play: the rivals do it beside no other.
+    void let_rivals(Order order);
+    /// As the order says. Returns when that one sleeps; the operation wakes it, by a system call.
+    void let_rival_wait(std::uint32_t number);
+    /// On a thread, and so on a lane, that nothing has been done with.
+    static void on_sibling(const std::function<void()>& body);
+};
+
+/// Whether the operation changes a free list that all share; else it is too short for that.
+enum class Lists : std::uint8_t { untouched, changed, either };
+/// Threads are there for what begins or ends with one.
+enum class Where : std::uint8_t { main_thread, new_thread };
+
+struct Operation {
+    std::string name;
+    Lists lists;
+    std::function<void(Victim&)> prepare;
+    std::function<void(Victim&)> act;
+    std::function<bool(Victim&)> went_as_named;
+    Where where = Where::main_thread;
+    std::function<void(Victim&)> prepare_in_thread{};
+    bool calls_kernel = false;  ///< It must: to wake somebody.
+};
+
+/// Every public operation, by each of its paths.
+[[nodiscard]] std::vector<Operation> all_operations();
+
+[[nodiscard]] std::vector<Operation> slot_operations();
+[[nodiscard]] std::vector<Operation> publish_operations();
+[[nodiscard]] std::vector<Operation> take_operations();
+[[nodiscard]] std::vector<Operation> connect_operations();
+
+}  // namespace shmpool::sweep

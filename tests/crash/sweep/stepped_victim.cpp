@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "stepped_victim.hpp"
+
+#include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <stdexcept>
+#include <thread>
+
+#include "shmpool/platform/monotonic_clock.hpp"
+
+namespace shmpool::sweep {
+namespace {
+
+/// Only turns a hang into an error.
+constexpr std::chrono::seconds patience{30};
+constexpr std::uint16_t system_call_opcode = 0x050F;  // 0f 05
+
+void do_operation(Victim& victim, const Operation& operation) {
+    if (operation.prepare_in_thread) operation.prepare_in_thread(victim);
+    if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) {
+        throw std::runtime_error(std::string("ptrace is not permitted here: ") +
+                                 std::strerror(errno));
+    }
+    victim.board.stepped_thread = ::gettid();
+    __asm__ __volatile__("int3");  // The leash is on.
+    operation.act(victim);
+}
+
+[[noreturn]] void play_victim(Board& board, const Operation& operation, const std::string& pool) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    try {
+        Victim victim{board, pool, first_victim + board.victims};
+        operation.prepare(victim);
+        if (operation.where == Where::main_thread) {
+            do_operation(victim, operation);
+        } else {
+            std::thread([&] { do_operation(victim, operation); }).join();
+        }
+        board.over = true;
+        board.went_as_named = operation.went_as_named(victim) ? 1 : 0;
+        for (;;) ::pause();
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "%s: %s\n", operation.name.c_str(), error.what());
+    }
+    ::_exit(1);
+}
+
+}  // namespace
+
+SteppedVictim::SteppedVictim(Board& board, const Operation& operation, const std::string& pool)
+    : board_(board) {
+    board_.stepped_thread = 0;
+    board_.over = false;
+    board_.went_as_named = -1;
+    ++board_.victims;
+    process_ = ::fork();
+    if (process_ < 0) throw std::runtime_error("fork failed");
+    if (process_ == 0) play_victim(board, operation, pool);
+    await_beginning();
+}
+
+SteppedVictim::~SteppedVictim() {
+    if (process_ > 0) kill();
+}
+
+void SteppedVictim::await_beginning() {
+    const Deadline deadline = Deadline::after(patience);
+    int status = 0;
+    for (; thread_ < 0; ::usleep(20)) {
+        if (const pid_t named = board_.stepped_thread; named != 0) thread_ = named;
+        const pid_t asked = thread_ < 0 ? process_ : thread_;
+        const int patiently = thread_ < 0 ? WNOHANG : 0;
+        if (::waitpid(asked, &status, __WALL | patiently) == asked) {
+            thread_ = asked;
+        } else if (deadline.expired()) {
+            throw std::runtime_error("the victim does not come to its operation");
+        }
+    }
+    if (WIFSTOPPED(status)) return;
+    if (thread_ == process_) process_ = -1;
+    throw std::runtime_error("the victim ended before its operation");
+}
+
+bool SteppedVictim::step() {
+    if (thread_has_ended_ || ::ptrace(PTRACE_SINGLESTEP, thread_, nullptr, nullptr) != 0) {
+        return false;
+    }
+    int status = 0;
+    if (::waitpid(thread_, &status, __WALL) != thread_) return false;
+    if (!WIFSTOPPED(status)) {
+        thread_has_ended_ = true;
+        if (thread_ == process_) process_ = -1;
+        return false;
+    }
+    if (WSTOPSIG(status) != SIGTRAP) {
+        throw std::runtime_error("the victim got signal " + std::to_string(WSTOPSIG(status)));
+    }
+    return !board_.over;
+}
+
+std::uint64_t SteppedVictim::address() const {
+    if (thread_has_ended_) return 0;
+    return static_cast<std::uint64_t>(
+        ::ptrace(PTRACE_PEEKUSER, thread_, offsetof(user_regs_struct, rip), nullptr));
+}
+
+bool SteppedVictim::is_at_system_call() const {
+    const long text = ::ptrace(PTRACE_PEEKTEXT, thread_, address(), nullptr);
+    return static_cast<std::uint16_t>(text) == system_call_opcode;
+}
+
+bool SteppedVictim::went_as_named() {
+    if (!thread_has_ended_) ::ptrace(PTRACE_CONT, thread_, nullptr, nullptr);
+    const Deadline deadline = Deadline::after(patience);
+    while (board_.went_as_named < 0 && !deadline.expired()) ::usleep(20);
+    return board_.went_as_named == 1;
+}
+
+void SteppedVictim::kill() {
+    ::kill(process_, SIGKILL);
+    int status = 0;
+    // A thread that is traced keeps its process from ending until somebody has waited for it.
+    while (!thread_has_ended_ && thread_ > 0 && thread_ != process_) {
+        thread_has_ended_ = ::waitpid(thread_, &status, __WALL) != thread_ || !WIFSTOPPED(status);
+    }
+    while (::waitpid(process_, &status, __WALL) == process_ && WIFSTOPPED(status)) {
+    }
+    process_ = -1;
+}
+
+}  // namespace shmpool::sweep

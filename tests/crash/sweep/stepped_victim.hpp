@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A victim at a leash: a child that prepares an operation by itself, and then does it one
+/// instruction after the other (ptrace), until it is killed. Only the thread that does the
+/// operation is stepped; the others of the process run, as they would.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "operation.hpp"
+
+namespace shmpool::sweep {
+
+class SteppedVictim {
+public:
+    /// Returns when the operation is to begin.
+    SteppedVictim(Board& board, const Operation& operation, const std::string& pool);
+    ~SteppedVictim();
+    SteppedVictim(const SteppedVictim&) = delete;
+    SteppedVictim& operator=(const SteppedVictim&) = delete;
+
+    /// One instruction. False when the operation is over.
+    bool step();
+    /// Of the next instruction.
+    [[nodiscard]] std::uint64_t address() const;
+    [[nodiscard]] bool is_at_system_call() const;
+
+    /// After the operation is over: whether it went as its name says.
+    [[nodiscard]] bool went_as_named();
+
+    /// kill -9 and the wait for its end.
+    void kill();
+
+private:
+    void await_beginning();
+
+    Board& board_;
+    pid_t process_ = -1;
+    pid_t thread_ = -1;
+    bool thread_has_ended_ = false;
+};
+
+}  // namespace shmpool::sweep
