@@ -113,9 +113,12 @@ std::optional<Answer> RequestDesk::answer(Session& session, const wire::Message&
 // --- hello and goodbye ---------------------------------------------------------------------------
 
 template <typename First>
-RequestDesk::Allowed RequestDesk::check_caller(const Session& session, const First& request) const {
-    const auto allowed = check_may_attach(session.credentials, own_user_id());
-    if (!allowed) return refuse(allowed.error());
+RequestDesk::Allowed RequestDesk::check_caller(const Session& session, Right right,
+                                               const First& request) const {
+    if (auto allowed = check_right(config_.access, right, session.credentials, own_user_id());
+        !allowed) {
+        return refuse(allowed.error());
+    }
     if (request.layout_version != layout_version) {
         return refuse_build(Errc::wrong_layout_version, "layout version", layout_version,
                             request.layout_version);
@@ -136,7 +139,11 @@ RequestDesk::Allowed RequestDesk::check_caller(const Session& session, const Fir
 
 RequestDesk::Allowed RequestDesk::check_hello(const Session& session,
                                               const wire::Hello& request) const {
-    if (auto allowed = check_caller(session, request); !allowed) return allowed;
+    const bool looks_only = (request.flags & wire::hello_observer) != 0;
+    if (auto allowed = check_caller(session, looks_only ? Right::observe : Right::attach, request);
+        !allowed) {
+        return allowed;
+    }
     const std::uint32_t lanes = steward_.thread_lanes();
     if (request.lanes_wanted > lanes) {
         return refuse(Errc::no_lane,
@@ -215,7 +222,7 @@ RequestDesk::Granted RequestDesk::welcome_peer(Session& session, const wire::Hel
 
 RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Rejoin& request,
                                         std::span<const Descriptor> descriptors) {
-    if (auto allowed = check_caller(session, request); !allowed) {
+    if (auto allowed = check_caller(session, Right::attach, request); !allowed) {
         return tl::unexpected(allowed.error());
     }
     const auto found = find_rejoining(session, request, descriptors);
@@ -339,7 +346,8 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::CloseSubsc
 // --- for people ----------------------------------------------------------------------------------
 
 RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Kick& request) {
-    const auto allowed = check_may_kick(session.credentials, own_user_id());
+    const auto allowed =
+        check_right(config_.access, Right::kick, session.credentials, own_user_id());
     if (!allowed) return refuse(allowed.error());
     const PeerId id{request.peer_index, request.peer_incarnation};
     const Peer* const peer = registry_.find(id);

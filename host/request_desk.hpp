@@ -54,7 +54,8 @@ private:
     [[nodiscard]] Granted grant(Session& session, const wire::Goodbye& request);
 
     template <typename First>
-    [[nodiscard]] Allowed check_caller(const Session& session, const First& request) const;
+    [[nodiscard]] Allowed check_caller(const Session& session, Right right,
+                                       const First& request) const;
     [[nodiscard]] Allowed check_hello(const Session& session, const wire::Hello& request) const;
     [[nodiscard]] Result<Peer*> find_rejoining(const Session& session, const wire::Rejoin& request,
                                                std::span<const Descriptor> descriptors) const;

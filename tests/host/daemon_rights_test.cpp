@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Who may do what at a real shmpoold. Method: a host of root in a directory that lets everybody
+/// through, and children that become other users and ask.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "protocol/wire/presence_mark.hpp"
+#include "tests/host/daemon.hpp"
+#include "tests/host/other_user.hpp"
+#include "tests/host/plain_peer.hpp"
+#include "tests/protocol/child_process.hpp"
+
+namespace shmpool::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+const std::string open_socket = "[access]\nsocket_mode = \"0666\"\n";
+const std::string attached = "attached";
+const std::string observed = "observed";
+
+class AccessToAHost : public testing::Test {
+protected:
+    void SetUp() override {
+        if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+        ASSERT_EQ(::chmod(directory.path().c_str(), 0755), 0);
+    }
+
+    void start(const std::string& config) {
+        DaemonSetup setup;
+        setup.config = config;
+        daemon = std::make_unique<Daemon>(directory, setup);
+        ASSERT_TRUE(daemon->becomes_ready()) << daemon->log();
+    }
+
+    std::string attach_as(const OtherUser& user) {
+        return as_user(user, [&] {
+            PlainPeer peer(daemon->socket());
+            peer.hold_slots(1, 64);
+            return attached;
+        });
+    }
+    std::string observe_as(const OtherUser& user) {
+        return as_user(user, [&] {
+            const PlainObserver observer(daemon->socket());
+            return observed;
+        });
+    }
+    std::string kick_first_peer_as(const OtherUser& user) {
+        return as_user(user, [&] {
+            PlainObserver observer(daemon->socket());
+            (void)expect<wire::Kicked>(ask(observer.connection, wire::Kick{0, 1}));
+            return std::string("kicked");
+        });
+    }
+    PeerState first_peer() { return PlainObserver(daemon->socket()).peer_state(0); }
+    struct stat socket_file() {
+        struct stat status {};
+        EXPECT_EQ(::lstat(daemon->socket().c_str(), &status), 0);
+        return status;
+    }
+
+    TemporaryDirectory directory;
+    std::unique_ptr<Daemon> daemon;
+};
+
+TEST_F(AccessToAHost, RefuseAStrangerByDefaultAndSayWhatToChange) {
+    start("");
+    EXPECT_THAT(attach_as({}), HasSubstr("no permission to connect"));
+    EXPECT_EQ(attach_as({0, 0, {}}), attached);
+}
+
+TEST_F(AccessToAHost, RefuseAStrangerWhoGetsThroughTheSocket) {
+    start(open_socket);
+    EXPECT_THAT(attach_as({}), AllOf(HasSubstr("user 65534 may not attach to this pool"),
+                                     HasSubstr("[access.attach] allow_users")));
+    EXPECT_THAT(observe_as({}), AllOf(HasSubstr("user 65534 may not look at this pool"),
+                                      HasSubstr("[access.observe] allow_users")));
+    EXPECT_TRUE(daemon->logs("was refused: user 65534"));
+}
+
+TEST_F(AccessToAHost, LetAnAllowedUserUseThePool) {
+    start(open_socket + "[access.attach]\nallow_users = [65534]\n");
+    EXPECT_EQ(attach_as({}), attached);
+    EXPECT_EQ(observe_as({}), observed);
+    EXPECT_THAT(attach_as({1234, 1234, {}}), HasSubstr("user 1234 may not attach"));
+}
+
+TEST_F(AccessToAHost, GoByTheFirstAndByTheFurtherGroupsOfTheKernel) {
+    start(open_socket + "[access.attach]\nallow_groups = [4242]\n");
+    EXPECT_EQ(attach_as({1234, 4242, {}}), attached);
+    EXPECT_EQ(attach_as({1234, 1234, {1, 2, 4242}}), attached);
+    EXPECT_THAT(attach_as({1234, 1234, {1, 2}}), HasSubstr("may not attach"));
+    std::vector<gid_t> many(3000);  // More than any first guess of the room.
+    for (gid_t i = 0; i < 3000; ++i) many[i] = 10'000 + i;
+    EXPECT_THAT(attach_as({1234, 1234, many}), HasSubstr("may not attach"));
+    many.back() = 4242;
+    EXPECT_EQ(attach_as({1234, 1234, many}), attached);
+}
+
+TEST_F(AccessToAHost, LetDenyWinOverAllow) {
+    start(open_socket +
+          "[access.attach]\nallow_users = [\"*\"]\ndeny_users = [1234]\ndeny_groups = [4242]\n");
+    EXPECT_EQ(attach_as({}), attached);
+    EXPECT_THAT(attach_as({1234, 1, {}}), HasSubstr("[access.attach] deny_users"));
+    EXPECT_THAT(attach_as({1235, 1, {4242}}), HasSubstr("names its group 4242"));
+}
+
+TEST_F(AccessToAHost, KeepLookingAndKickingApart) {
+    start(open_socket + "[access.observe]\nallow_users = [65534, 1234]\n" +
+          "[access.kick]\nallow_users = [1234]\n");
+    EXPECT_EQ(observe_as({}), observed);
+    EXPECT_THAT(attach_as({}), HasSubstr("[access.attach] allow_users"));
+
+    const testing_protocol::ChildProcess victim([&] {
+        const PlainPeer peer(daemon->socket());
+        for (;;) ::pause();
+        return 0;
+    });
+    ASSERT_TRUE(eventually([&] { return first_peer() == PeerState::attached; }));
+    EXPECT_THAT(kick_first_peer_as({}), AllOf(HasSubstr("user 65534 may not end peers"),
+                                              HasSubstr("[access.kick] allow_users")));
+    EXPECT_EQ(first_peer(), PeerState::attached);
+    EXPECT_EQ(kick_first_peer_as({1234, 1234, {}}), "kicked");
+    EXPECT_TRUE(eventually([&] { return first_peer() == PeerState::empty; }));
+}
+
+TEST_F(AccessToAHost, GiveTheSocketItsModeOwnerAndGroup) {
+    start("[access]\nsocket_mode = \"0660\"\nsocket_user = 1234\nsocket_group = 4242\n" +
+          std::string("[access.attach]\nallow_users = [\"*\"]\n"));
+    EXPECT_EQ(socket_file().st_mode & 07777, 0660U);
+    EXPECT_EQ(socket_file().st_uid, 1234U);
+    EXPECT_EQ(socket_file().st_gid, 4242U);
+    EXPECT_EQ(attach_as({1234, 1, {}}), attached);
+    EXPECT_EQ(attach_as({65534, 1, {4242}}), attached);
+    EXPECT_THAT(attach_as({65534, 1, {}}), HasSubstr("no permission to connect"));
+}
+
+TEST_F(AccessToAHost, KeepTheSocketOfTheHostsOwnUserByDefault) {
+    start("");
+    EXPECT_EQ(socket_file().st_mode & 07777, 0600U);
+    EXPECT_EQ(socket_file().st_uid, 0U);
+}
+
+TEST_F(AccessToAHost, WarnWhenTheSocketShutsOutWhomTheyAllow) {
+    start("[access.attach]\nallow_users = [65534]\n");
+    EXPECT_TRUE(daemon->logs("allows more users than its socket_mode lets connect"));
+}
+
+TEST_F(AccessToAHost, DoNotStartAHostThatCanNotGiveTheSocketAway) {
+    DaemonSetup setup;
+    setup.config = "[access]\nsocket_user = 1234\n";
+    setup.user = 65534;
+    Daemon other(directory, setup);
+    EXPECT_EQ(other.wait(), 1);
+    EXPECT_THAT(other.log(), HasSubstr("to another user or group"));
+    EXPECT_NE(::access(other.socket().c_str(), F_OK), 0) << "nothing is left behind";
+}
+
+/// Whoever may attach can hand the segment of a dead host to the next one; nobody else.
+TEST_F(AccessToAHost, TakeNoSegmentFromAStranger) {
+    start(open_socket);
+    PlainPeer honest(daemon->socket());
+    const Descriptor mark = mark_presence(daemon->socket());
+    daemon->signal(SIGKILL);
+    daemon->wait();
+    DaemonSetup setup;
+    setup.config = open_socket + "[takeover]\npatience = \"400ms\"\n";
+    const Daemon next(directory, setup);
+    ASSERT_TRUE(eventually(
+        [&] { return LocalConnection::connect(next.socket(), Deadline::passed()).has_value(); }));
+    const std::string answer = as_user({}, [&] {
+        const wire::Body said = honest.rejoin(next.socket(), honest.rejoin_request());
+        return std::string(expect<wire::Refused>(said).text.view());
+    });
+    EXPECT_THAT(answer, HasSubstr("user 65534 may not attach"));
+    EXPECT_TRUE(next.logs("no peer has handed the old segment over"));
+}
+
+}  // namespace
+}  // namespace shmpool::test
