@@ -96,6 +96,11 @@ Result<void> check_right(const AccessRules& rules, Right right, const Credential
                          uid_t host_user) {
     if (has(rules, right, who, host_user)) return {};
     if (const auto key = denied_by(rules.list(right), right, who)) return refuse(right, who, *key);
+    if (right == Right::attach && has(rules, Right::attach_read_only, who, host_user)) {
+        return refuse(right, who,
+                      "it may attach read-only; for more, add it to [access.attach] allow_users in "
+                      "the host's configuration");
+    }
     return refuse(right, who,
                   "add it to " + spell_key(right, "allow_users") +
                       " or a group of it to allow_groups in the host's configuration, or run as "

@@ -104,6 +104,22 @@ constexpr std::array<KeyRule<PoolConfig>, 3> access_keys{{
     {"socket_group",
      [](const toml::node& n, PoolConfig& c) { return take_group(n, c.access.socket_group); }},
 }};
+template <typename Target, auto Get>
+constexpr std::array<KeyRule<Target>, 4> quota_rules{{
+    {"peer_slots", [](const toml::node& n, Target& t) { return take_count(n, Get(t).peer_slots); }},
+    {"peer_bytes", [](const toml::node& n, Target& t) { return take_size(n, Get(t).peer_bytes); }},
+    {"user_slots", [](const toml::node& n, Target& t) { return take_count(n, Get(t).user_slots); }},
+    {"user_bytes", [](const toml::node& n, Target& t) { return take_size(n, Get(t).user_bytes); }},
+}};
+constexpr auto quota_keys =
+    quota_rules<PoolConfig, [](PoolConfig& c) -> Quota& { return c.quota.everybody; }>;
+constexpr std::array<KeyRule<UserQuota>, 5> user_quota_keys = [] {
+    std::array<KeyRule<UserQuota>, 5> keys{
+        {{"user", [](const toml::node& n, UserQuota& q) { return take_one_user(n, q.user); }}}};
+    std::ranges::copy(quota_rules<UserQuota, [](UserQuota& q) -> Quota& { return q; }>,
+                      keys.begin() + 1);
+    return keys;
+}();
 constexpr std::array<KeyRule<PoolConfig>, 1> stop_keys{{
     {"grace", [](const toml::node& n, PoolConfig& c) { return take_duration(n, c.stop_grace_ms); }},
 }};
@@ -133,11 +149,14 @@ constexpr std::array<SectionRule, right_count> access_sections{{
     {"kick", right_keys<Right::kick>},
 }};
 constexpr std::string_view class_section = "class";
-constexpr std::array<SectionRule, 8> sections{{
+constexpr std::string_view user_quota_section = "user_quota";
+constexpr std::array<SectionRule, 10> sections{{
     {"pool", pool_keys},
-    {class_section, {}},  // A list of tables: read by take_classes.
+    {class_section, {}},  // A list of tables, each with class_keys.
     {"limits", limits_keys},
     {"access", access_keys, access_sections},
+    {"quota", quota_keys},
+    {user_quota_section, {}},  // A list of tables, each with user_quota_keys; behind [quota].
     {"stop", stop_keys},
     {"death", death_keys},
     {"takeover", takeover_keys},
@@ -166,6 +185,8 @@ public:
                                        suggest_name(key.str(), names_of(sections)));
             } else if (section->name == class_section) {
                 take_classes(key, node, config.classes);
+            } else if (section->name == user_quota_section) {
+                take_user_quotas(key, node, config.quota);
             } else {
                 take_section("", *section, key, node, config);
             }
@@ -217,35 +238,67 @@ private:
 
     void take_classes(const toml::key& key, const toml::node& node,
                       std::vector<SizeClassConfig>& classes) {
+        classes.clear();
+        take_tables(key, node, "slot_size and slot_count", [&](const toml::table& table) {
+            SizeClassConfig one;
+            const std::array needed{class_keys[0].name, class_keys[1].name};
+            const bool complete = take_table("[[class]]", table, class_keys, needed, one);
+            classes.push_back(one);
+            if (!complete) return;
+            if (const auto checked = check_class(one); !checked) {
+                note(table.source(), "[[class]] " + checked.error().message);
+            }
+        });
+    }
+
+    /// What one leaves out is as [quota] says; toml++ has sorted that one before these.
+    void take_user_quotas(const toml::key& key, const toml::node& node, QuotaRules& quota) {
+        take_tables(key, node, "user and what it may hold", [&](const toml::table& table) {
+            UserQuota one{quota.everybody, 0};
+            const std::array needed{user_quota_keys[0].name};
+            if (!take_table("[[user_quota]]", table, user_quota_keys, needed, one)) return;
+            if (std::ranges::find(quota.users, one.user, &UserQuota::user) != quota.users.end()) {
+                note(table.source(), "[[user_quota]] of this user is there already; merge them");
+            }
+            quota.users.push_back(one);
+        });
+    }
+
+    template <typename Take>
+    void take_tables(const toml::key& key, const toml::node& node, const std::string& content,
+                     Take take) {
+        const std::string name(key.str());
         const auto* list = node.as_array();
         if (list == nullptr) {
-            return note(key.source(), "class: there may be several: write [[class]], not [class]");
+            return note(key.source(), name + ": there may be several: write [[" + name +
+                                          "]], not [" + name + "]");
         }
-        classes.clear();
         for (const toml::node& entry : *list) {
             const auto* table = entry.as_table();
-            if (table == nullptr) {
-                note(entry.source(), "[[class]] must be a table with slot_size and slot_count");
-                continue;
-            }
-            SizeClassConfig one;
-            const std::size_t problems_before = problems_.size();
-            for (const auto& [class_key, value] : *table) {
-                take_key("[[class]] ", class_key, value,
-                         std::span<const KeyRule<SizeClassConfig>>(class_keys),
-                         names_of(class_keys), one);
-            }
-            for (const auto& rule : class_keys) {
-                if (!table->contains(rule.name)) {
-                    note(table->source(), "[[class]] has no " + std::string(rule.name));
-                }
-            }
-            classes.push_back(one);
-            if (problems_.size() > problems_before) continue;
-            if (const auto checked = check_class(one); !checked) {
-                note(table->source(), "[[class]] " + checked.error().message);
+            if (table != nullptr) {
+                take(*table);
+            } else {
+                note(entry.source(), "[[" + name + "]] must be a table with " + content);
             }
         }
+    }
+
+    /// False if something is wrong with it.
+    template <typename Target, std::size_t Count, std::size_t NeededCount>
+    bool take_table(const std::string& name, const toml::table& table,
+                    const std::array<KeyRule<Target>, Count>& rules,
+                    const std::array<std::string_view, NeededCount>& needed, Target& target) {
+        const std::size_t problems_before = problems_.size();
+        for (const auto& [key, node] : table) {
+            take_key(name + " ", key, node, std::span<const KeyRule<Target>>(rules),
+                     names_of(rules), target);
+        }
+        for (const std::string_view one : needed) {
+            if (!table.contains(one)) {
+                note(table.source(), name + " has no " + std::string(one));
+            }
+        }
+        return problems_.size() == problems_before;
     }
 
     void note(const toml::source_region& source, std::string text) {
@@ -331,6 +384,7 @@ std::vector<std::string> config_keys() {
     for (const SectionRule& section : sections) {
         const std::string name(section.name);
         if (section.name == class_section) add(name, class_keys);
+        if (section.name == user_quota_section) add(name, user_quota_keys);
         add(name, section.keys);
         for (const SectionRule& inner : section.inner) {
             add(name + "." + std::string(inner.name), inner.keys);

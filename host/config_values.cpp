@@ -168,6 +168,10 @@ MaybeFlaw take_user(const toml::node& node, std::optional<uid_t>& target) {
     return take_account_or_none(users, node, target);
 }
 
+MaybeFlaw take_one_user(const toml::node& node, uid_t& target) {
+    return take_account(users, node, target);
+}
+
 MaybeFlaw take_group(const toml::node& node, std::optional<gid_t>& target) {
     return take_account_or_none(groups, node, target);
 }

@@ -44,6 +44,9 @@ using MaybeFlaw = std::optional<Flaw>;
 [[nodiscard]] MaybeFlaw take_user(const toml::node& node, std::optional<uid_t>& target);
 [[nodiscard]] MaybeFlaw take_group(const toml::node& node, std::optional<gid_t>& target);
 
+/// The same, where there must be one.
+[[nodiscard]] MaybeFlaw take_one_user(const toml::node& node, uid_t& target);
+
 /// A list of these.
 [[nodiscard]] MaybeFlaw take_users(const toml::node& node, std::vector<uid_t>& target);
 [[nodiscard]] MaybeFlaw take_groups(const toml::node& node, std::vector<gid_t>& target);

@@ -66,7 +66,7 @@ Host::Host(HostFoundation foundation)
     : base_(std::move(foundation)),
       steward_(*base_.segment.steward),
       directory_(steward_.pool(), steward_.lane(), steward_.view()),
-      registry_(steward_.view()),
+      registry_(steward_.view(), base_.config.quota),
       reaper_(steward_, directory_, registry_, *base_.beacons, base_.queue, base_.config,
               *base_.log),
       desk_(steward_, directory_, registry_, reaper_, *base_.beacons, base_.queue, base_.config,

@@ -62,7 +62,8 @@ private:
     void close_unlisted(PeerId peer, const wire::Rejoin& request);
     [[nodiscard]] Granted welcome_peer(Session& session, const wire::Hello& request);
     [[nodiscard]] wire::Welcome welcome_numbers(PeerId peer) const;
-    [[nodiscard]] Result<Peer*> enter(Session& session, std::string_view name);
+    [[nodiscard]] Result<Peer*> enter(Session& session, const wire::Hello& request);
+    [[nodiscard]] Allowed check_may_publish(const Session& session) const;
 
     SegmentSteward& steward_;
     ChannelDirectory& directory_;

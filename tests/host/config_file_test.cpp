@@ -71,6 +71,17 @@ TEST(ConfigFile, ReadsEveryKey) {
         allow_groups = [26]
         [access.kick]
         deny_users = [27]
+        [quota]
+        peer_slots = 31
+        peer_bytes = "32KiB"
+        user_slots = 33
+        user_bytes = 34
+        [[user_quota]]
+        user = "root"
+        peer_slots = 0
+        [[user_quota]]
+        user = 35
+        user_bytes = "36 B"
         [stop]
         grace = "250ms"
         [death]
@@ -89,11 +100,14 @@ TEST(ConfigFile, ReadsEveryKey) {
     access.socket_mode = 0660;
     access.socket_user = 21;
     access.socket_group = 0;
+    const QuotaRules quota{{31, 32768, 33, 34},
+                           {{{0, 32768, 33, 34}, 0}, {{31, 32768, 33, 36}, 35}}};
     const PoolConfig wanted{"cars",
                             "/srv/cars.sock",
                             {{2048, 3}, {100, 4}},
                             {11, 12, 13, 14, 15, 16, 17, 18},
                             access,
+                            quota,
                             250,
                             SuspectPolicy::kill,
                             60'000,
@@ -112,11 +126,12 @@ TEST(ConfigFile, IsDocumentedWithEveryKeyAndItsDefault) {
     const std::string text{std::istreambuf_iterator<char>(file), {}};
     for (const std::string& key : config_keys()) {
         const std::size_t dot = key.rfind('.');
+        if (key.starts_with("user_quota.")) continue;  // No default: each is an example.
         const std::size_t section = text.find("[" + key.substr(0, dot) + "]");
         ASSERT_NE(section, std::string::npos) << key;
         EXPECT_NE(text.find("\n" + key.substr(dot + 1) + " = ", section), std::string::npos) << key;
     }
-    EXPECT_EQ(config_keys().size(), 37U);
+    EXPECT_EQ(config_keys().size(), 46U);
 }
 
 TEST(ConfigFile, SaysWhereAnUnknownKeyIsAndWhatWasMeant) {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "protocol/wire/presence_mark.hpp"
@@ -158,6 +159,78 @@ TEST_F(AccessToAHost, DoNotStartAHostThatCanNotGiveTheSocketAway) {
     EXPECT_EQ(other.wait(), 1);
     EXPECT_THAT(other.log(), HasSubstr("to another user or group"));
     EXPECT_NE(::access(other.socket().c_str(), F_OK), 0) << "nothing is left behind";
+}
+
+/// What a process of the other user can do with the descriptors that it was given.
+std::string try_to_write(PlainPeer& peer) {
+    const int payload = peer.descriptors.at(1).get();
+    const std::string path = "/proc/self/fd/" + std::to_string(payload);
+    const auto map = [&](int protection) {
+        return ::mmap(nullptr, 4096, protection, MAP_SHARED, payload, 0);
+    };
+    void* const read_only = map(PROT_READ);
+    std::string found;
+    const auto note = [&found](bool possible, const char* what) {
+        if (possible) found += std::string(found.empty() ? "" : ", ") + what;
+    };
+    const char byte = 1;
+    note(::pwrite(payload, &byte, 1, 0) == 1, "write");
+    note(map(PROT_READ | PROT_WRITE) != MAP_FAILED, "map");
+    note(::mprotect(read_only, 4096, PROT_READ | PROT_WRITE) == 0, "mprotect");
+    note(::fallocate(payload, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0, "punch");
+    note(::fchmod(payload, 0666) == 0, "chmod");
+    note(::open(path.c_str(), O_RDWR | O_CLOEXEC) >= 0, "open again");
+    note(::open(path.c_str(), O_WRONLY | O_CLOEXEC) >= 0, "open again for writing only");
+    return found.empty() ? "nothing" : found;
+}
+
+TEST_F(AccessToAHost, GivesAReadOnlyPeerNoWayToWriteThePayload) {
+    start(open_socket + "[access.attach_read_only]\nallow_users = [65534]\n");
+    EXPECT_EQ(as_user({},
+                      [&] {
+                          PlainPeer peer(daemon->socket(), read_only_hello());
+                          return try_to_write(peer);
+                      }),
+              "nothing");
+    EXPECT_THAT(attach_as({}), HasSubstr("it may attach read-only"));
+}
+
+/// The test looks where it should: who may write finds every way but the last two open, for which
+/// the file's mode is too strict.
+TEST_F(AccessToAHost, GivesAPeerThePayloadToWrite) {
+    start(open_socket + "[access.attach]\nallow_users = [65534]\n");
+    EXPECT_EQ(as_user({},
+                      [&] {
+                          PlainPeer peer(daemon->socket());
+                          return try_to_write(peer);
+                      }),
+              "write, map, mprotect, punch");
+}
+
+TEST_F(AccessToAHost, LetsAReadOnlyPeerSubscribeButNotPublish) {
+    start(open_socket + "[access.attach_read_only]\nallow_users = [65534]\n");
+    EXPECT_EQ(as_user({},
+                      [&] {
+                          PlainPeer peer(daemon->socket(), read_only_hello());
+                          wire::OpenSubscriber subscribe{};
+                          subscribe.channel = *wire::Text<name_bytes>::of("c");
+                          (void)expect<wire::SubscriberOpened>(ask(peer.connection, subscribe));
+                          wire::OpenPublisher publish{};
+                          publish.channel = *wire::Text<name_bytes>::of("c");
+                          const auto refused = expect<wire::Refused>(ask(peer.connection, publish));
+                          return std::string(name_of(static_cast<Errc>(refused.code)));
+                      }),
+              "read_only");
+}
+
+TEST_F(AccessToAHost, RefusesAnObserverThatAsksForThePayload) {
+    start("");
+    wire::Hello both = observer_hello();
+    both.flags |= wire::hello_read_only;
+    LocalConnection connection = connect_to(daemon->socket());
+    ASSERT_TRUE(
+        connection.send(wire::encode(both, 7), {}, Deadline::after(std::chrono::seconds(9))));
+    EXPECT_TRUE(is_closed_by_host(connection));
 }
 
 /// Whoever may attach can hand the segment of a dead host to the next one; nobody else.
