@@ -109,14 +109,13 @@ Holding count_holding(const PoolView& pool, const ProtocolView& view,
     return held;
 }
 
-std::vector<PeerTurn> peers_of_user(const ProtocolView& view, std::uint32_t user) {
-    std::vector<PeerTurn> peers;
+void find_peers_of_user(const ProtocolView& view, std::uint32_t user, std::vector<PeerTurn>& into) {
+    into.clear();
     for (std::uint32_t i = 0; i < view.peers.count; ++i) {
         const PeerImage& place = view.peers.at(i);
         const bool there = value(place.state) != static_cast<std::uint32_t>(PeerState::empty);
-        if (there && value(place.uid) == user) peers.push_back({i, value(place.incarnation)});
+        if (there && value(place.uid) == user) into.push_back({i, value(place.incarnation)});
     }
-    return peers;
 }
 
 LaneQuota::LaneQuota(const PoolView& pool, const ProtocolView& view, std::uint32_t peer_index)
@@ -129,17 +128,19 @@ std::uint32_t LaneQuota::may_draw(std::uint32_t class_index, std::uint32_t wante
     const Holding peer_limit{value(place_.quota_slots), value(place_.quota_bytes)};
     const Holding user_limit{value(place_.user_quota_slots), value(place_.user_quota_bytes)};
     const std::uint64_t slot_bytes = pool_.classes[class_index].slot_bytes;
+    limited_ = has_limit(peer_limit) || has_limit(user_limit);
     if (has_limit(peer_limit)) {
-        wanted = std::min(wanted, room(of_peer_, peer_limit, {self_}, slot_bytes));
+        wanted = std::min(wanted, room(of_peer_, peer_limit, std::span(&self_, 1), slot_bytes));
     }
     if (has_limit(user_limit) && wanted != 0) {
-        const auto peers = peers_of_user(view_, value(place_.uid));
-        wanted = std::min(wanted, room(of_user_, user_limit, peers, slot_bytes));
+        find_peers_of_user(view_, value(place_.uid), peers_of_user_);
+        wanted = std::min(wanted, room(of_user_, user_limit, peers_of_user_, slot_bytes));
     }
     return wanted;
 }
 
 void LaneQuota::drawn(std::uint32_t class_index, std::uint32_t count) {
+    if (!limited_) return;
     const std::uint64_t bytes = count * pool_.classes[class_index].slot_bytes;
     place_.drawn_slots.fetch_add(count, std::memory_order_relaxed);
     place_.drawn_bytes.fetch_add(bytes, std::memory_order_relaxed);
@@ -148,8 +149,8 @@ void LaneQuota::drawn(std::uint32_t class_index, std::uint32_t count) {
 /// Slots that may be drawn now. Counts if nothing is left of the last count, or if it was of
 /// another limit or of other peers: the host may have changed, peers of the user may have come or
 /// gone.
-std::uint32_t LaneQuota::room(Scope& scope, const Holding& limit,
-                              const std::vector<PeerTurn>& peers, std::uint64_t slot_bytes) {
+std::uint32_t LaneQuota::room(Scope& scope, const Holding& limit, std::span<const PeerTurn> peers,
+                              std::uint64_t slot_bytes) {
     const Holding drawn = sum_drawn(peers);
     const auto left = [&] {
         const std::uint64_t slots = room_below(scope.until.slots, drawn.slots);
@@ -157,11 +158,11 @@ std::uint32_t LaneQuota::room(Scope& scope, const Holding& limit,
         return static_cast<std::uint32_t>(
             std::min({slots, bytes / slot_bytes, std::uint64_t{slot_count_max}}));
     };
-    const bool same = scope.limit == limit && scope.peers == peers;
+    const bool same = scope.limit == limit && std::ranges::equal(scope.peers, peers);
     if (same && left() != 0) return left();
     const Holding used = count_holding(pool_, view_, peers);
     scope.limit = limit;
-    scope.peers = peers;
+    scope.peers.assign(peers.begin(), peers.end());
     scope.until = {next_count_at(drawn.slots, limit.slots, used.slots),
                    next_count_at(drawn.bytes, limit.bytes, used.bytes)};
     return left();
@@ -180,11 +181,13 @@ QuotaReport read_quota(const PoolView& pool, const ProtocolView& view, std::uint
     const PeerImage& place = view.peers.at(peer_index);
     const PeerTurn self{peer_index, value(place.incarnation)};
     const std::uint32_t user = value(place.uid);
+    std::vector<PeerTurn> of_user;
+    find_peers_of_user(view, user, of_user);
     return {peer_index,
             user,
             {count_holding(pool, view, std::span(&self, 1)),
              {value(place.quota_slots), value(place.quota_bytes)}},
-            {count_holding(pool, view, peers_of_user(view, user)),
+            {count_holding(pool, view, of_user),
              {value(place.user_quota_slots), value(place.user_quota_bytes)}}};
 }
 

@@ -17,9 +17,9 @@
 ///   do
 ///             not wait for each other), and by what it has received since the last count: that
 ///             can not be refused.
-///   Cost      no quota: four loads per refill. With one: a load of the sum, for a user's quota of
-///             every peer's; and a count of the blocks that the lanes ever touched, once per
-///             limit - used slots drawn.
+///   Cost      no quota: four loads per refill. With one: two locked additions and a load of the
+///             sum, for a user's quota of every peer's; and a count of the blocks that the lanes
+///             ever touched, once per limit - used slots drawn.
 ///   I6        The peer itself is asked: a hostile one that writes its own words has no quota.
 #pragma once
 
@@ -57,7 +57,7 @@ struct PeerTurn {
                                     std::span<const PeerTurn> peers);
 
 /// All peers of the user of one, itself included.
-[[nodiscard]] std::vector<PeerTurn> peers_of_user(const ProtocolView& view, std::uint32_t user);
+void find_peers_of_user(const ProtocolView& view, std::uint32_t user, std::vector<PeerTurn>& into);
 
 struct QuotaUse {
     Holding used;
@@ -94,7 +94,7 @@ private:
         Holding until;
     };
     [[nodiscard]] std::uint32_t room(Scope& scope, const Holding& limit,
-                                     const std::vector<PeerTurn>& peers, std::uint64_t slot_bytes);
+                                     std::span<const PeerTurn> peers, std::uint64_t slot_bytes);
     [[nodiscard]] Holding sum_drawn(std::span<const PeerTurn> peers) const;
 
     const PoolView& pool_;
@@ -103,6 +103,8 @@ private:
     const PeerTurn self_;
     Scope of_peer_;
     Scope of_user_;
+    std::vector<PeerTurn> peers_of_user_;
+    bool limited_ = false;  ///< As found by the last may_draw.
 };
 
 }  // namespace shmpool

@@ -12,7 +12,8 @@
 ///   init                      exclusive, on zeroed memory.
 ///
 /// Cost: with a magazine a few plain loads and stores; every `magazine_capacity / 2` calls one CAS
-/// on the class's stack. Classes of fewer than 128 slots always go to the stack.
+/// on the class's stack, and ask the lane's gate, if it has one. Classes of fewer than 128 slots
+/// always go to the stack.
 #pragma once
 
 #include <chrono>

@@ -213,7 +213,8 @@ TEST_F(AccessToAHost, LetsAReadOnlyPeerSubscribeButNotPublish) {
                       [&] {
                           PlainPeer peer(daemon->socket(), read_only_hello());
                           wire::OpenSubscriber subscribe{};
-                          subscribe.channel = *wire::Text<name_bytes>::of("c");
+                          subscribe.depth = 1;
+                  subscribe.channel = *wire::Text<name_bytes>::of("c");
                           (void)expect<wire::SubscriberOpened>(ask(peer.connection, subscribe));
                           wire::OpenPublisher publish{};
                           publish.channel = *wire::Text<name_bytes>::of("c");
