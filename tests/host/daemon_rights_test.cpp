@@ -214,7 +214,7 @@ TEST_F(AccessToAHost, LetsAReadOnlyPeerSubscribeButNotPublish) {
                           PlainPeer peer(daemon->socket(), read_only_hello());
                           wire::OpenSubscriber subscribe{};
                           subscribe.depth = 1;
-                  subscribe.channel = *wire::Text<name_bytes>::of("c");
+                          subscribe.channel = *wire::Text<name_bytes>::of("c");
                           (void)expect<wire::SubscriberOpened>(ask(peer.connection, subscribe));
                           wire::OpenPublisher publish{};
                           publish.channel = *wire::Text<name_bytes>::of("c");
@@ -222,6 +222,25 @@ TEST_F(AccessToAHost, LetsAReadOnlyPeerSubscribeButNotPublish) {
                           return std::string(name_of(static_cast<Errc>(refused.code)));
                       }),
               "read_only");
+}
+
+/// By the descriptor that it shows: the table could have been written by anybody.
+TEST_F(AccessToAHost, KnowsAReadOnlyPeerThatComesBack) {
+    start("");
+    PlainPeer peer(daemon->socket(), read_only_hello());
+    const Descriptor mark = mark_presence(daemon->socket());
+    peer.view.peers.at(peer.welcome.peer_index).read_only.store(0);
+    daemon->signal(SIGKILL);
+    daemon->wait();
+    const Daemon next(directory);
+    ASSERT_TRUE(eventually(
+        [&] { return LocalConnection::connect(next.socket(), Deadline::passed()).has_value(); }));
+    (void)expect<wire::Rejoined>(peer.rejoin(next.socket(), peer.rejoin_request()));
+    wire::OpenPublisher publish{};
+    publish.channel = *wire::Text<name_bytes>::of("c");
+    EXPECT_EQ(expect<wire::Refused>(ask(peer.connection, publish)).code,
+              static_cast<std::uint32_t>(Errc::read_only));
+    EXPECT_EQ(peer.view.peers.at(peer.welcome.peer_index).read_only.load(), 1U);
 }
 
 TEST_F(AccessToAHost, RefusesAnObserverThatAsksForThePayload) {
