@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// See config_file.hpp. Driven by tables: one row per key with the function that takes its value,
-/// so that the keys that are read, suggested and documented are one list. The only file that knows
-/// toml++, which is built without exceptions here; what allocation throws is caught at the border.
+/// so that the keys that are read, suggested and documented are one list. What allocation throws is
+/// caught at the border.
 #include "host/config_file.hpp"
-
-#define TOML_EXCEPTIONS 0
-#define TOML_ENABLE_FORMATTERS 0
-#include <toml++/toml.h>
 
 #include <algorithm>
 #include <array>
@@ -19,85 +15,24 @@
 #include <optional>
 #include <span>
 
+#include "host/config_values.hpp"
 #include "host/nearest_name.hpp"
 #include "shmpool/quantity/byte_size.hpp"
-#include "shmpool/quantity/duration.hpp"
 
 namespace shmpool::host {
 namespace {
 
 constexpr std::size_t file_bytes_max = std::size_t{1} << 20;
 
-/// What is wrong with a value, in words; none if nothing is.
-using Flaw = std::optional<std::string>;
-
 template <typename Target>
 struct KeyRule {
     std::string_view name;
-    Flaw (*take)(const toml::node&, Target&);
+    MaybeFlaw (*take)(const toml::node&, Target&);
 };
 
-std::string_view spell(toml::node_type type) {
-    switch (type) {
-        case toml::node_type::table: return "a table";
-        case toml::node_type::array: return "an array";
-        case toml::node_type::string: return "a string";
-        case toml::node_type::integer: return "an integer";
-        case toml::node_type::floating_point: return "a fraction";
-        case toml::node_type::boolean: return "a boolean";
-        default: return "a date or time";
-    }
-}
-
-std::string expected(std::string_view what, const toml::node& node) {
-    return "must be " + std::string(what) + ", not " + std::string(spell(node.type()));
-}
-
-Flaw take_text(const toml::node& node, std::string& target) {
-    const auto* text = node.as_string();
-    if (text == nullptr) return expected("a string", node);
-    target = text->get();
-    return std::nullopt;
-}
-
-Flaw take_count(const toml::node& node, std::uint32_t& target) {
-    const auto* number = node.as_integer();
-    if (number == nullptr) return expected("an integer", node);
-    const std::int64_t value = number->get();
-    if (value < 0) return "is negative (" + std::to_string(value) + ")";
-    if (value > std::numeric_limits<std::uint32_t>::max()) {
-        return "is too large (" + std::to_string(value) + ")";
-    }
-    target = static_cast<std::uint32_t>(value);
-    return std::nullopt;
-}
-
-Flaw take_size(const toml::node& node, std::uint64_t& target) {
-    if (const auto* number = node.as_integer()) {
-        if (number->get() < 0) return "is negative (" + std::to_string(number->get()) + ")";
-        target = static_cast<std::uint64_t>(number->get());
-        return std::nullopt;
-    }
-    const auto* text = node.as_string();
-    if (text == nullptr) return expected("a size like \"64KiB\" or an integer of bytes", node);
-    const auto parsed = parse_byte_size(text->get());
-    if (!parsed) return parsed.error().message;
-    target = *parsed;
-    return std::nullopt;
-}
-
-Flaw take_duration(const toml::node& node, std::uint32_t& target_ms) {
-    const auto* text = node.as_string();
-    if (text == nullptr) return expected("a duration like \"2s\" or \"250ms\"", node);
-    const auto parsed = parse_duration_ms(text->get());
-    if (!parsed) return parsed.error().message;
-    if (*parsed > std::numeric_limits<std::uint32_t>::max()) return "is too long";
-    target_ms = static_cast<std::uint32_t>(*parsed);
-    return std::nullopt;
-}
-
 template <typename Choice, std::size_t Count>
-Flaw take_choice(const toml::node& node, const std::array<Choice, Count>& choices, Choice& target) {
+MaybeFlaw take_choice(const toml::node& node, const std::array<Choice, Count>& choices,
+                      Choice& target) {
     const auto* text = node.as_string();
     if (text == nullptr) return expected("a string", node);
     std::array<std::string_view, Count> names;
@@ -110,19 +45,19 @@ Flaw take_choice(const toml::node& node, const std::array<Choice, Count>& choice
     return std::nullopt;
 }
 
-Flaw take_suspect_policy(const toml::node& node, PoolConfig& config) {
+MaybeFlaw take_suspect_policy(const toml::node& node, PoolConfig& config) {
     static constexpr std::array choices{SuspectPolicy::wait, SuspectPolicy::kill};
     return take_choice(node, choices, config.suspect_policy);
 }
 
-Flaw take_log_level(const toml::node& node, PoolConfig& config) {
+MaybeFlaw take_log_level(const toml::node& node, PoolConfig& config) {
     static constexpr std::array choices{LogLevel::trace, LogLevel::debug, LogLevel::info,
                                         LogLevel::warn,  LogLevel::error, LogLevel::off};
     return take_choice(node, choices, config.log_level);
 }
 
 template <std::uint32_t PoolLimits::*Field>
-Flaw take_limit(const toml::node& node, PoolConfig& config) {
+MaybeFlaw take_limit(const toml::node& node, PoolConfig& config) {
     return take_count(node, config.limits.*Field);
 }
 
@@ -146,6 +81,45 @@ constexpr std::array<KeyRule<PoolConfig>, 8> limits_keys{{
     {"ring_entries", take_limit<&PoolLimits::ring_entries>},
     {"publishers_per_channel", take_limit<&PoolLimits::publishers_per_channel>},
 }};
+template <Right Which>
+constexpr std::array<KeyRule<PoolConfig>, 4> right_keys{{
+    {"allow_users",
+     [](const toml::node& n, PoolConfig& c) {
+         return take_users_or_everybody(n, c.access.list(Which).allow_users);
+     }},
+    {"allow_groups",
+     [](const toml::node& n, PoolConfig& c) {
+         return take_groups(n, c.access.list(Which).allow_groups);
+     }},
+    {"deny_users", [](const toml::node& n,
+                      PoolConfig& c) { return take_users(n, c.access.list(Which).deny_users); }},
+    {"deny_groups", [](const toml::node& n,
+                       PoolConfig& c) { return take_groups(n, c.access.list(Which).deny_groups); }},
+}};
+constexpr std::array<KeyRule<PoolConfig>, 3> access_keys{{
+    {"socket_mode",
+     [](const toml::node& n, PoolConfig& c) { return take_mode(n, c.access.socket_mode); }},
+    {"socket_user",
+     [](const toml::node& n, PoolConfig& c) { return take_user(n, c.access.socket_user); }},
+    {"socket_group",
+     [](const toml::node& n, PoolConfig& c) { return take_group(n, c.access.socket_group); }},
+}};
+template <typename Target, auto Get>
+constexpr std::array<KeyRule<Target>, 4> quota_rules{{
+    {"peer_slots", [](const toml::node& n, Target& t) { return take_count(n, Get(t).peer_slots); }},
+    {"peer_bytes", [](const toml::node& n, Target& t) { return take_size(n, Get(t).peer_bytes); }},
+    {"user_slots", [](const toml::node& n, Target& t) { return take_count(n, Get(t).user_slots); }},
+    {"user_bytes", [](const toml::node& n, Target& t) { return take_size(n, Get(t).user_bytes); }},
+}};
+constexpr auto quota_keys =
+    quota_rules<PoolConfig, [](PoolConfig& c) -> Quota& { return c.quota.everybody; }>;
+constexpr std::array<KeyRule<UserQuota>, 5> user_quota_keys = [] {
+    std::array<KeyRule<UserQuota>, 5> keys{
+        {{"user", [](const toml::node& n, UserQuota& q) { return take_one_user(n, q.user); }}}};
+    std::ranges::copy(quota_rules<UserQuota, [](UserQuota& q) -> Quota& { return q; }>,
+                      keys.begin() + 1);
+    return keys;
+}();
 constexpr std::array<KeyRule<PoolConfig>, 1> stop_keys{{
     {"grace", [](const toml::node& n, PoolConfig& c) { return take_duration(n, c.stop_grace_ms); }},
 }};
@@ -166,12 +140,23 @@ constexpr std::array<KeyRule<PoolConfig>, 2> log_keys{{
 struct SectionRule {
     std::string_view name;
     std::span<const KeyRule<PoolConfig>> keys;
+    std::span<const SectionRule> inner = {};
 };
+constexpr std::array<SectionRule, right_count> access_sections{{
+    {"attach", right_keys<Right::attach>},
+    {"attach_read_only", right_keys<Right::attach_read_only>},
+    {"observe", right_keys<Right::observe>},
+    {"kick", right_keys<Right::kick>},
+}};
 constexpr std::string_view class_section = "class";
-constexpr std::array<SectionRule, 7> sections{{
+constexpr std::string_view user_quota_section = "user_quota";
+constexpr std::array<SectionRule, 10> sections{{
     {"pool", pool_keys},
-    {class_section, {}},  // A list of tables: read by take_classes.
+    {class_section, {}},  // A list of tables, each with class_keys.
     {"limits", limits_keys},
+    {"access", access_keys, access_sections},
+    {"quota", quota_keys},
+    {user_quota_section, {}},  // A list of tables, each with user_quota_keys; behind [quota].
     {"stop", stop_keys},
     {"death", death_keys},
     {"takeover", takeover_keys},
@@ -200,11 +185,10 @@ public:
                                        suggest_name(key.str(), names_of(sections)));
             } else if (section->name == class_section) {
                 take_classes(key, node, config.classes);
-            } else if (const auto* table = node.as_table()) {
-                take_keys("[" + std::string(section->name) + "] ", *table, section->keys, config);
+            } else if (section->name == user_quota_section) {
+                take_user_quotas(key, node, config.quota);
             } else {
-                note(key.source(), std::string(key.str()) + " must be a section: write [" +
-                                       std::string(key.str()) + "] on a line of its own");
+                take_section("", *section, key, node, config);
             }
         }
         if (!problems_.empty()) return first_problem();
@@ -217,48 +201,104 @@ private:
         std::string text;
     };
 
-    template <typename Target>
-    void take_keys(const std::string& section, const toml::table& table,
-                   std::span<const KeyRule<Target>> rules, Target& target) {
-        for (const auto& [key, node] : table) {
-            const auto rule = std::ranges::find(rules, key.str(), &KeyRule<Target>::name);
-            if (rule == rules.end()) {
-                note(key.source(), section + "unknown key \"" + std::string(key.str()) + "\"; " +
-                                       suggest_name(key.str(), names_of(rules)));
-            } else if (const Flaw flaw = rule->take(node, target)) {
-                note(node.source(), section + std::string(key.str()) + ": " + *flaw);
+    void take_section(const std::string& outer, const SectionRule& section, const toml::key& key,
+                      const toml::node& node, PoolConfig& config) {
+        const std::string name = outer + std::string(section.name);
+        const auto* table = node.as_table();
+        if (table == nullptr) {
+            return note(key.source(),
+                        name + " must be a section: write [" + name + "] on a line of its own");
+        }
+        auto known = names_of(section.keys);
+        std::ranges::copy(names_of(section.inner), std::back_inserter(known));
+        for (const auto& [inner_key, inner_node] : *table) {
+            const auto inner =
+                std::ranges::find(section.inner, inner_key.str(), &SectionRule::name);
+            if (inner != section.inner.end()) {
+                take_section(name + ".", *inner, inner_key, inner_node, config);
+            } else {
+                take_key("[" + name + "] ", inner_key, inner_node, section.keys, known, config);
             }
+        }
+    }
+
+    template <typename Target>
+    void take_key(const std::string& section, const toml::key& key, const toml::node& node,
+                  std::span<const KeyRule<Target>> rules,
+                  const std::vector<std::string_view>& known, Target& target) {
+        const auto rule = std::ranges::find(rules, key.str(), &KeyRule<Target>::name);
+        if (rule == rules.end()) {
+            note(key.source(), section + "unknown key \"" + std::string(key.str()) + "\"; " +
+                                   suggest_name(key.str(), known));
+        } else if (const MaybeFlaw flaw = rule->take(node, target)) {
+            const toml::node& place = flaw->where == nullptr ? node : *flaw->where;
+            note(place.source(), section + std::string(key.str()) + ": " + flaw->text);
         }
     }
 
     void take_classes(const toml::key& key, const toml::node& node,
                       std::vector<SizeClassConfig>& classes) {
+        classes.clear();
+        take_tables(key, node, "slot_size and slot_count", [&](const toml::table& table) {
+            SizeClassConfig one;
+            const std::array needed{class_keys[0].name, class_keys[1].name};
+            const bool complete = take_table("[[class]]", table, class_keys, needed, one);
+            classes.push_back(one);
+            if (!complete) return;
+            if (const auto checked = check_class(one); !checked) {
+                note(table.source(), "[[class]] " + checked.error().message);
+            }
+        });
+    }
+
+    /// What one leaves out is as [quota] says; toml++ has sorted that one before these.
+    void take_user_quotas(const toml::key& key, const toml::node& node, QuotaRules& quota) {
+        take_tables(key, node, "user and what it may hold", [&](const toml::table& table) {
+            UserQuota one{quota.everybody, 0};
+            const std::array needed{user_quota_keys[0].name};
+            if (!take_table("[[user_quota]]", table, user_quota_keys, needed, one)) return;
+            if (std::ranges::find(quota.users, one.user, &UserQuota::user) != quota.users.end()) {
+                note(table.source(), "[[user_quota]] of this user is there already; merge them");
+            }
+            quota.users.push_back(one);
+        });
+    }
+
+    template <typename Take>
+    void take_tables(const toml::key& key, const toml::node& node, const std::string& content,
+                     Take take) {
+        const std::string name(key.str());
         const auto* list = node.as_array();
         if (list == nullptr) {
-            return note(key.source(), "class: there may be several: write [[class]], not [class]");
+            return note(key.source(), name + ": there may be several: write [[" + name +
+                                          "]], not [" + name + "]");
         }
-        classes.clear();
         for (const toml::node& entry : *list) {
             const auto* table = entry.as_table();
-            if (table == nullptr) {
-                note(entry.source(), "[[class]] must be a table with slot_size and slot_count");
-                continue;
-            }
-            SizeClassConfig one;
-            const std::size_t problems_before = problems_.size();
-            take_keys("[[class]] ", *table, std::span<const KeyRule<SizeClassConfig>>(class_keys),
-                      one);
-            for (const auto& rule : class_keys) {
-                if (!table->contains(rule.name)) {
-                    note(table->source(), "[[class]] has no " + std::string(rule.name));
-                }
-            }
-            classes.push_back(one);
-            if (problems_.size() > problems_before) continue;
-            if (const auto checked = check_class(one); !checked) {
-                note(table->source(), "[[class]] " + checked.error().message);
+            if (table != nullptr) {
+                take(*table);
+            } else {
+                note(entry.source(), "[[" + name + "]] must be a table with " + content);
             }
         }
+    }
+
+    /// False if something is wrong with it.
+    template <typename Target, std::size_t Count, std::size_t NeededCount>
+    bool take_table(const std::string& name, const toml::table& table,
+                    const std::array<KeyRule<Target>, Count>& rules,
+                    const std::array<std::string_view, NeededCount>& needed, Target& target) {
+        const std::size_t problems_before = problems_.size();
+        for (const auto& [key, node] : table) {
+            take_key(name + " ", key, node, std::span<const KeyRule<Target>>(rules),
+                     names_of(rules), target);
+        }
+        for (const std::string_view one : needed) {
+            if (!table.contains(one)) {
+                note(table.source(), name + " has no " + std::string(one));
+            }
+        }
+        return problems_.size() == problems_before;
     }
 
     void note(const toml::source_region& source, std::string text) {
@@ -338,11 +378,16 @@ Result<PoolConfig> read_config_file(const std::string& path, const MemoryProbe& 
 
 std::vector<std::string> config_keys() {
     std::vector<std::string> keys;
+    const auto add = [&keys](const std::string& section, const auto& rules) {
+        for (const auto& rule : rules) keys.push_back(section + "." + std::string(rule.name));
+    };
     for (const SectionRule& section : sections) {
-        const auto names =
-            section.name == class_section ? names_of(class_keys) : names_of(section.keys);
-        for (const std::string_view name : names) {
-            keys.push_back(std::string(section.name) + "." + std::string(name));
+        const std::string name(section.name);
+        if (section.name == class_section) add(name, class_keys);
+        if (section.name == user_quota_section) add(name, user_quota_keys);
+        add(name, section.keys);
+        for (const SectionRule& inner : section.inner) {
+            add(name + "." + std::string(inner.name), inner.keys);
         }
     }
     return keys;

@@ -23,6 +23,9 @@ Result<LocalListener> listen_for(const PoolConfig& config) {
     }
     ListenOptions options;
     options.directory = where.directory;
+    options.mode = config.access.socket_mode;
+    options.user = config.access.socket_user;
+    options.group = config.access.socket_group;
     return LocalListener::bind(where.path, options);
 }
 
@@ -36,6 +39,11 @@ Result<std::unique_ptr<Host>> Host::create(const PoolConfig& config, const HostL
     // First, because it is what a second host stumbles over. Who connects early waits a moment.
     auto listener = listen_for(config);
     if (!listener) return tl::unexpected(listener.error());
+    if (config.access.socket_shuts_out_the_allowed()) {
+        log.warn(
+            "[access] allows more users than its socket_mode lets connect; give the socket to a "
+            "group of theirs with socket_group and socket_mode = \"0660\"");
+    }
     auto queue = EventQueue::create();
     if (!queue) return tl::unexpected(queue.error());
     auto segment = find_or_make_segment(config, *listener, log);
@@ -58,7 +66,7 @@ Host::Host(HostFoundation foundation)
     : base_(std::move(foundation)),
       steward_(*base_.segment.steward),
       directory_(steward_.pool(), steward_.lane(), steward_.view()),
-      registry_(steward_.view()),
+      registry_(steward_.view(), base_.config.quota),
       reaper_(steward_, directory_, registry_, *base_.beacons, base_.queue, base_.config,
               *base_.log),
       desk_(steward_, directory_, registry_, reaper_, *base_.beacons, base_.queue, base_.config,

@@ -133,4 +133,18 @@ Result<Descriptor> reopen_read_only(const Descriptor& object) {
     return open_again_for_reading(object);
 }
 
+Result<Descriptor> reopen_for_writing(const Descriptor& object) {
+    // Its owner alone may: for the moment between, too, the mode shuts out everybody else.
+    const std::string path = "/proc/self/fd/" + std::to_string(object.get());
+    if (::fchmod(object.get(), S_IRUSR | S_IWUSR) != 0) {
+        return fail_errno(Errc::no_permission, "open memory of another user for writing", errno);
+    }
+    Descriptor result(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    const int error_number = errno;
+    if (::fchmod(object.get(), S_IRUSR) != 0 || !result) {
+        return fail_errno(Errc::system, "open memory for writing through " + path, error_number);
+    }
+    return result;
+}
+
 }  // namespace shmpool::host

@@ -84,7 +84,12 @@ void ignore_error_signals() noexcept;
 /// Raises the limit of open files of this process as far as it may; returns the new limit.
 std::uint64_t raise_descriptor_limit() noexcept;
 
-/// A second open file of the same memory object through which nobody can write, whoever gets it.
+/// A second open file of the same memory object through which nobody can write who is not root or
+/// the user of this process, whoever gets it.
 [[nodiscard]] Result<Descriptor> reopen_read_only(const Descriptor& object);
+
+/// The same object with the right to write, if it was made by this user: of what a read-only peer
+/// has handed over. Errc::no_permission: it belongs to somebody else.
+[[nodiscard]] Result<Descriptor> reopen_for_writing(const Descriptor& object);
 
 }  // namespace shmpool::host

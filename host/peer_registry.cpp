@@ -9,12 +9,13 @@
 
 namespace shmpool::host {
 
-PeerRegistry::PeerRegistry(const ProtocolView& view) : view_(view), peers_(view.peers.count) {
+PeerRegistry::PeerRegistry(const ProtocolView& view, const QuotaRules& quotas)
+    : view_(view), quotas_(quotas), peers_(view.peers.count) {
     for (std::uint32_t i = 0; i < view.peers.count; ++i) peers_[i].id.index = i;
 }
 
 Result<Peer*> PeerRegistry::attach(const Credentials& credentials, std::string_view name,
-                                   Descriptor pidfd, std::uint64_t now_ns) {
+                                   bool read_only, Descriptor pidfd, std::uint64_t now_ns) {
     const auto found = std::ranges::find(peers_, PeerPhase::vacant, &Peer::phase);
     if (found == peers_.end()) {
         return fail(Errc::no_peer_slot,
@@ -29,6 +30,7 @@ Result<Peer*> PeerRegistry::attach(const Credentials& credentials, std::string_v
     peer.phase = PeerPhase::present;
     peer.credentials = credentials;
     peer.name = printable(name);
+    peer.read_only = read_only;
     peer.pidfd = std::move(pidfd);
 
     PeerImage& image = view_.peers.at(id.index);
@@ -39,6 +41,10 @@ Result<Peer*> PeerRegistry::attach(const Credentials& credentials, std::string_v
     image.attached_ns.store(now_ns, std::memory_order_relaxed);
     image.process_started.store(process_started(credentials.pid), std::memory_order_relaxed);
     image.left_incarnation.store(0, std::memory_order_relaxed);
+    image.read_only.store(read_only ? 1 : 0, std::memory_order_relaxed);
+    write_quota(image, quotas_.of(credentials.uid));
+    image.drawn_slots.store(0, std::memory_order_relaxed);
+    image.drawn_bytes.store(0, std::memory_order_relaxed);
     std::memset(image.name, 0, sizeof(image.name));
     std::ranges::copy(std::string_view(peer.name).substr(0, name_bytes - 1), image.name);
     show(peer, PeerState::attached);
@@ -47,7 +53,7 @@ Result<Peer*> PeerRegistry::attach(const Credentials& credentials, std::string_v
 
 void PeerRegistry::take_over() {
     for (Peer& peer : peers_) {
-        const PeerImage& image = view_.peers.at(peer.id.index);
+        PeerImage& image = view_.peers.at(peer.id.index);
         peer.id.incarnation = image.incarnation.load(std::memory_order_relaxed);
         if (image.state.load(std::memory_order_acquire) ==  // [A-peer]
             static_cast<std::uint32_t>(PeerState::empty)) {
@@ -57,8 +63,19 @@ void PeerRegistry::take_over() {
         peer.awaited = true;
         peer.credentials.pid = static_cast<pid_t>(image.pid.load(std::memory_order_relaxed));
         peer.credentials.uid = image.uid.load(std::memory_order_relaxed);
+        peer.read_only = image.read_only.load(std::memory_order_relaxed) != 0;
         peer.name = printable({image.name, strnlen(image.name, name_bytes)});
+        write_quota(image, quotas_.of(peer.credentials.uid));
     }
+}
+
+void PeerRegistry::rejoined(Peer& peer, const Credentials& credentials, bool read_only) {
+    peer.credentials = credentials;
+    peer.read_only = read_only;
+    PeerImage& image = view_.peers.at(peer.id.index);
+    image.uid.store(credentials.uid, std::memory_order_relaxed);
+    image.read_only.store(read_only ? 1 : 0, std::memory_order_relaxed);
+    write_quota(image, quotas_.of(credentials.uid));
 }
 
 Peer* PeerRegistry::find(PeerId id) {

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "host/quota_rules.hpp"
 #include "protocol/protocol_view.hpp"
 #include "shmpool/platform/descriptor.hpp"
 #include "shmpool/platform/process.hpp"
@@ -47,6 +48,7 @@ struct Peer {
     bool silence_judged = false;        ///< The policy has had its say.
     bool beacon_gone = false;           ///< The thread that held it has ended, or exec.
     bool connected = true;
+    bool read_only = false;       ///< Has the payload to read only.
     bool awaited = false;         ///< Left by an earlier host, and not yet back.
     bool closed_by_peer = false;  ///< Not by the host: that would be no evidence.
     EndpointState departure = EndpointState::died;
@@ -54,15 +56,19 @@ struct Peer {
 
 class PeerRegistry {
 public:
-    explicit PeerRegistry(const ProtocolView& view);
+    /// Both live longer.
+    PeerRegistry(const ProtocolView& view, const QuotaRules& quotas);
 
     /// A free number, with the next incarnation. All taken: `no_peer_slot`.
     [[nodiscard]] Result<Peer*> attach(const Credentials& credentials, std::string_view name,
-                                       Descriptor pidfd, std::uint64_t now_ns);
+                                       bool read_only, Descriptor pidfd, std::uint64_t now_ns);
 
     /// The peers that an earlier host has left in the table: all are `present` and without a pidfd
     /// until somebody has looked at the processes. Once, before anybody attaches.
     void take_over();
+
+    /// A peer of an earlier host is back: who it is by the kernel's word, not by the table's.
+    void rejoined(Peer& peer, const Credentials& credentials, bool read_only);
 
     /// Null if that attachment is over.
     [[nodiscard]] Peer* find(PeerId id);
@@ -81,6 +87,7 @@ public:
 
 private:
     const ProtocolView& view_;
+    const QuotaRules& quotas_;
     std::vector<Peer> peers_;
 };
 

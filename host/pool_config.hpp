@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "host/access_rules.hpp"
+#include "host/quota_rules.hpp"
 #include "shmpool/platform/available_memory.hpp"
 #include "shmpool/platform/result.hpp"
 #include "shmpool/pool/size_class_config.hpp"
@@ -47,6 +49,8 @@ struct PoolConfig {
     std::string socket_path;  ///< Empty: socket_path_of(name).
     std::vector<SizeClassConfig> classes = default_classes();
     PoolLimits limits;
+    AccessRules access;
+    QuotaRules quota;
     std::uint32_t stop_grace_ms = 2'000;
     SuspectPolicy suspect_policy = SuspectPolicy::wait;
     std::uint32_t suspect_after_ms = 10'000;

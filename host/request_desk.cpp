@@ -51,6 +51,15 @@ bool is_open_and_of(const Image* image, PeerId peer) {
            image->peer_incarnation.load(std::memory_order_relaxed) == peer.incarnation;
 }
 
+bool asks_to_read_only(const wire::Hello& request) {
+    return (request.flags & wire::hello_read_only) != 0;
+}
+
+Right right_asked_by(const wire::Hello& request) {
+    if ((request.flags & wire::hello_observer) != 0) return Right::observe;
+    return asks_to_read_only(request) ? Right::attach_read_only : Right::attach;
+}
+
 Answer plain(const wire::Body& body) {
     return Answer{body, {}, {}, false};
 }
@@ -113,9 +122,12 @@ std::optional<Answer> RequestDesk::answer(Session& session, const wire::Message&
 // --- hello and goodbye ---------------------------------------------------------------------------
 
 template <typename First>
-RequestDesk::Allowed RequestDesk::check_caller(const Session& session, const First& request) const {
-    const auto allowed = check_may_attach(session.credentials, own_user_id());
-    if (!allowed) return refuse(allowed.error());
+RequestDesk::Allowed RequestDesk::check_caller(const Session& session, Right right,
+                                               const First& request) const {
+    if (auto allowed = check_right(config_.access, right, session.credentials, own_user_id());
+        !allowed) {
+        return refuse(allowed.error());
+    }
     if (request.layout_version != layout_version) {
         return refuse_build(Errc::wrong_layout_version, "layout version", layout_version,
                             request.layout_version);
@@ -136,7 +148,9 @@ RequestDesk::Allowed RequestDesk::check_caller(const Session& session, const Fir
 
 RequestDesk::Allowed RequestDesk::check_hello(const Session& session,
                                               const wire::Hello& request) const {
-    if (auto allowed = check_caller(session, request); !allowed) return allowed;
+    if (auto allowed = check_caller(session, right_asked_by(request), request); !allowed) {
+        return allowed;
+    }
     const std::uint32_t lanes = steward_.thread_lanes();
     if (request.lanes_wanted > lanes) {
         return refuse(Errc::no_lane,
@@ -170,10 +184,11 @@ wire::Welcome RequestDesk::welcome_numbers(PeerId peer) const {
 }
 
 /// Everything that can fail comes before the peer is in the table.
-Result<Peer*> RequestDesk::enter(Session& session, std::string_view name) {
+Result<Peer*> RequestDesk::enter(Session& session, const wire::Hello& request) {
     auto pidfd = pidfd_of_socket_peer(session.connection.socket());
     if (!pidfd) return tl::unexpected(pidfd.error());
-    auto entered = registry_.attach(session.credentials, name, std::move(*pidfd), monotonic_ns());
+    auto entered = registry_.attach(session.credentials, request.peer_name.view(),
+                                    asks_to_read_only(request), std::move(*pidfd), monotonic_ns());
     if (!entered) return entered;
     Peer& peer = **entered;
     if (auto watched = queue_.add(peer.pidfd, token_of(peer.id)); !watched) {
@@ -188,7 +203,7 @@ RequestDesk::Granted RequestDesk::welcome_peer(Session& session, const wire::Hel
     if (!memory) return refuse(memory.error());
     auto beacon = BeaconWatch::watch(*memory);
     if (!beacon) return refuse(beacon.error());
-    const auto entered = enter(session, request.peer_name.view());
+    const auto entered = enter(session, request);
     if (!entered) {
         log_.warn("pid " + std::to_string(session.credentials.pid) +
                   " can not attach: " + entered.error().message);
@@ -203,10 +218,11 @@ RequestDesk::Granted RequestDesk::welcome_peer(Session& session, const wire::Hel
     session.peer = peer.id;
     session.role = SessionRole::peer;
     reaper_.peer_attached();
-    log_.info(PeerRegistry::describe(peer) + " attached");
+    log_.info(PeerRegistry::describe(peer) + " attached" + (peer.read_only ? " read-only" : ""));
 
     Answer answer{welcome_numbers(peer.id), {}, {}, false};
-    answer.descriptors = {steward_.control().get(), steward_.payload().get(), memory->get()};
+    const Descriptor& payload = peer.read_only ? steward_.payload_read_only() : steward_.payload();
+    answer.descriptors = {steward_.control().get(), payload.get(), memory->get()};
     answer.owned.push_back(std::move(*memory));
     return answer;
 }
@@ -215,7 +231,9 @@ RequestDesk::Granted RequestDesk::welcome_peer(Session& session, const wire::Hel
 
 RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Rejoin& request,
                                         std::span<const Descriptor> descriptors) {
-    if (auto allowed = check_caller(session, request); !allowed) {
+    const bool writes = is_open_for_writing(descriptors[1]);
+    const Right right = writes ? Right::attach : Right::attach_read_only;
+    if (auto allowed = check_caller(session, right, request); !allowed) {
         return tl::unexpected(allowed.error());
     }
     const auto found = find_rejoining(session, request, descriptors);
@@ -231,6 +249,7 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Rejoin& re
                       watched.error().message);  // Its pidfd is enough.
         }
     }
+    registry_.rejoined(peer, session.credentials, !writes);
     reaper_.rejoined(peer, session.id, std::move(*pidfd));
     session.peer = peer.id;
     session.role = SessionRole::peer;
@@ -292,7 +311,17 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Goodbye&) 
 
 // --- channels ------------------------------------------------------------------------------------
 
+/// Its own library refuses before it asks.
+RequestDesk::Allowed RequestDesk::check_may_publish(const Session& session) const {
+    const Peer* const peer = registry_.find(session.peer);
+    if (peer == nullptr || !peer->read_only) return {};
+    return refuse(to_error(Errc::read_only));
+}
+
 RequestDesk::Granted RequestDesk::grant(Session& session, const wire::OpenPublisher& request) {
+    if (auto allowed = check_may_publish(session); !allowed) {
+        return tl::unexpected(allowed.error());
+    }
     if (auto named = check_channel_name(request.channel.view()); !named) {
         return refuse(named.error());
     }
@@ -339,7 +368,8 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::CloseSubsc
 // --- for people ----------------------------------------------------------------------------------
 
 RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Kick& request) {
-    const auto allowed = check_may_kick(session.credentials, own_user_id());
+    const auto allowed =
+        check_right(config_.access, Right::kick, session.credentials, own_user_id());
     if (!allowed) return refuse(allowed.error());
     const PeerId id{request.peer_index, request.peer_incarnation};
     const Peer* const peer = registry_.find(id);

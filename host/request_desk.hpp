@@ -54,14 +54,16 @@ private:
     [[nodiscard]] Granted grant(Session& session, const wire::Goodbye& request);
 
     template <typename First>
-    [[nodiscard]] Allowed check_caller(const Session& session, const First& request) const;
+    [[nodiscard]] Allowed check_caller(const Session& session, Right right,
+                                       const First& request) const;
     [[nodiscard]] Allowed check_hello(const Session& session, const wire::Hello& request) const;
     [[nodiscard]] Result<Peer*> find_rejoining(const Session& session, const wire::Rejoin& request,
                                                std::span<const Descriptor> descriptors) const;
     void close_unlisted(PeerId peer, const wire::Rejoin& request);
     [[nodiscard]] Granted welcome_peer(Session& session, const wire::Hello& request);
     [[nodiscard]] wire::Welcome welcome_numbers(PeerId peer) const;
-    [[nodiscard]] Result<Peer*> enter(Session& session, std::string_view name);
+    [[nodiscard]] Result<Peer*> enter(Session& session, const wire::Hello& request);
+    [[nodiscard]] Allowed check_may_publish(const Session& session) const;
 
     SegmentSteward& steward_;
     ChannelDirectory& directory_;

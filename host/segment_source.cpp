@@ -27,8 +27,8 @@ Deadline at_once() {
 /// Lets callers in until one of them hands over a segment that can be taken over.
 class PeerSearch {
 public:
-    PeerSearch(const std::string& pool_name, LocalListener& listener, const HostLog& log)
-        : pool_name_(pool_name), listener_(listener), log_(log) {}
+    PeerSearch(const PoolConfig& config, LocalListener& listener, const HostLog& log)
+        : config_(config), listener_(listener), log_(log) {}
 
     [[nodiscard]] Result<void> run(const Deadline& deadline) {
         auto queue = EventQueue::create();
@@ -63,13 +63,14 @@ private:
         queue.remove(caller.socket());
         if (steward_) return;
         const auto credentials = caller.credentials();
-        if (!credentials || !check_may_attach(*credentials, own_user_id())) return;
+        if (!credentials) return;
+        if (!check_right(config_.access, Right::attach, *credentials, own_user_id())) return;
         auto received = caller.try_peek();
         if (!received || !received->has_value()) return;
         auto& [packet, descriptors] = **received;
         const auto message = wire::decode(packet.bytes(), descriptors.size());
         if (!message || !std::holds_alternative<wire::Rejoin>(message->body)) return;
-        auto steward = SegmentSteward::take_over(pool_name_, std::move(descriptors[0]),
+        auto steward = SegmentSteward::take_over(config_.name, std::move(descriptors[0]),
                                                  std::move(descriptors[1]));
         if (steward) {
             steward_ = std::move(*steward);
@@ -80,7 +81,7 @@ private:
         }
     }
 
-    const std::string& pool_name_;
+    const PoolConfig& config_;
     LocalListener& listener_;
     const HostLog& log_;
     std::unique_ptr<SegmentSteward> steward_;
@@ -113,7 +114,7 @@ Result<SegmentSource> find_or_make_segment(const PoolConfig& config, LocalListen
     }
     const auto patience = patience_for(config, listener, log);
     if (patience > patience.zero()) {
-        PeerSearch search(config.name, listener, log);
+        PeerSearch search(config, listener, log);
         if (auto done = search.run(Deadline::after(patience)); !done) {
             return tl::unexpected(done.error());
         }

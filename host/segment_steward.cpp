@@ -78,6 +78,11 @@ Result<std::unique_ptr<SegmentSteward>> SegmentSteward::create(const PoolConfig&
 Result<std::unique_ptr<SegmentSteward>> SegmentSteward::take_over(const std::string& pool_name,
                                                                   Descriptor control,
                                                                   Descriptor payload) {
+    if (!is_open_for_writing(payload)) {  // Of a read-only peer.
+        auto writable = reopen_for_writing(payload);
+        if (!writable) return tl::unexpected(writable.error());
+        payload = std::move(*writable);
+    }
     auto segment = Segment::open(std::move(control), std::move(payload), Access::read_write,
                                  protocol_fingerprint);
     if (!segment) return tl::unexpected(segment.error());
@@ -111,7 +116,9 @@ Result<SegmentSteward::Locked> SegmentSteward::lock(const Segment& segment) {
     if (!host_lock) return tl::unexpected(host_lock.error());
     auto read_only = reopen_read_only(segment.control());
     if (!read_only) return tl::unexpected(read_only.error());
-    return Locked{std::move(*read_only), std::move(*host_lock)};
+    auto payload_read_only = reopen_read_only(segment.payload());
+    if (!payload_read_only) return tl::unexpected(payload_read_only.error());
+    return Locked{std::move(*read_only), std::move(*payload_read_only), std::move(*host_lock)};
 }
 
 SegmentSteward::SegmentSteward(Segment segment, VarSlotPool pool, const ProtocolView& view,
@@ -121,6 +128,7 @@ SegmentSteward::SegmentSteward(Segment segment, VarSlotPool pool, const Protocol
       lane_(pool_.view(), host_lane),
       view_(view),
       control_read_only_(std::move(locked.control_read_only)),
+      payload_read_only_(std::move(locked.payload_read_only)),
       host_lock_(std::move(locked.host_lock)),
       taken_over_(taken_over) {}
 

@@ -38,6 +38,8 @@ public:
     [[nodiscard]] const Descriptor& payload() const { return segment_.payload(); }
     /// For observers: another open file of the control memory, without the right to write.
     [[nodiscard]] const Descriptor& control_read_only() const { return control_read_only_; }
+    /// For read-only peers: the same of the payload.
+    [[nodiscard]] const Descriptor& payload_read_only() const { return payload_read_only_; }
     /// Made by an earlier host.
     [[nodiscard]] bool taken_over() const { return taken_over_; }
     /// Whether this configuration would make the same segment.
@@ -59,6 +61,7 @@ public:
 private:
     struct Locked {
         Descriptor control_read_only;
+        Descriptor payload_read_only;
         Descriptor host_lock;
     };
     [[nodiscard]] static Result<Locked> lock(const Segment& segment);
@@ -71,6 +74,7 @@ private:
     Lane lane_;
     ProtocolView view_;
     Descriptor control_read_only_;
+    Descriptor payload_read_only_;
     Descriptor host_lock_;
     bool taken_over_;
 };

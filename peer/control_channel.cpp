@@ -45,7 +45,8 @@ Result<wire::Hello> make_hello(const AttachRequest& request) {
     }
     return wire::Hello{layout_version,
                        protocol_fingerprint,
-                       request.observer ? wire::hello_observer : 0,
+                       (request.observer ? wire::hello_observer : 0) |
+                           (request.read_only ? wire::hello_read_only : 0),
                        request.observer ? 0 : std::max(1U, request.lanes_wanted),
                        *pool_name,
                        *peer_name};

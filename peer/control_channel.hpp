@@ -41,6 +41,7 @@ struct AttachRequest {
     std::string socket_path;  ///< Empty: where the pool's name says.
     std::string peer_name;
     bool observer = false;
+    bool read_only = false;
     std::uint32_t lanes_wanted = 1;
     std::chrono::nanoseconds wait_for_host{0};
     std::chrono::nanoseconds answer_timeout = std::chrono::seconds(5);

@@ -38,13 +38,13 @@ ThreadLanes::~ThreadLanes() {
 
 Result<std::shared_ptr<LaneShelf>> LaneShelf::make(VarSlotPool& pool, std::uint64_t owner,
                                                    std::uint32_t peer_index,
-                                                   std::uint32_t peer_count) {
+                                                   std::uint32_t peer_count, MakeGate make_gate) {
     auto token = ForkToken::create();
     if (!token) return tl::unexpected(token.error());
     const LaneRange reserve{.first = 1 + peer_index, .count = 1};
     const LaneRange for_threads{.first = 1 + peer_count};
     return std::make_shared<LaneShelf>(pool, owner, reserve, for_threads, next_shelf_id(),
-                                       std::move(*token));
+                                       std::move(*token), std::move(make_gate));
 }
 
 ThreadLane* LaneShelf::find_or_claim() {
@@ -84,7 +84,7 @@ ThreadLane* LaneShelf::claim() {
 ThreadLane* LaneShelf::open(LaneRange range) {
     auto opened = pool_.open_lane(owner_, range);
     if (!opened) return nullptr;
-    lanes_.push_back(std::make_unique<ThreadLane>(std::move(*opened)));
+    lanes_.push_back(std::make_unique<ThreadLane>(std::move(*opened), make_gate_()));
     return lanes_.back().get();
 }
 

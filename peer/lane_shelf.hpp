@@ -14,6 +14,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -25,7 +26,11 @@ namespace shmpool {
 
 /// A lane and what its thread alone counts.
 struct ThreadLane {
-    explicit ThreadLane(std::unique_ptr<Lane> owned) : lane(std::move(owned)) {}
+    ThreadLane(std::unique_ptr<Lane> owned, std::unique_ptr<DrawGate> asked)
+        : gate(std::move(asked)), lane(std::move(owned)) {
+        lane->set_gate(gate.get());
+    }
+    std::unique_ptr<DrawGate> gate;
     std::unique_ptr<Lane> lane;
     /// Handles begun minus handles ended on this thread; only the sum over the lanes means
     /// something.
@@ -38,12 +43,16 @@ struct ThreadLane {
 
 class LaneShelf : public std::enable_shared_from_this<LaneShelf> {
 public:
+    /// Makes the gate of a lane, which may be none.
+    using MakeGate = std::function<std::unique_ptr<DrawGate>()>;
+
     /// `pool` outlives every use between now and `close`. Lane `1 + peer_index` is the peer's
     /// reserve; behind those of all `peer_count` peers come the threads'.
     [[nodiscard]] static Result<std::shared_ptr<LaneShelf>> make(VarSlotPool& pool,
                                                                  std::uint64_t owner,
                                                                  std::uint32_t peer_index,
-                                                                 std::uint32_t peer_count);
+                                                                 std::uint32_t peer_count,
+                                                                 MakeGate make_gate);
 
     /// False in a child of fork().
     [[nodiscard]] bool in_own_process() const { return token_.valid(); }
@@ -77,13 +86,14 @@ public:
     [[nodiscard]] std::int64_t live_handles();
 
     LaneShelf(VarSlotPool& pool, std::uint64_t owner, LaneRange reserve, LaneRange for_threads,
-              std::uint64_t id, ForkToken token)
+              std::uint64_t id, ForkToken token, MakeGate make_gate)
         : pool_(pool),
           owner_(owner),
           reserve_range_(reserve),
           thread_range_(for_threads),
           id_(id),
-          token_(std::move(token)) {}
+          token_(std::move(token)),
+          make_gate_(std::move(make_gate)) {}
 
 private:
     struct LastUsed {
@@ -103,6 +113,7 @@ private:
     const LaneRange thread_range_;
     const std::uint64_t id_;  ///< Never repeats in a process: addresses do.
     const ForkToken token_;
+    const MakeGate make_gate_;
     std::mutex mutex_;
     bool open_ = true;
     std::vector<std::unique_ptr<ThreadLane>> lanes_;

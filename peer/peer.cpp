@@ -40,6 +40,7 @@ Result<Peer> Peer::attach(std::string_view pool_name, PeerOptions options) {
     request.peer_name = std::move(options.name);
     request.wait_for_host = options.wait_for_host;
     request.answer_timeout = options.answer_timeout;
+    request.read_only = options.read_only;
     auto core = PeerCore::attach(request, options.control_thread);
     if (!core) return tl::unexpected(core.error());
     return Peer(std::move(*core));
@@ -48,6 +49,12 @@ Result<Peer> Peer::attach(std::string_view pool_name, PeerOptions options) {
 Outcome<void> Peer::check_usable() const {
     if (!core_) return fail(Errc::moved_from);
     if (!core_->in_own_process()) return fail(Errc::forked);
+    return {};
+}
+
+Outcome<void> Peer::check_may_write() const {
+    if (auto usable = check_usable(); !usable) return usable;
+    if (core_->read_only()) return fail(Errc::read_only);
     return {};
 }
 
@@ -61,7 +68,7 @@ Result<Subscriber> Peer::subscriber(std::string_view channel, const SubscriberOp
 
 Result<Publisher> Peer::open_publisher(std::string_view channel, const TypeDescription& type,
                                        const PublisherOptions& options) {
-    if (auto usable = check_usable(); !usable) return tl::unexpected(to_error(usable.error()));
+    if (auto usable = check_may_write(); !usable) return tl::unexpected(to_error(usable.error()));
     const auto request = make_request<wire::OpenPublisher>(channel, type.name, type.bytes,
                                                            type.alignment, options.policy);
     if (!request) return tl::unexpected(request.error());
@@ -98,7 +105,7 @@ Result<Subscriber> Peer::open_subscriber(std::string_view channel, const TypeDes
 }
 
 Outcome<SlotRef> Peer::allocate(std::size_t bytes) {
-    if (auto usable = check_usable(); !usable) return tl::unexpected(usable.error());
+    if (auto usable = check_may_write(); !usable) return tl::unexpected(usable.error());
     const auto lane = core_->lane();
     if (!lane) return tl::unexpected(lane.error());
     return core_->pool().allocate(*(*lane)->lane, bytes);
@@ -112,8 +119,18 @@ Outcome<void> Peer::free(const SlotRef& ref) {
 }
 
 Outcome<std::span<std::byte>> Peer::slot_data(const SlotRef& ref) {
-    if (auto usable = check_usable(); !usable) return tl::unexpected(usable.error());
+    if (auto usable = check_may_write(); !usable) return tl::unexpected(usable.error());
     return core_->pool().slot_data_mut(ref);
+}
+
+Outcome<std::span<const std::byte>> Peer::read_slot(const SlotRef& ref) const {
+    if (auto usable = check_usable(); !usable) return tl::unexpected(usable.error());
+    return core_->pool().slot_data(ref);
+}
+
+Result<QuotaReport> Peer::quota() const {
+    if (auto usable = check_usable(); !usable) return tl::unexpected(to_error(usable.error()));
+    return read_quota(core_->pool().view(), core_->view(), index());
 }
 
 Outcome<void> Peer::drive() {

@@ -21,6 +21,7 @@
 
 #include "peer/peer_core.hpp"
 #include "peer/typed.hpp"
+#include "protocol/quota.hpp"
 
 namespace shmpool {
 
@@ -32,6 +33,10 @@ struct PeerOptions {
     /// How long the host may take to answer a request: then host_gone.
     std::chrono::nanoseconds answer_timeout = std::chrono::seconds(5);
     bool control_thread = true;
+    /// Takes and reads, and can not change a message: the payload is mapped read-only, from a
+    /// descriptor that other users than the host's can not open again for writing. Publishing and
+    /// allocating end with read_only.
+    bool read_only = false;
 };
 
 class Peer {
@@ -67,6 +72,11 @@ public:
     [[nodiscard]] Outcome<SlotRef> allocate(std::size_t bytes);
     Outcome<void> free(const SlotRef& ref);
     [[nodiscard]] Outcome<std::span<std::byte>> slot_data(const SlotRef& ref);
+    /// The same for reading; a read-only peer has no other.
+    [[nodiscard]] Outcome<std::span<const std::byte>> read_slot(const SlotRef& ref) const;
+
+    /// What this peer and its user hold and may hold; `text()` explains a quota_exceeded.
+    [[nodiscard]] Result<QuotaReport> quota() const;
 
     // --- of a Peer that was not moved from
 
@@ -104,6 +114,7 @@ private:
     }
     explicit Peer(std::shared_ptr<PeerCore> core) : core_(std::move(core)) {}
     [[nodiscard]] Outcome<void> check_usable() const;
+    [[nodiscard]] Outcome<void> check_may_write() const;
 
     [[nodiscard]] Result<Publisher> open_publisher(std::string_view channel,
                                                    const TypeDescription& type,

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "protocol/layout/protocol_images.hpp"
+#include "protocol/quota.hpp"
 #include "protocol/wire/socket_watch.hpp"
 #include "shmpool/platform/membarrier.hpp"
 
@@ -32,6 +33,7 @@ Result<std::shared_ptr<PeerCore>> PeerCore::attach(const AttachRequest& request,
     if (auto registered = register_global_barrier(); !registered) {
         return tl::unexpected(registered.error());
     }
+    core->read_only_ = request.read_only;
     auto attachment = core->control_.attach(request);
     if (!attachment) return tl::unexpected(attachment.error());
     if (auto opened = core->open_segment(std::move(*attachment)); !opened) {
@@ -51,7 +53,8 @@ Result<void> PeerCore::open_segment(Attachment attachment) {
     welcome_ = attachment.welcome;
     auto segment =
         Segment::open(std::move(attachment.descriptors[0]), std::move(attachment.descriptors[1]),
-                      Access::read_write, protocol_fingerprint);
+                      Access::read_write, read_only_ ? Access::read_only : Access::read_write,
+                      protocol_fingerprint);
     if (!segment) return tl::unexpected(segment.error());
     beacon_memory_ = std::move(attachment.descriptors[2]);
     segment_ = std::make_unique<Segment>(std::move(*segment));
@@ -67,6 +70,10 @@ Result<void> PeerCore::open_segment(Attachment attachment) {
     auto view = ProtocolView::of(*segment_);
     if (!view) return tl::unexpected(view.error());
     view_ = *view;
+    return take_place();
+}
+
+Result<void> PeerCore::take_place() {
     if (view_.peers.find(welcome_.peer_index) == nullptr) {
         return fail(Errc::protocol_violation, "the host gave a peer number that does not exist");
     }
@@ -83,9 +90,10 @@ Result<void> PeerCore::open_segment(Attachment attachment) {
                     "the next host has given this peer's place away before it was in use; attach "
                     "again");
     }
-    auto shelf =
-        LaneShelf::make(*pool_, owner_of_peer(welcome_.peer_index, welcome_.peer_incarnation),
-                        welcome_.peer_index, view_.peers.count);
+    auto shelf = LaneShelf::make(
+        *pool_, owner_of_peer(welcome_.peer_index, welcome_.peer_incarnation), welcome_.peer_index,
+        view_.peers.count,
+        [this] { return std::make_unique<LaneQuota>(pool_->view(), view_, welcome_.peer_index); });
     if (!shelf) return tl::unexpected(shelf.error());
     shelf_ = std::move(*shelf);
     return {};

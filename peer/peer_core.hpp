@@ -35,6 +35,8 @@ public:
     [[nodiscard]] ControlChannel& control() { return control_; }
     [[nodiscard]] bool in_own_process() const { return shelf_->in_own_process(); }
     [[nodiscard]] const wire::Welcome& welcome() const { return welcome_; }
+    /// The payload can be read only.
+    [[nodiscard]] bool read_only() const { return read_only_; }
 
     /// The calling thread's lane. forked in a child of fork(); no_lane when the pool has none left.
     [[nodiscard]] Outcome<ThreadLane*> lane() {
@@ -68,12 +70,14 @@ private:
     PeerCore() = default;
     static void end(PeerCore* core);
     [[nodiscard]] Result<void> open_segment(Attachment attachment);
+    [[nodiscard]] Result<void> take_place();
     [[nodiscard]] Result<void> hold_place();
     [[nodiscard]] Result<void> start_control(bool own_thread);
     void run_control();
 
     ControlChannel control_;
     wire::Welcome welcome_{};
+    bool read_only_ = false;
     std::unique_ptr<Segment> segment_;
     std::unique_ptr<VarSlotPool> pool_;
     ProtocolView view_;

@@ -13,6 +13,10 @@ namespace {
 /// Waits of a user end with host_stopped after an orderly stop, so they come up for air this often.
 constexpr std::chrono::nanoseconds breath = std::chrono::milliseconds(100);
 
+bool is_worth_waiting(Errc code) {
+    return code == Errc::exhausted || code == Errc::quota_exceeded;
+}
+
 Deadline next_breath(const Deadline& deadline) {
     return Deadline::after(std::min(breath, deadline.remaining()));
 }
@@ -62,7 +66,7 @@ Outcome<Loan> Publisher::loan(std::size_t bytes, std::chrono::nanoseconds timeou
 
     auto slot = core.pool().loan(*(*lane)->lane, bytes + slack);
     const Deadline deadline = Deadline::after(timeout);
-    while (!slot && slot.error() == Errc::exhausted && !deadline.expired()) {
+    while (!slot && is_worth_waiting(slot.error()) && !deadline.expired()) {
         if (core.host_state() == HostState::stopped) return fail(Errc::host_stopped);
         slot = core.pool().loan(*(*lane)->lane, bytes + slack, next_breath(deadline));
         if (!slot && slot.error() == Errc::timed_out) {

@@ -12,15 +12,28 @@ namespace shmpool {
 namespace {
 
 ImageTable peer_table() {
-    return {
-        "PeerImage",
-        sizeof(PeerImage),
-        {SHMPOOL_FIELD_ROW(PeerImage, state), SHMPOOL_FIELD_ROW(PeerImage, incarnation),
-         SHMPOOL_FIELD_ROW(PeerImage, pid), SHMPOOL_FIELD_ROW(PeerImage, uid),
-         SHMPOOL_FIELD_ROW(PeerImage, attached_ns), SHMPOOL_FIELD_ROW(PeerImage, name),
-         SHMPOOL_FIELD_ROW(PeerImage, process_started), SHMPOOL_FIELD_ROW(PeerImage, reserved_0),
-         SHMPOOL_FIELD_ROW(PeerImage, left_incarnation), SHMPOOL_FIELD_ROW(PeerImage, reserved_1),
-         SHMPOOL_FIELD_ROW(PeerImage, reserved_2)}};
+    return {"PeerImage",
+            sizeof(PeerImage),
+            {SHMPOOL_FIELD_ROW(PeerImage, state),
+             SHMPOOL_FIELD_ROW(PeerImage, incarnation),
+             SHMPOOL_FIELD_ROW(PeerImage, pid),
+             SHMPOOL_FIELD_ROW(PeerImage, uid),
+             SHMPOOL_FIELD_ROW(PeerImage, attached_ns),
+             SHMPOOL_FIELD_ROW(PeerImage, name),
+             SHMPOOL_FIELD_ROW(PeerImage, process_started),
+             SHMPOOL_FIELD_ROW(PeerImage, read_only),
+             SHMPOOL_FIELD_ROW(PeerImage, reserved_0),
+             SHMPOOL_FIELD_ROW(PeerImage, reserved_1),
+             SHMPOOL_FIELD_ROW(PeerImage, left_incarnation),
+             SHMPOOL_FIELD_ROW(PeerImage, reserved_2),
+             SHMPOOL_FIELD_ROW(PeerImage, drawn_slots),
+             SHMPOOL_FIELD_ROW(PeerImage, drawn_bytes),
+             SHMPOOL_FIELD_ROW(PeerImage, reserved_3),
+             SHMPOOL_FIELD_ROW(PeerImage, quota_slots),
+             SHMPOOL_FIELD_ROW(PeerImage, quota_bytes),
+             SHMPOOL_FIELD_ROW(PeerImage, user_quota_slots),
+             SHMPOOL_FIELD_ROW(PeerImage, user_quota_bytes),
+             SHMPOOL_FIELD_ROW(PeerImage, reserved_4)}};
 }
 
 ImageTable channel_table() {

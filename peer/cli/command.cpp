@@ -29,11 +29,12 @@ CLI::Option* add_channel(CLI::App& command, std::string& into) {
         });
 }
 
-Result<Peer> attach(const CommonOptions& common, std::string_view purpose) {
+Result<Peer> attach(const CommonOptions& common, std::string_view purpose, Use use) {
     PeerOptions options;
     options.name = purpose.substr(0, name_bytes - 1);
     options.socket_path = common.socket_path;
     options.wait_for_host = common.wait_for_host;
+    options.read_only = use == Use::reads;
     return Peer::attach(common.pool, std::move(options));
 }
 

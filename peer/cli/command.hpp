@@ -47,7 +47,11 @@ CLI::App* add_command(CLI::App& program, const std::string& name, const std::str
 /// The positional CHANNEL, checked.
 CLI::Option* add_channel(CLI::App& command, std::string& into);
 
-/// A peer of the chosen pool, named for people after what it does.
-[[nodiscard]] Result<Peer> attach(const CommonOptions& common, std::string_view purpose);
+/// What a command will do with messages.
+enum class Use : std::uint8_t { reads, writes };
+
+/// A peer of the chosen pool, named for people after what it does; who only reads has no right to
+/// write either.
+[[nodiscard]] Result<Peer> attach(const CommonOptions& common, std::string_view purpose, Use use);
 
 }  // namespace shmpool::cli

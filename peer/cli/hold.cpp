@@ -10,6 +10,7 @@
 #include "peer/cli/command.hpp"
 #include "peer/cli/printing.hpp"
 #include "peer/cli/quantity_options.hpp"
+#include "peer/cli/quota_sentence.hpp"
 #include "peer/cli/size_check.hpp"
 #include "peer/cli/stop_signal.hpp"
 #include "shmpool/platform/process.hpp"
@@ -50,10 +51,12 @@ private:
 
 /// `take_one` takes one more slot. All or none: the caller's destructors give back.
 template <typename TakeOne>
-Result<void> take_all(const CommonOptions& common, const HoldOptions& options, TakeOne take_one) {
+Result<void> take_all(const CommonOptions& common, const HoldOptions& options, const Peer& peer,
+                      TakeOne take_one) {
     for (std::uint64_t taken = 0; taken < options.count; ++taken) {
         const Outcome<void> one = take_one();
         if (one) continue;
+        if (one.error() == Errc::quota_exceeded) return tl::unexpected(explain_quota(peer));
         if (one.error() != Errc::exhausted) return tl::unexpected(to_error(one.error()));
         return fail(Errc::exhausted,
                     fmt::format("only {} of {} slots of {} bytes are free in pool '{}'; ask for "
@@ -88,7 +91,8 @@ Result<int> sleep_until_stopped(const StopSignal& stop, const Peer& peer) {
 Result<int> run_hold(const CommonOptions& common, const HoldOptions& options) {
     const auto stop = StopSignal::install();
     if (!stop) return tl::unexpected(stop.error());
-    auto peer = attach(common, fmt::format("hold {} x {}", options.count, options.slot_bytes));
+    auto peer =
+        attach(common, fmt::format("hold {} x {}", options.count, options.slot_bytes), Use::writes);
     if (!peer) return tl::unexpected(peer.error());
     if (auto fits = check_size_fits(*peer, common.pool, options.slot_bytes, "--size"); !fits) {
         return tl::unexpected(fits.error());
@@ -97,11 +101,12 @@ Result<int> run_hold(const CommonOptions& common, const HoldOptions& options) {
     std::vector<Loan> loans;
     Result<void> taken;
     if (options.raw) {
-        taken = take_all(common, options, [&] { return raw_slots.take(options.slot_bytes); });
+        taken =
+            take_all(common, options, *peer, [&] { return raw_slots.take(options.slot_bytes); });
     } else {
         auto publisher = peer->publisher(hold_channel);
         if (!publisher) return tl::unexpected(publisher.error());
-        taken = take_all(common, options, [&]() -> Outcome<void> {
+        taken = take_all(common, options, *peer, [&]() -> Outcome<void> {
             auto loan = publisher->loan(options.slot_bytes);
             if (!loan) return tl::unexpected(loan.error());
             loans.push_back(std::move(*loan));

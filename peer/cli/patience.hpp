@@ -14,14 +14,18 @@ namespace shmpool::cli {
 
 inline constexpr std::chrono::nanoseconds wait_slice = std::chrono::milliseconds(100);
 
-/// Calls `attempt(timeout)` until it says something other than timed_out, the deadline has passed
-/// (timed_out), or a stop signal has come (also timed_out: ask `stop`).
+/// Somebody else, or another thread, may help.
+[[nodiscard]] constexpr bool may_pass(Errc code) {
+    return code == Errc::timed_out || code == Errc::quota_exceeded;
+}
+
+/// Calls `attempt(timeout)` until it says something other than timed_out or quota_exceeded, the
+/// deadline has passed, or a stop signal has come (ask `stop`).
 template <typename Attempt>
 [[nodiscard]] auto with_patience(const Deadline& deadline, const StopSignal& stop,
                                  Attempt attempt) {
     auto outcome = attempt(std::min(wait_slice, deadline.remaining()));
-    while (!outcome && outcome.error() == Errc::timed_out && !deadline.expired() &&
-           !stop.requested()) {
+    while (!outcome && may_pass(outcome.error()) && !deadline.expired() && !stop.requested()) {
         outcome = attempt(std::min(wait_slice, deadline.remaining()));
     }
     return outcome;

@@ -25,10 +25,10 @@ void add_peers(CLI::App& program, const CommonOptions& common, Action& action) {
     CLI::App* const command = add_command(
         program, "peers", "Show who is attached, and what each holds",
         "LOANED are slots in a peer's hands, LEASES its rights to published slots, HELD the bytes\n"
-        "of both, LANES one for each of its threads and one in reserve. A peer is attached, "
-        "suspect (stopped, or silent), dying, reclaiming, or "
-        "lingering\n"
-        "(gone; readers still take what it had sent).\n\n"
+        "of both, QUOTA what it may hold, with what is cached. LANES: one for each of its "
+        "threads,\n"
+        "one in reserve. A peer is attached, suspect (stopped, or silent), dying, reclaiming, or\n"
+        "lingering (gone; readers still take what it had sent).\n\n"
         "Example: who holds most?\n"
         "  shmpool peers --json | jq '.peers | max_by(.bytes_held)'");
     command->callback([&common, &action] { action = [&common] { return run_peers(common); }; });

@@ -14,6 +14,7 @@
 #include "peer/cli/policy_option.hpp"
 #include "peer/cli/printing.hpp"
 #include "peer/cli/quantity_options.hpp"
+#include "peer/cli/quota_sentence.hpp"
 #include "peer/cli/size_check.hpp"
 #include "peer/cli/stream_summary.hpp"
 #include "shmpool/quantity/duration.hpp"
@@ -71,6 +72,7 @@ private:
 };
 
 Error Pub::explain_stall(Errc code, const std::string& what) const {
+    if (code == Errc::quota_exceeded) return explain_quota(peer_);
     if (code != Errc::timed_out) {
         return Error{
             code, fmt::format("{} after {} messages: {}", what, summary_.messages, explain(code))};
@@ -184,7 +186,7 @@ Result<int> run_pub(const CommonOptions& common, const PubOptions& options) {
     }
     const auto stop = StopSignal::install();
     if (!stop) return tl::unexpected(stop.error());
-    auto peer = attach(common, "pub " + options.channel);
+    auto peer = attach(common, "pub " + options.channel, Use::writes);
     if (!peer) return tl::unexpected(peer.error());
     if (auto fits = check_size_fits(*peer, common.pool, options.chunk_bytes, "--chunk"); !fits) {
         return tl::unexpected(fits.error());

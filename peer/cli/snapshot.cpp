@@ -138,7 +138,8 @@ private:
     std::vector<PeerNumbers*> by_lease_;  ///< By channel and bit.
 };
 
-void describe_peers(const ProtocolView& view, std::vector<PeerNumbers>& peers) {
+void describe_peers(const PoolView& pool, const ProtocolView& view,
+                    std::vector<PeerNumbers>& peers) {
     const std::uint64_t now_ns = monotonic_ns();
     for (std::uint32_t i = 0; i < view.peers.count; ++i) {
         const PeerImage& image = view.peers.at(i);
@@ -148,6 +149,8 @@ void describe_peers(const ProtocolView& view, std::vector<PeerNumbers>& peers) {
         peer.pid = value(image.pid);
         peer.uid = value(image.uid);
         peer.state = name_of_state(value(image.state));
+        peer.read_only = value(image.read_only) != 0;
+        if (find_peer(view, i) != nullptr) peer.quota = read_quota(pool, view, i);
         const std::uint64_t attached_ns = value(image.attached_ns);
         peer.attached_seconds =
             now_ns > attached_ns ? static_cast<double>(now_ns - attached_ns) / 1e9 : 0;
@@ -203,7 +206,7 @@ Snapshot take_snapshot(const Observer& observer) {
     shot.reclaims.last_reclaim_at_ns = value(header.last_reclaim_ns);
 
     std::vector<PeerNumbers> by_index(observer.view().peers.count);
-    describe_peers(observer.view(), by_index);
+    describe_peers(observer.pool(), observer.view(), by_index);
     shot.classes = SlotCount(observer, by_index).run();
     for (PeerNumbers& peer : by_index) {
         if (find_peer(observer.view(), peer.id) != nullptr) shot.peers.push_back(std::move(peer));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "peer/cli/observer.hpp"
+#include "protocol/quota.hpp"
 #include "shmpool/pool/pool_statistics.hpp"
 
 namespace shmpool::cli {
@@ -26,11 +27,13 @@ struct PeerNumbers {
     std::uint32_t pid = 0;
     std::uint32_t uid = 0;
     std::string state;
+    bool read_only = false;
     std::uint32_t lanes = 0;
     std::uint64_t cached = 0;  ///< Slots in its magazines.
     std::uint64_t loaned = 0;  ///< Slots in its hands, or moved by it and not yet taken.
     std::uint64_t leases = 0;
     std::uint64_t bytes_held = 0;  ///< Whole slots, loaned and leased.
+    QuotaReport quota;
     double attached_seconds = 0;
 };
 

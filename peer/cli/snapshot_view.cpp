@@ -15,6 +15,33 @@ std::chrono::nanoseconds seconds(double count) {
     return std::chrono::nanoseconds(static_cast<std::int64_t>(count * 1e9));
 }
 
+Json json_of(const QuotaUse& use) {
+    return {{"slots_held", use.used.slots},
+            {"bytes_held", use.used.bytes},
+            {"slots_limit", use.limit.slots},
+            {"bytes_limit", use.limit.bytes}};
+}
+
+/// "12/64 slots 3KiB/1MiB"; what has no limit is left out.
+std::string text_of(const QuotaUse& use, const std::string& whose) {
+    std::string text;
+    if (use.limit.slots != 0) {
+        text += fmt::format("{}{}/{} slots", whose, use.used.slots, use.limit.slots);
+    }
+    if (use.limit.bytes != 0) {
+        text += fmt::format("{}{}{}/{}", text.empty() ? "" : ", ", whose,
+                            format_byte_size(use.used.bytes), format_byte_size(use.limit.bytes));
+    }
+    return text;
+}
+
+std::string text_of(const QuotaReport& quota) {
+    const std::string own = text_of(quota.of_peer, "");
+    const std::string user = text_of(quota.of_user, "user ");
+    if (own.empty() && user.empty()) return "none";
+    return own + (own.empty() || user.empty() ? "" : ", ") + user;
+}
+
 }  // namespace
 
 Json json_of_classes(const Snapshot& shot) {
@@ -42,11 +69,14 @@ Json json_of_peers(const Snapshot& shot) {
                          {"pid", one.pid},
                          {"uid", one.uid},
                          {"state", one.state},
+                         {"read_only", one.read_only},
                          {"lanes", one.lanes},
                          {"cached", one.cached},
                          {"loaned", one.loaned},
                          {"leases", one.leases},
                          {"bytes_held", one.bytes_held},
+                         {"quota", json_of(one.quota.of_peer)},
+                         {"user_quota", json_of(one.quota.of_user)},
                          {"attached_seconds", one.attached_seconds}});
     }
     return peers;
@@ -102,13 +132,14 @@ std::string table_of_classes(const Snapshot& shot) {
 
 std::string table_of_peers(const Snapshot& shot) {
     if (shot.peers.empty()) return "no peers\n";
-    TextTable table({"PEER", "NAME", "PID", "UID", "STATE", "LANES", "CACHED", "LOANED", "LEASES",
-                     "HELD", "ATTACHED"});
+    TextTable table({"PEER", "NAME", "PID", "UID", "STATE", "ACCESS", "LANES", "CACHED", "LOANED",
+                     "LEASES", "HELD", "QUOTA", "ATTACHED"});
     for (const PeerNumbers& one : shot.peers) {
         table.add({fmt::to_string(one.id), printable(one.name), fmt::to_string(one.pid),
-                   fmt::to_string(one.uid), one.state, fmt::to_string(one.lanes),
-                   fmt::to_string(one.cached), fmt::to_string(one.loaned),
-                   fmt::to_string(one.leases), format_byte_size(one.bytes_held),
+                   fmt::to_string(one.uid), one.state, one.read_only ? "read-only" : "read-write",
+                   fmt::to_string(one.lanes), fmt::to_string(one.cached),
+                   fmt::to_string(one.loaned), fmt::to_string(one.leases),
+                   format_byte_size(one.bytes_held), text_of(one.quota),
                    format_duration(seconds(one.attached_seconds))});
     }
     return table.text();

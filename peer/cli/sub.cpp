@@ -213,7 +213,7 @@ Result<void> Sub::report() const {
 Result<int> run_sub(const CommonOptions& common, const SubOptions& options) {
     const auto stop = StopSignal::install();
     if (!stop) return tl::unexpected(stop.error());
-    auto peer = attach(common, "sub " + options.channel);
+    auto peer = attach(common, "sub " + options.channel, Use::reads);
     if (!peer) return tl::unexpected(peer.error());
     auto output = OutputStream::open(options.output);
     if (!output) return tl::unexpected(output.error());

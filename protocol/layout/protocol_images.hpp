@@ -57,7 +57,13 @@ enum class EndpointState : std::uint32_t { empty = 0, open = 1, left = 2, died =
 //         16      8  attached_ns       host   CLOCK_MONOTONIC
 //         24     64  name              host
 //         88      8  process_started   host   with pid: which process; 0 unknown (process.hpp)
+//         96      4  read_only         host   1: has the payload to read only
 //        128      4  left_incarnation  peer   = incarnation: has left in order, maybe unheard
+//        136      8  drawn_slots       peer   out of free lists, by all of its lanes; never goes
+//        back 144      8  drawn_bytes       peer   the same in bytes of whole slots 192      8
+//        quota_slots       host   what the peer may hold; 0: no limit 200      8  quota_bytes host
+//        the same in bytes of whole slots 208      8  user_quota_slots  host   what all peers of
+//        its user may hold together 216      8  user_quota_bytes  host
 struct PeerImage {
     Atomic<std::uint32_t> state;
     Atomic<std::uint32_t> incarnation;
@@ -66,12 +72,23 @@ struct PeerImage {
     Atomic<std::uint64_t> attached_ns;
     char name[name_bytes];
     Atomic<std::uint64_t> process_started;
-    std::uint64_t reserved_0[4];
+    Atomic<std::uint32_t> read_only;
+    std::uint32_t reserved_0;
+    std::uint64_t reserved_1[3];
     alignas(cache_line_bytes) Atomic<std::uint32_t> left_incarnation;
-    std::uint32_t reserved_1;
-    std::uint64_t reserved_2[15];
+    std::uint32_t reserved_2;
+    Atomic<std::uint64_t> drawn_slots;
+    Atomic<std::uint64_t> drawn_bytes;
+    std::uint64_t reserved_3[5];
+    alignas(cache_line_bytes) Atomic<std::uint64_t> quota_slots;
+    Atomic<std::uint64_t> quota_bytes;
+    Atomic<std::uint64_t> user_quota_slots;
+    Atomic<std::uint64_t> user_quota_bytes;
+    std::uint64_t reserved_4[4];
 };
+static_assert(offsetof(PeerImage, read_only) == 96);
 static_assert(offsetof(PeerImage, left_incarnation) == 128);
+static_assert(offsetof(PeerImage, drawn_slots) == 136 && offsetof(PeerImage, quota_slots) == 192);
 static_assert(sizeof(PeerImage) == 256 && std::is_standard_layout_v<PeerImage>);
 
 //  ChannelImage: 384 bytes per channel. Written by the host only.
@@ -288,6 +305,7 @@ inline constexpr std::uint32_t protocol_fingerprint = [] {
          {sizeof(PeerImage), sizeof(ChannelImage), sizeof(PublisherImage), sizeof(SubscriberImage),
           sizeof(RingImage), sizeof(RingEntry), offsetof(RingImage, drop_seen),
           offsetof(PublisherImage, activity), offsetof(PeerImage, left_incarnation),
+          offsetof(PeerImage, read_only), offsetof(PeerImage, quota_slots),
           std::size_t{subscribers_per_channel_max}}) {
         hash = fold(hash, value);
     }

@@ -68,9 +68,11 @@ Flaw first_of(Flaws... flaws) {
 
 Flaw flaw_of(const Hello& body) {
     const bool observer = (body.flags & hello_observer) != 0;
-    return first_of(flags_flaw(body.flags, hello_flags_known),
-                    observer ? zero_flaw("lanes_wanted of an observer", body.lanes_wanted) : Flaw{},
-                    text_flaw("pool_name", body.pool_name), text_flaw("peer_name", body.peer_name));
+    return first_of(
+        flags_flaw(body.flags, hello_flags_known),
+        observer ? zero_flaw("read_only of an observer", body.flags & hello_read_only) : Flaw{},
+        observer ? zero_flaw("lanes_wanted of an observer", body.lanes_wanted) : Flaw{},
+        text_flaw("pool_name", body.pool_name), text_flaw("peer_name", body.peer_name));
 }
 
 Flaw flaw_of(const Rejoin& body) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// LocalListener, see local_socket.hpp. Order of bind, all under flock of the directory:
 ///   1  connect to what is there: accepted -> somebody lives, leave it; refused -> stale, unlink it
-///   2  mode of the socket, then bind (the file is born with that mode less the umask), then chmod:
-///      nobody can connect in between, because nobody listens
+///   2  bind: the file is born closed to all others; then its owner, then its mode. Nobody can
+///      connect in between, because nobody listens
 ///   3  listen
 /// A dead host's file refuses connections whatever else it left, so nothing else needs a look; and
 /// flock ends with its process, so a kill between any two steps leaves at most a stale file.
@@ -158,10 +158,25 @@ Result<bool> clear_path(const std::string& path) {
     return true;
 }
 
+/// The owner first: else the mode would be for one who does not own it yet.
+Result<void> open_to_the_entitled(const std::string& path, const ListenOptions& options) {
+    constexpr auto unchanged = static_cast<uid_t>(-1);
+    const uid_t user = options.user.value_or(unchanged);
+    const gid_t group = options.group.value_or(unchanged);
+    if ((options.user || options.group) && ::lchown(path.c_str(), user, group) != 0) {
+        return path_error("give the socket " + path + " to another user or group", errno);
+    }
+    if (::chmod(path.c_str(), options.mode) != 0) {
+        return path_error("set the mode of the socket " + path, errno);
+    }
+    return {};
+}
+
 Result<Descriptor> listen_at(const std::string& path, const ListenOptions& options) {
     auto socket = new_socket(SOCK_NONBLOCK);
     if (!socket) return tl::unexpected(socket.error());
-    if (::fchmod(socket->get(), options.mode) != 0) {
+    // Open to us: a next host must be able to find out that nobody listens on what we left.
+    if (::fchmod(socket->get(), S_IRUSR | S_IWUSR) != 0) {
         return path_error("set the mode of a socket", errno);
     }
     const sockaddr_un address = socket_address(path);
@@ -172,7 +187,11 @@ Result<Descriptor> listen_at(const std::string& path, const ListenOptions& optio
         }
         return path_error("make the socket " + path, errno);
     }
-    if (::chmod(path.c_str(), options.mode) != 0 || ::listen(socket->get(), options.backlog) != 0) {
+    if (auto opened = open_to_the_entitled(path, options); !opened) {
+        ::unlink(path.c_str());
+        return tl::unexpected(opened.error());
+    }
+    if (::listen(socket->get(), options.backlog) != 0) {
         const int error_number = errno;
         ::unlink(path.c_str());
         return path_error("listen on " + path, error_number);

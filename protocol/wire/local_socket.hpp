@@ -82,7 +82,9 @@ private:
 
 struct ListenOptions {
     SocketDirectory directory = SocketDirectory::must_exist;
-    std::uint32_t mode = 0600;  ///< Who may connect needs write permission.
+    std::uint32_t mode = 0600;   ///< Who may connect needs write permission.
+    std::optional<uid_t> user;   ///< None: of this process.
+    std::optional<gid_t> group;  ///< The same.
     int backlog = 128;
 };
 

@@ -7,7 +7,8 @@
 ///
 ///   peer asks        host answers (or `Refused`)   descriptors
 ///   Hello            Welcome                       with the answer: control, payload, beacon;
-///                                                  for an observer: control
+///                                                  for an observer: control; of a read-only peer
+///                                                  the payload can not be opened for writing
 ///   Rejoin           Rejoined                      with the request: control, payload, beacon
 ///   OpenPublisher    PublisherOpened
 ///   OpenSubscriber   SubscriberOpened
@@ -34,7 +35,7 @@
 namespace shmpool::wire {
 
 inline constexpr std::uint32_t wire_magic = 0x4C50'4853;  // "SHPL" in memory order.
-inline constexpr std::uint16_t wire_version = 2;
+inline constexpr std::uint16_t wire_version = 3;
 
 inline constexpr std::size_t refusal_bytes = 256;  // With NUL.
 
@@ -100,8 +101,9 @@ struct Header {
 static_assert(sizeof(Header) == 16 && std::has_unique_object_representations_v<Header>);
 
 /// Bits of Hello::flags.
-inline constexpr std::uint32_t hello_observer = 1U << 0;  // Looks only: no lanes, no payload.
-inline constexpr std::uint32_t hello_flags_known = hello_observer;
+inline constexpr std::uint32_t hello_observer = 1U << 0;   // Looks only: no lanes, no payload.
+inline constexpr std::uint32_t hello_read_only = 1U << 1;  // Takes and reads: a payload to read.
+inline constexpr std::uint32_t hello_flags_known = hello_observer | hello_read_only;
 
 //  Hello: 144 bytes, peer to host. The first message of a connection, if not Rejoin.
 //     offset  bytes  field               meaning

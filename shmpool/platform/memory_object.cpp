@@ -155,6 +155,11 @@ Result<Descriptor> open_again_for_reading(const Descriptor& object) {
                       "open memory for reading through " + path, errno);
 }
 
+bool is_open_for_writing(const Descriptor& object) noexcept {
+    const int flags = ::fcntl(object.get(), F_GETFL);
+    return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
+}
+
 Result<Descriptor> lock_object(const Descriptor& object) {
     auto lock = open_again_for_reading(object);
     if (!lock) return lock;

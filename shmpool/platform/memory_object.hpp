@@ -36,6 +36,9 @@ namespace shmpool {
 /// A second open file of the same object, for reading only: with locks and rights of its own.
 [[nodiscard]] Result<Descriptor> open_again_for_reading(const Descriptor& object);
 
+/// Whether this open file allows to write: what its receiver can do, by the kernel's word.
+[[nodiscard]] bool is_open_for_writing(const Descriptor& object) noexcept;
+
 /// Locks an object against everybody else who locks it so, as long as the returned open file is
 /// open: to this process's end at the latest, if it is not passed on. Errc::name_taken: another
 /// process has the lock.

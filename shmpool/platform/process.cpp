@@ -19,6 +19,7 @@ namespace shmpool {
 namespace {
 
 constexpr int so_peerpidfd = 77;  // SO_PEERPIDFD; headers before Linux 6.5 lack it.
+constexpr std::size_t groups_first_room = 64;
 
 Errc code_of(int error_number) {
     const bool full = error_number == EMFILE || error_number == ENFILE;
@@ -32,6 +33,25 @@ bool has_event(int descriptor, short events, short wanted) noexcept {
         ready = ::poll(&entry, 1, 0);
     } while (ready < 0 && errno == EINTR);
     return ready > 0 && (entry.revents & wanted) != 0;
+}
+
+/// SO_PEERGROUPS, Linux 4.13: the kernel says how much room is missing.
+Result<std::vector<gid_t>> groups_of_socket_peer(const Descriptor& socket) {
+    std::vector<gid_t> groups(groups_first_room);
+    for (;;) {
+        auto length = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+        const int result =
+            ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERGROUPS, groups.data(), &length);
+        const std::size_t count = length / sizeof(gid_t);
+        if (result == 0) {
+            groups.resize(count);
+            return groups;
+        }
+        if (errno != ERANGE || count <= groups.size()) {
+            return fail_errno(Errc::system, "ask for the groups of who is at the other end", errno);
+        }
+        groups.resize(count);
+    }
 }
 
 /// For messages only. "unknown" if /proc does not tell.
@@ -112,7 +132,9 @@ Result<Credentials> credentials_of_socket_peer(const Descriptor& socket) {
     if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) {
         return fail_errno(Errc::system, "ask who is at the other end of a socket", errno);
     }
-    return Credentials{credentials.pid, credentials.uid, credentials.gid};
+    auto groups = groups_of_socket_peer(socket);
+    if (!groups) return tl::unexpected(groups.error());
+    return Credentials{credentials.pid, credentials.uid, credentials.gid, std::move(*groups)};
 }
 
 Result<Descriptor> pidfd_of_socket_peer(const Descriptor& socket) {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "shmpool/platform/descriptor.hpp"
 #include "shmpool/platform/result.hpp"
@@ -17,6 +18,7 @@ struct Credentials {
     pid_t pid;
     uid_t uid;
     gid_t gid;
+    std::vector<gid_t> groups = {};  ///< The others that the process is in.
 };
 
 [[nodiscard]] pid_t own_pid() noexcept;

@@ -90,6 +90,11 @@ constexpr Entry entry_of(Errc code) noexcept {
         case Errc::exhausted:
             return {"exhausted",
                     "Every slot that would fit is in use; free some, wait, or configure more."};
+        case Errc::quota_exceeded:
+            return {
+                "quota_exceeded",
+                "The peer or its user holds as much of the pool as its quota allows; free some, "
+                "or raise [quota] in the host's configuration."};
         case Errc::double_free:
             return {"double_free",
                     "The slot was freed already, or its name is of an earlier life; nothing was "
@@ -136,6 +141,10 @@ constexpr Entry entry_of(Errc code) noexcept {
                     "This handle belongs to the parent process; attach again in the child of "
                     "fork()."};
         case Errc::detached: return {"detached", "The peer has detached; attach again."};
+        case Errc::read_only:
+            return {"read_only",
+                    "The peer is attached read-only: it can take and read, nothing else; attach "
+                    "without read_only."};
         case Errc::type_mismatch:
             return {
                 "type_mismatch",

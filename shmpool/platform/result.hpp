@@ -44,6 +44,7 @@ enum class Errc : std::uint16_t {
     // Slots.
     too_large,
     exhausted,
+    quota_exceeded,
     double_free,
     invalid_ref,
     handle_owned,
@@ -62,6 +63,7 @@ enum class Errc : std::uint16_t {
     no_peer_slot,
     forked,
     detached,
+    read_only,
 
     // Channels.
     type_mismatch,

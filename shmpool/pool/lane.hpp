@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "shmpool/layout/slot_record.hpp"
+#include "shmpool/pool/draw_gate.hpp"
 #include "shmpool/pool/pool_view.hpp"
 
 namespace shmpool {
@@ -74,6 +75,10 @@ public:
         compiler_barrier();  // Before the next sequence: else the old intent would meet it.
     }
 
+    /// Asked before slots are drawn from the free lists; lives as long as the lane. Null: nobody.
+    void set_gate(DrawGate* gate) { gate_ = gate; }
+    [[nodiscard]] DrawGate* gate() const { return gate_; }
+
     /// Opens a magazine if the class allows one more; returns whether the lane has one now.
     bool open_magazine(std::uint32_t class_index);
 
@@ -81,6 +86,7 @@ private:
     const PoolView& pool_;
     LaneCell& cell_;
     const std::uint32_t index_;
+    DrawGate* gate_ = nullptr;
     std::array<Magazine, class_count_max> magazines_{};
     std::array<std::unique_ptr<SlotKey[]>, class_count_max> entries_{};
 };

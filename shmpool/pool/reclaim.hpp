@@ -33,17 +33,16 @@ using InTransit = std::function<bool(std::uint32_t class_index, SlotKey key)>;
 /// Makes a swept lane free for the next claimer. Only when nothing names it any more.
 void retire_lane(const PoolView& pool, std::uint32_t lane_index);
 
-/// Calls `visit(class_index, position, record)` for every slot in the blocks the lane ever touched.
-template <typename Visit>
-void for_each_touched(const PoolView& pool, std::uint32_t lane_index, Visit&& visit) {
-    const LaneCell& cell = pool.lanes[lane_index];
+/// Calls `visit(class_index, position, record)` for every slot of the blocks whose bits are set;
+/// `word_of(i)` gives the i-th of the block_words words.
+template <typename WordOf, typename Visit>
+void for_each_in_blocks(const PoolView& pool, WordOf&& word_of, Visit&& visit) {
     for (std::uint32_t class_index = 0; class_index < pool.class_count; ++class_index) {
         const ClassView& view = pool.classes[class_index];
         const std::uint32_t block_slots = 1U << pool.block_shift;
         for (std::uint32_t start = 0; start < view.slot_count; start += block_slots) {
             const std::uint32_t block = pool.block_of(class_index, start);
-            const std::uint64_t bits = cell.touched_blocks[(block / 64) % block_words].load(
-                std::memory_order_acquire);  // [A-touched]
+            const std::uint64_t bits = word_of((block / 64) % block_words);
             if ((bits >> (block % 64) & 1) == 0) continue;
             const std::uint32_t end = std::min(view.slot_count - start, block_slots) + start;
             for (std::uint32_t slot = start; slot < end; ++slot) {
@@ -51,6 +50,15 @@ void for_each_touched(const PoolView& pool, std::uint32_t lane_index, Visit&& vi
             }
         }
     }
+}
+
+/// The same for every slot in the blocks the lane ever touched.
+template <typename Visit>
+void for_each_touched(const PoolView& pool, std::uint32_t lane_index, Visit&& visit) {
+    const auto word_of = [&cell = pool.lanes[lane_index]](std::uint32_t index) {
+        return cell.touched_blocks[index].load(std::memory_order_acquire);  // [A-touched]
+    };
+    for_each_in_blocks(pool, word_of, visit);
 }
 
 }  // namespace shmpool

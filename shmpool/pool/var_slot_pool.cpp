@@ -49,8 +49,9 @@ Outcome<VarSlotPool::Loaned> VarSlotPool::loan(Lane& lane, std::uint64_t size,
         const std::uint32_t rung =
             view_->header->free_doorbell.load(std::memory_order_acquire);  // [A-free]
         auto taken = take(lane, size, SlotState::loaned);
-        if (taken || taken.error() != Errc::exhausted) return taken;
-        if (deadline.expired()) return fail(Errc::timed_out);
+        const bool refused = !taken && taken.error() == Errc::quota_exceeded;
+        if (taken || (taken.error() != Errc::exhausted && !refused)) return taken;
+        if (deadline.expired()) return fail(refused ? Errc::quota_exceeded : Errc::timed_out);
         flush(lane);
         futex_wait(view_->header->free_doorbell, rung,
                    std::min(longest_sleep, deadline.remaining()));
@@ -90,7 +91,20 @@ Outcome<SlotKey> VarSlotPool::take_slow(Lane& lane, std::uint32_t class_index, S
     return key;
 }
 
+/// What the lane has cached counts as its own, and might be what it may not draw.
+Outcome<std::uint32_t> VarSlotPool::may_draw(Lane& lane, std::uint32_t class_index,
+                                             std::uint32_t wanted) {
+    DrawGate* const gate = lane.gate();
+    if (gate == nullptr) return wanted;
+    std::uint32_t allowed = gate->may_draw(class_index, wanted);
+    if (allowed == 0 && flush(lane)) allowed = gate->may_draw(class_index, wanted);
+    if (allowed == 0) return fail(Errc::quota_exceeded);
+    return allowed;
+}
+
 Outcome<SlotKey> VarSlotPool::take_direct(Lane& lane, std::uint32_t class_index, SlotState state) {
+    const auto allowed = may_draw(lane, class_index, 1);
+    if (!allowed) return tl::unexpected(allowed.error());
     DetectableStack stack(*view_, class_index);
     std::array<std::uint32_t, 1> slot{};
     const auto count = stack.take(lane, slot);
@@ -108,6 +122,7 @@ Outcome<SlotKey> VarSlotPool::take_direct(Lane& lane, std::uint32_t class_index,
     word.store(make_word(generation, state, lane.index()), std::memory_order_relaxed);
     SHMPOOL_CRASH_POINT(direct_take_stamped);
     lane.settle();
+    if (lane.gate() != nullptr) lane.gate()->drawn(class_index, 1);
     count_up(lane.cell().allocations[class_index]);
     return make_key(generation, slot[0]);
 }
@@ -115,9 +130,10 @@ Outcome<SlotKey> VarSlotPool::take_direct(Lane& lane, std::uint32_t class_index,
 Outcome<void> VarSlotPool::refill(Lane& lane, std::uint32_t class_index) {
     DetectableStack stack(*view_, class_index);
     const ClassView& view = view_->classes[class_index];
+    const auto allowed = may_draw(lane, class_index, std::max(1U, view.magazine_capacity / 2));
+    if (!allowed) return tl::unexpected(allowed.error());
     std::array<std::uint32_t, magazine_capacity_max> slots{};
-    const auto count =
-        stack.take(lane, std::span(slots).first(std::max(1U, view.magazine_capacity / 2)));
+    const auto count = stack.take(lane, std::span(slots).first(*allowed));
     if (!count) return tl::unexpected(count.error());
     Magazine& magazine = lane.magazine(class_index);
     // Stacked in reverse, so that the list's top, the hottest slot, leaves the magazine first.
@@ -136,6 +152,7 @@ Outcome<void> VarSlotPool::refill(Lane& lane, std::uint32_t class_index) {
     }
     SHMPOOL_CRASH_POINT(refill_stamped);
     if (*count != 0) lane.settle();
+    if (lane.gate() != nullptr) lane.gate()->drawn(class_index, *count);
     return {};
 }
 
@@ -194,13 +211,16 @@ void VarSlotPool::flush_class(Lane& lane, std::uint32_t class_index, std::uint32
     DetectableStack(*view_, class_index).give(lane, std::span(slots).first(count));
 }
 
-void VarSlotPool::flush(Lane& lane) {
+bool VarSlotPool::flush(Lane& lane) {
+    bool any = false;
     for (std::uint32_t i = 0; i < view_->class_count; ++i) {
         const std::uint32_t cached = lane.magazine(i).cached();
         if (cached == 0) continue;
         flush_class(lane, i, cached);
         relieve_pressure(*view_, classes_served(i));
+        any = true;
     }
+    return any;
 }
 
 Outcome<void> VarSlotPool::free(Lane& lane, const SlotRef& ref) {

@@ -12,7 +12,8 @@
 ///   init                      exclusive, on zeroed memory.
 ///
 /// Cost: with a magazine a few plain loads and stores; every `magazine_capacity / 2` calls one CAS
-/// on the class's stack. Classes of fewer than 128 slots always go to the stack.
+/// on the class's stack, and ask the lane's gate, if it has one. Classes of fewer than 128 slots
+/// always go to the stack.
 #pragma once
 
 #include <chrono>
@@ -73,7 +74,7 @@ public:
 
     /// A slot of the smallest class that holds `size` bytes, else of the next larger ones.
     /// too_large: no class is that large. exhausted: back-pressure, try again. Content is not
-    /// cleared.
+    /// cleared. quota_exceeded: the lane's gate lets no more through.
     [[nodiscard]] Outcome<SlotRef> allocate(Lane& lane, std::uint64_t size);
 
     /// Ends a raw slot, whoever allocated it. double_free: stale or repeated; invalid_ref: no such
@@ -96,8 +97,8 @@ public:
     };
     [[nodiscard]] Outcome<Loaned> loan(Lane& lane, std::uint64_t size);
 
-    /// As `loan`, but waits for a free slot until the deadline: timed_out when none came. A lane
-    /// that sleeps has nothing cached.
+    /// As `loan`, but waits for a free slot until the deadline: timed_out when none came,
+    /// quota_exceeded when the lane's gate let none through. A lane that sleeps has nothing cached.
     [[nodiscard]] Outcome<Loaned> loan(Lane& lane, std::uint64_t size, const Deadline& deadline);
 
     /// Ends a loan of this process, by any of its lanes. Never fails for an honest handle.
@@ -107,8 +108,8 @@ public:
     void put_owned(Lane& lane, std::uint32_t class_index, SlotKey key);
 
     /// Gives every cached slot of the lane back to the stacks, and rings who waits for one. For a
-    /// lane that is left to others, or whose thread is about to sleep.
-    void flush(Lane& lane);
+    /// lane that is left to others, or whose thread is about to sleep. False: it had none.
+    bool flush(Lane& lane);
 
     // --- queries -------------------------------------------------------------------------------
 
@@ -130,6 +131,8 @@ private:
                                              SlotState state);
     [[nodiscard]] Outcome<SlotKey> take_direct(Lane& lane, std::uint32_t class_index,
                                                SlotState state);
+    [[nodiscard]] Outcome<std::uint32_t> may_draw(Lane& lane, std::uint32_t class_index,
+                                                  std::uint32_t wanted);
     [[nodiscard]] Outcome<void> refill(Lane& lane, std::uint32_t class_index);
     void put_slow(Lane& lane, std::uint32_t class_index, SlotKey key);
     void flush_class(Lane& lane, std::uint32_t class_index, std::uint32_t count);

@@ -86,7 +86,7 @@ void Segment::publish() {
 }
 
 Result<Segment> Segment::open(Descriptor control, Descriptor payload, Access access,
-                              std::uint32_t layout_fingerprint) {
+                              Access payload_access, std::uint32_t layout_fingerprint) {
     const auto control_bytes = size_of(control);
     if (!control_bytes) return tl::unexpected(control_bytes.error());
     if (*control_bytes < sizeof(SegmentHeader)) {
@@ -109,7 +109,7 @@ Result<Segment> Segment::open(Descriptor control, Descriptor payload, Access acc
                         "the payload memory has " + std::to_string(*payload_bytes) +
                             " bytes, the header says " + std::to_string(header.payload_bytes));
         }
-        auto mapped = SharedMapping::map(payload, *payload_bytes, access);
+        auto mapped = SharedMapping::map(payload, *payload_bytes, payload_access);
         if (!mapped) return tl::unexpected(mapped.error());
         payload_map = std::move(*mapped);
     }

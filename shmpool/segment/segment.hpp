@@ -26,6 +26,12 @@ public:
 
     /// Maps what a host has passed. An observer has control only, read-only: no payload descriptor.
     [[nodiscard]] static Result<Segment> open(Descriptor control, Descriptor payload, Access access,
+                                              std::uint32_t layout_fingerprint) {
+        return open(std::move(control), std::move(payload), access, access, layout_fingerprint);
+    }
+    /// A read-only peer writes control but only reads the payload.
+    [[nodiscard]] static Result<Segment> open(Descriptor control, Descriptor payload, Access access,
+                                              Access payload_access,
                                               std::uint32_t layout_fingerprint);
 
     /// The segment is complete: from now on it can be opened.

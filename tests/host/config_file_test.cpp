@@ -56,6 +56,32 @@ TEST(ConfigFile, ReadsEveryKey) {
         rings = 16
         ring_entries = 17
         publishers_per_channel = 18
+        [access]
+        socket_mode = "0660"
+        socket_user = 21
+        socket_group = "root"
+        [access.attach]
+        allow_users = [22, "root"]
+        allow_groups = [23]
+        deny_users = [24]
+        deny_groups = ["root", 25]
+        [access.attach_read_only]
+        allow_users = ["*"]
+        [access.observe]
+        allow_groups = [26]
+        [access.kick]
+        deny_users = [27]
+        [quota]
+        peer_slots = 31
+        peer_bytes = "32KiB"
+        user_slots = 33
+        user_bytes = 34
+        [[user_quota]]
+        user = "root"
+        peer_slots = 0
+        [[user_quota]]
+        user = 35
+        user_bytes = "36 B"
         [stop]
         grace = "250ms"
         [death]
@@ -68,10 +94,20 @@ TEST(ConfigFile, ReadsEveryKey) {
         file = "/var/log/cars.log"
     )");
     ASSERT_TRUE(parsed) << parsed.error().message;
+    AccessRules access;
+    access.lists = {AccessList{{22, 0}, {23}, {24}, {0, 25}}, AccessList{{everybody}, {}, {}, {}},
+                    AccessList{{}, {26}, {}, {}}, AccessList{{}, {}, {27}, {}}};
+    access.socket_mode = 0660;
+    access.socket_user = 21;
+    access.socket_group = 0;
+    const QuotaRules quota{{31, 32768, 33, 34},
+                           {{{0, 32768, 33, 34}, 0}, {{31, 32768, 33, 36}, 35}}};
     const PoolConfig wanted{"cars",
                             "/srv/cars.sock",
                             {{2048, 3}, {100, 4}},
                             {11, 12, 13, 14, 15, 16, 17, 18},
+                            access,
+                            quota,
                             250,
                             SuspectPolicy::kill,
                             60'000,
@@ -89,12 +125,13 @@ TEST(ConfigFile, IsDocumentedWithEveryKeyAndItsDefault) {
     std::ifstream file(SHMPOOL_DOCUMENTED_CONFIG);
     const std::string text{std::istreambuf_iterator<char>(file), {}};
     for (const std::string& key : config_keys()) {
-        const std::size_t dot = key.find('.');
+        const std::size_t dot = key.rfind('.');
+        if (key.starts_with("user_quota.")) continue;  // No default: each is an example.
         const std::size_t section = text.find("[" + key.substr(0, dot) + "]");
         ASSERT_NE(section, std::string::npos) << key;
         EXPECT_NE(text.find("\n" + key.substr(dot + 1) + " = ", section), std::string::npos) << key;
     }
-    EXPECT_EQ(config_keys().size(), 18U);
+    EXPECT_EQ(config_keys().size(), 46U);
 }
 
 TEST(ConfigFile, SaysWhereAnUnknownKeyIsAndWhatWasMeant) {

@@ -39,6 +39,12 @@ wire::Hello observer_hello(const std::string& pool_name) {
     return hello;
 }
 
+wire::Hello read_only_hello(const std::string& pool_name) {
+    wire::Hello hello = honest_hello(pool_name);
+    hello.flags = wire::hello_read_only;
+    return hello;
+}
+
 LocalConnection connect_to(const std::string& socket) {
     return value_of(LocalConnection::connect(socket, soon()));
 }
@@ -68,10 +74,11 @@ bool is_closed_by_host(LocalConnection& connection) {
 PlainPeer::PlainPeer(const std::string& socket, const wire::Hello& hello)
     : connection(connect_to(socket)) {
     welcome = expect<wire::Welcome>(ask(connection, hello, &descriptors));
-    segment = std::make_unique<Segment>(
-        value_of(Segment::open(value_of(Descriptor::duplicate(descriptors.at(0))),
-                               value_of(Descriptor::duplicate(descriptors.at(1))),
-                               Access::read_write, protocol_fingerprint)));
+    segment = std::make_unique<Segment>(value_of(Segment::open(
+        value_of(Descriptor::duplicate(descriptors.at(0))),
+        value_of(Descriptor::duplicate(descriptors.at(1))), Access::read_write,
+        (hello.flags & wire::hello_read_only) != 0 ? Access::read_only : Access::read_write,
+        protocol_fingerprint)));
     pool = std::make_unique<VarSlotPool>(
         value_of(VarSlotPool::attach({value_of(segment->region(RegionKind::pool_control)).bytes,
                                       value_of(segment->region(RegionKind::pool_payload)).bytes})));

@@ -20,6 +20,8 @@ namespace shmpool::test {
 [[nodiscard]] wire::Hello honest_hello(const std::string& pool_name = "test");
 [[nodiscard]] wire::Hello observer_hello(const std::string& pool_name = "test");
 
+[[nodiscard]] wire::Hello read_only_hello(const std::string& pool_name = "test");
+
 [[nodiscard]] LocalConnection connect_to(const std::string& socket);
 
 /// Waits for the next message.

@@ -42,7 +42,7 @@ protected:
         reaper.reset();
         channels =
             std::make_unique<ChannelDirectory>(steward->pool(), steward->lane(), steward->view());
-        registry = std::make_unique<PeerRegistry>(steward->view());
+        registry = std::make_unique<PeerRegistry>(steward->view(), config.quota);
         beacons = *BeaconWatcher::create();
         queue = std::make_unique<EventQueue>(*EventQueue::create());
         reaper = std::make_unique<Reaper>(
@@ -62,7 +62,7 @@ protected:
     }
 
     Peer& attach() {
-        Peer& peer = **registry->attach({4711, 1000, 1000}, "camera", Descriptor(), now_ns);
+        Peer& peer = **registry->attach({4711, 1000, 1000}, "camera", false, Descriptor(), now_ns);
         reaper->peer_attached();
         return peer;
     }

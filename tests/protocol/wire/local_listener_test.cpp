@@ -317,6 +317,31 @@ TEST_F(LocalListenerTest, SaysWhoMayNotConnect) {
     EXPECT_TRUE(stranger.ready());
 }
 
+/// A stranger who tries all the while: the file is born closed, and opened before anybody listens.
+TEST_F(LocalListenerTest, IsNeverOpenToOthersWhileItIsMade) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+    ASSERT_EQ(::chmod(directory_.path().c_str(), 0755), 0);
+    const std::string success = directory_.file("success");
+    const Child stranger([this, &success] {
+        const Descriptor mark(::open(success.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        if (::setresuid(65534, 65534, 65534) != 0) return false;
+        std::thread([this, number = ::dup(mark.get())] {
+            for (;;) {
+                if (LocalConnection::connect(path_, now())) (void)!::write(number, "!", 1);
+            }
+        }).detach();
+        return true;
+    });
+    ASSERT_TRUE(stranger.ready());
+    const mode_t before = ::umask(0);
+    ListenOptions root_only;
+    root_only.group = 4242;  // Given away in between, to none of the stranger's groups.
+    root_only.mode = 0660;
+    for (int i = 0; i < 300; ++i) EXPECT_TRUE(LocalListener::bind(path_, root_only));
+    ::umask(before);
+    EXPECT_EQ(fs::file_size(success), 0U);
+}
+
 TEST_F(LocalListenerTest, TurnsClientsAwayWhenNoDescriptorIsLeft) {
     auto listener = LocalListener::bind(path_, {});
     ASSERT_TRUE(listener);

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A real host with a configuration file of the test, and peers of this process.
+#pragma once
+
+#include <fstream>
+#include <stdexcept>
+#include <string>
+
+#include "peer/peer.hpp"
+#include "tests/peer/running_host.hpp"
+#include "tests/shmpool/platform/temporary_directory.hpp"
+
+namespace shmpool {
+
+class ConfiguredHost {
+public:
+    explicit ConfiguredHost(const std::string& config) : file_(write(config)) {}
+
+    [[nodiscard]] Peer attach(const char* name, bool read_only = false) const {
+        PeerOptions options;
+        options.name = name;
+        options.read_only = read_only;
+        auto peer = Peer::attach(host_.pool(), options);
+        if (!peer) throw std::runtime_error(peer.error().message);
+        return std::move(*peer);
+    }
+    /// Kills it, and starts the next one with another configuration.
+    void die_and_return(const std::string& config) {
+        host_.signal(9);
+        host_.wait();
+        write(config);
+        host_.start();
+    }
+    [[nodiscard]] RunningHost& host() { return host_; }
+
+private:
+    std::string write(const std::string& config) {
+        const std::string path = directory_.file("shmpool.toml");
+        std::ofstream(path) << config;
+        return path;
+    }
+
+    test::TemporaryDirectory directory_;
+    std::string file_;
+    RunningHost host_{{"--class", "1KiB:256", "--class", "64KiB:16", "--config", file_}};
+};
+
+}  // namespace shmpool
