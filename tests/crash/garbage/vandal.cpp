@@ -28,12 +28,23 @@ Place all_of(const std::string& memory, std::byte* first, std::uint64_t bytes) {
     return {memory, "anywhere", first, 8, static_cast<std::uint32_t>(bytes / 8), 8, 8};
 }
 
+/// What whoever attaches looks at first: damage there keeps him out.
+bool is_fixed(const Place& place) {
+    if (place.image == "SegmentHeader") return place.field != "host_state";
+    if (place.image == "PoolHeader") {
+        return place.field != "pressure" && place.field != "free_doorbell" &&
+               place.field != "damaged";
+    }
+    return place.image == "RegionImage" || place.image == "ClassImage" ||
+           (place.image == "ExtentImage" && place.field != "head");
+}
+
 constexpr std::uint64_t writes_between_pauses = 64;
 
 }  // namespace
 
 Vandal::Vandal(const std::string& socket, Board& board, const VandalPlan& plan)
-    : peer_(socket),
+    : peer_(socket, test::honest_hello("garbage")),
       map_(peer_.pool->view(), peer_.view),
       control_(all_of("control", reinterpret_cast<std::byte*>(peer_.view.header),
                       peer_.welcome.control_bytes)),
@@ -41,24 +52,26 @@ Vandal::Vandal(const std::string& socket, Board& board, const VandalPlan& plan)
           all_of("payload", peer_.pool->view().classes[0].payload, peer_.welcome.payload_bytes)),
       board_(board),
       plan_(plan),
-      random_(plan.seed) {}
+      random_(plan.seed) {
+    remember_fixed();
+}
 
 void Vandal::run() {
     std::uint64_t pause_at = below(writes_between_pauses);
     while (written_ < plan_.words) {
         act();
-        if (plan_.hides_damage) hide_damage();
         if (written_ < pause_at) continue;
+        if (plan_.hides_damage) hide_damage();
         pause_at = written_ + below(writes_between_pauses);
-        std::this_thread::sleep_for(std::chrono::microseconds(below(200)));
+        std::this_thread::sleep_for(std::chrono::microseconds(below(4000)));
     }
 }
 
 void Vandal::act() {
     const std::uint64_t dice = below(1000);
     if (dice < 100) return scatter();
-    if (dice < 970) return write_field();
-    if (dice < 985) return flood_field();
+    if (dice < 997) return write_field();
+    if (dice < 999) return flood_field();
     hammer();
 }
 
@@ -104,10 +117,32 @@ void Vandal::hammer() {
     }
 }
 
+/// Restores what nobody writes after the pool is made, and the marks.
 void Vandal::hide_damage() {
+    for (const auto& [place, sound] : fixed_) {
+        for (std::uint64_t item = 0; item < place->count; ++item) {
+            for (std::uint32_t word = 0; word < place->words(); ++word) {
+                write_word(place->item(item) + word * place->word_bytes, place->word_bytes,
+                           sound[item * place->words() + word]);
+            }
+        }
+    }
     peer_.pool->view().header->damaged.store(0, std::memory_order_relaxed);
     peer_.view.header->host_state.store(static_cast<std::uint32_t>(HostState::running),
                                         std::memory_order_relaxed);
+}
+
+void Vandal::remember_fixed() {
+    for (const Place& place : map_.places()) {
+        if (!is_fixed(place)) continue;
+        std::vector<std::uint64_t>& sound = fixed_.emplace_back(&place, 0).second;
+        for (std::uint64_t item = 0; item < place.count; ++item) {
+            for (std::uint32_t word = 0; word < place.words(); ++word) {
+                sound.push_back(read_word(place.item(item) + word * place.word_bytes,
+                                          place.word_bytes));
+            }
+        }
+    }
 }
 
 void Vandal::write(const Place& place, std::byte* word, std::uint64_t value) {

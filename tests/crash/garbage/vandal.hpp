@@ -40,6 +40,7 @@ private:
     void flood_field();
     void hammer();
     void hide_damage();
+    void remember_fixed();
     void write(const Place& place, std::byte* word, std::uint64_t value);
     [[nodiscard]] const Place& any_place();
     [[nodiscard]] std::byte* any_word(const Place& place, std::uint64_t item);
@@ -52,6 +53,7 @@ private:
     WordMap map_;
     Place control_;  ///< All of the memory, without names.
     Place payload_;
+    std::vector<std::pair<const Place*, std::vector<std::uint64_t>>> fixed_;
     Board& board_;
     const VandalPlan plan_;
     std::mt19937_64 random_;
