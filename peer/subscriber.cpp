@@ -93,6 +93,7 @@ Outcome<Sample> Subscriber::take(std::chrono::nanoseconds timeout) {
         sample = take();
         if (sample || sample.error() != Errc::empty) return sample;
         if (!waited) return tl::unexpected(waited.error());
+        if (deadline.expired()) return fail(Errc::timed_out);
     }
 }
 

@@ -60,7 +60,7 @@ private:
             const Intent intent =
                 unpack_intent(pool_.lanes[lane].intent.load(std::memory_order_relaxed));
             if (intent.kind == IntentKind::idle || intent.class_index != class_index_) continue;
-            std::vector<std::uint32_t> slots(std::min(intent.count, view().slot_count));
+            std::vector<std::uint32_t> slots(std::min(intent.count, chain_slots_max));
             slots.resize(DetectableStack(pool_, class_index_).chain(intent.first, slots));
             for (const std::uint32_t slot : slots) {
                 if (reached_[slot] == unreached) reached_[slot] = in_intent;

@@ -138,8 +138,8 @@ void Vandal::remember_fixed() {
         std::vector<std::uint64_t>& sound = fixed_.emplace_back(&place, 0).second;
         for (std::uint64_t item = 0; item < place.count; ++item) {
             for (std::uint32_t word = 0; word < place.words(); ++word) {
-                sound.push_back(read_word(place.item(item) + word * place.word_bytes,
-                                          place.word_bytes));
+                sound.push_back(
+                    read_word(place.item(item) + word * place.word_bytes, place.word_bytes));
             }
         }
     }
