@@ -49,6 +49,9 @@ public:
 
     /// Everybody who waits for a change of the host's state is woken.
     void set_state(HostState state);
+    /// Nobody else has written the host's state.
+    [[nodiscard]] bool shows_its_state() const;
+    void show_state_again();
 
     /// A dead peer has given everything back but what readers still have to drain. Written so that
     /// who sees the new `peers_reclaimed` sees the other three. [R-statistics] -> any reader.
@@ -73,6 +76,7 @@ private:
     Descriptor control_read_only_;
     Descriptor host_lock_;
     bool taken_over_;
+    HostState state_ = HostState::starting;
 };
 
 }  // namespace shmpool::host

@@ -62,6 +62,9 @@ Result<Subscriber> Peer::subscriber(std::string_view channel, const SubscriberOp
 Result<Publisher> Peer::open_publisher(std::string_view channel, const TypeDescription& type,
                                        const PublisherOptions& options) {
     if (auto usable = check_usable(); !usable) return tl::unexpected(to_error(usable.error()));
+    if (auto serving = core_->check_serving(); !serving) {
+        return tl::unexpected(to_error(serving.error()));
+    }
     const auto request = make_request<wire::OpenPublisher>(channel, type.name, type.bytes,
                                                            type.alignment, options.policy);
     if (!request) return tl::unexpected(request.error());
@@ -82,6 +85,9 @@ Result<Publisher> Peer::open_publisher(std::string_view channel, const TypeDescr
 Result<Subscriber> Peer::open_subscriber(std::string_view channel, const TypeDescription& type,
                                          const SubscriberOptions& options) {
     if (auto usable = check_usable(); !usable) return tl::unexpected(to_error(usable.error()));
+    if (auto serving = core_->check_serving(); !serving) {
+        return tl::unexpected(to_error(serving.error()));
+    }
     auto request = make_request<wire::OpenSubscriber>(channel, type.name, type.bytes,
                                                       type.alignment, options.policy);
     if (!request) return tl::unexpected(request.error());
@@ -99,6 +105,7 @@ Result<Subscriber> Peer::open_subscriber(std::string_view channel, const TypeDes
 
 Outcome<SlotRef> Peer::allocate(std::size_t bytes) {
     if (auto usable = check_usable(); !usable) return tl::unexpected(usable.error());
+    if (auto serving = core_->check_serving(); !serving) return tl::unexpected(serving.error());
     const auto lane = core_->lane();
     if (!lane) return tl::unexpected(lane.error());
     return core_->pool().allocate(*(*lane)->lane, bytes);

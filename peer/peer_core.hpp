@@ -59,6 +59,14 @@ public:
         return shelf_->with_reserve(end);
     }
 
+    /// Whether anything can still come of this segment; else why not: host_stopped,
+    /// segment_replaced, pool_damaged.
+    [[nodiscard]] Outcome<void> check_serving() const {
+        if (host_state() <= HostState::stopping && !pool_->view().damaged()) [[likely]]
+            return {};
+        return why_not_serving();
+    }
+
     [[nodiscard]] HostState host_state() const {
         return static_cast<HostState>(
             segment_->header().host_state.load(std::memory_order_acquire));  // [A-host-state]
@@ -66,6 +74,7 @@ public:
 
 private:
     PeerCore() = default;
+    [[nodiscard]] tl::unexpected<Errc> why_not_serving() const;
     static void end(PeerCore* core);
     [[nodiscard]] Result<void> open_segment(Attachment attachment);
     [[nodiscard]] Result<void> hold_place();

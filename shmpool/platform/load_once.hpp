@@ -14,7 +14,7 @@ template <typename T>
     static_assert(std::is_trivially_copyable_v<T> && sizeof(T) % sizeof(std::uint32_t) == 0 &&
                   alignof(T) >= alignof(std::uint32_t));
     using Words = std::uint32_t __attribute__((may_alias));
-    T copy;
+    T copy{};
     const auto* const from = reinterpret_cast<const volatile Words*>(&shared);
     auto* const to = reinterpret_cast<Words*>(&copy);
     for (std::size_t i = 0; i < sizeof(T) / sizeof(std::uint32_t); ++i) to[i] = from[i];
