@@ -160,8 +160,8 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Hello& req
 wire::Welcome RequestDesk::welcome_numbers(PeerId peer) const {
     const SegmentHeader& header = steward_.header();
     wire::Welcome welcome{};
-    welcome.control_bytes = header.control_bytes;
-    welcome.payload_bytes = header.payload_bytes;
+    welcome.control_bytes = steward_.control_bytes();
+    welcome.payload_bytes = steward_.payload_bytes();
     welcome.peer_index = peer.index;
     welcome.peer_incarnation = peer.incarnation;
     welcome.host_pid = own_process_id();

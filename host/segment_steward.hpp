@@ -34,6 +34,8 @@ public:
     [[nodiscard]] Lane& lane() { return lane_; }  ///< Lane 0, the host's own.
     [[nodiscard]] const ProtocolView& view() const { return view_; }
     [[nodiscard]] SegmentHeader& header() const { return segment_.header(); }
+    [[nodiscard]] std::uint64_t control_bytes() const { return segment_.control_bytes(); }
+    [[nodiscard]] std::uint64_t payload_bytes() const { return segment_.payload_bytes(); }
     [[nodiscard]] const Descriptor& control() const { return segment_.control(); }
     [[nodiscard]] const Descriptor& payload() const { return segment_.payload(); }
     /// For observers: another open file of the control memory, without the right to write.

@@ -42,6 +42,14 @@ namespace shmpool {
 inline constexpr std::uint32_t chain_slots_max = 256;
 static_assert(magazine_capacity_max <= chain_slots_max);
 
+/// Whether an honest lane may have announced it. (Idle ones are not looked at.)
+[[nodiscard]] inline bool is_sound(const PoolView& pool, const Intent& intent) {
+    return (intent.kind == IntentKind::pop || intent.kind == IntentKind::push) &&
+           intent.class_index < pool.class_count && intent.extent_index == 0 &&
+           intent.first < pool.classes[intent.class_index].slot_count && intent.count != 0 &&
+           intent.count <= chain_slots_max;
+}
+
 class DetectableStack {
 public:
     DetectableStack(const PoolView& pool, std::uint32_t class_index)

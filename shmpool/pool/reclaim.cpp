@@ -24,8 +24,7 @@ bool may_be_named_by_intent(SlotWord word, std::uint32_t lane_index) {
 void recover_intent(const PoolView& pool, std::uint32_t lane_index) {
     LaneCell& cell = pool.lanes[lane_index];
     const Intent intent = unpack_intent(cell.intent.load(std::memory_order_acquire));  // [A-intent]
-    const bool sound = intent.class_index < pool.class_count && intent.extent_index == 0 &&
-                       intent.count <= chain_slots_max;
+    const bool sound = is_sound(pool, intent);
     if (intent.kind != IntentKind::idle && sound) {
         DetectableStack stack(pool, intent.class_index);
         const bool happened =

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "episode.hpp"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -11,6 +12,7 @@
 #include <new>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 #include "honest_peer.hpp"
 
@@ -96,15 +98,63 @@ void Episode::spawn_vandal() {
 std::optional<Finding> Episode::run() {
     for (std::size_t role = 0; role < role_count; ++role) spawn(role);
     spawn_vandal();
-    for (;;) {
-        if (auto found = look()) return found;
-        if (const auto ended = end_of(vandal_)) {
-            vandal_ = -1;
-            if (*ended != 0) return finding("the vandal " + describe_end(*ended));
-            return std::nullopt;
+    const auto ended = wait_for_end(std::exchange(vandal_, -1), "the vandal");
+    if (!ended) return ended.error();
+    if (*ended != 0) return finding("the vandal " + describe_end(*ended));
+    return std::nullopt;
+}
+
+tl::expected<int, Finding> Episode::run_beside(const std::vector<std::string>& command) {
+    std::vector<char*> words;
+    for (const std::string& word : command) words.push_back(const_cast<char*>(word.data()));
+    words.push_back(nullptr);
+    const pid_t pid = fork_child([&words] {
+        const int nowhere = open("/dev/null", O_WRONLY);
+        dup2(nowhere, STDOUT_FILENO);
+        dup2(nowhere, STDERR_FILENO);
+        execv(words[0], words.data());
+        _exit(127);
+    });
+    return wait_for_end(pid, command[1]).map([](int status) {
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+    });
+}
+
+/// The wait status. Commands and vandals take as long as they like only while somebody else moves.
+tl::expected<int, Finding> Episode::wait_for_end(pid_t pid, const std::string& what) {
+    const auto limit = steady_clock::now() + 8 * patience;
+    while (steady_clock::now() < limit) {
+        if (const auto ended = end_of(pid)) return *ended;
+        if (auto found = look()) {
+            end_child(pid);
+            return tl::unexpected(std::move(*found));
         }
         std::this_thread::sleep_for(milliseconds(2));
     }
+    end_child(pid);
+    return tl::unexpected(finding(what + " does not end"));
+}
+
+std::optional<Finding> Episode::wait_for_return() {
+    kills_ = false;
+    std::array<std::uint64_t, role_count> before{};
+    const auto attachments = [this](std::size_t role) {
+        return board_.peers[role].attachments.load(std::memory_order_relaxed);
+    };
+    for (std::size_t role = 0; role < role_count; ++role) before[role] = attachments(role);
+    const auto limit = steady_clock::now() + patience;
+    for (std::size_t role = 0; role < role_count;) {
+        if (auto found = look()) return found;
+        if (attachments(role) > before[role]) {
+            ++role;
+            continue;
+        }
+        if (steady_clock::now() > limit) {
+            return finding(std::string(role_names[role]) + " does not come back after a rebuild");
+        }
+        std::this_thread::sleep_for(milliseconds(2));
+    }
+    return std::nullopt;
 }
 
 std::optional<Finding> Episode::look() {
@@ -112,7 +162,7 @@ std::optional<Finding> Episode::look() {
     for (std::size_t role = 0; role < role_count; ++role) {
         if (auto found = look_at(role)) return found;
     }
-    kill_somebody();
+    if (kills_) kill_somebody();
     return std::nullopt;
 }
 

@@ -3,6 +3,8 @@
 /// which writes its words into their pool. The supervisor kills an honest peer now and then, so
 /// that the host has to take back what lies in damaged memory, and replaces whoever has ended.
 ///
+/// The honest peers outlive the vandal: when the pool is made anew, they come back by themselves.
+///
 /// Findings: a process that ended by anything but a planned death, and an operation that took
 /// longer than `patience`. Each names the seed, which repeats the writes, and the last words.
 #pragma once
@@ -17,6 +19,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <tl/expected.hpp>
 #include <vector>
 
 #include "board.hpp"
@@ -58,6 +61,13 @@ public:
     /// Until the vandal has written its words, or something was found.
     [[nodiscard]] std::optional<Finding> run();
 
+    /// Runs a program that must end by itself, beside the honest peers; its exit code, or 1000 +
+    /// the number of the signal that ended it.
+    [[nodiscard]] tl::expected<int, Finding> run_beside(const std::vector<std::string>& command);
+
+    /// Until every honest peer has attached once more than now. Nobody is killed meanwhile.
+    [[nodiscard]] std::optional<Finding> wait_for_return();
+
 private:
     struct Honest {
         pid_t pid = -1;
@@ -69,6 +79,7 @@ private:
     [[nodiscard]] std::optional<Finding> look();
     [[nodiscard]] std::optional<Finding> look_at_host();
     [[nodiscard]] std::optional<Finding> look_at(std::size_t role);
+    [[nodiscard]] tl::expected<int, Finding> wait_for_end(pid_t pid, const std::string& what);
     void kill_somebody();
     [[nodiscard]] Finding finding(std::string what) const;
 
@@ -79,6 +90,7 @@ private:
     std::array<Honest, role_count> honest_{};
     pid_t vandal_ = -1;
     std::chrono::steady_clock::time_point next_kill_{};
+    bool kills_ = true;
 };
 
 }  // namespace shmpool::garbage

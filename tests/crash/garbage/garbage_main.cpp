@@ -22,6 +22,8 @@ nlohmann::json as_json(const Tally& tally) {
             {"operations", tally.operations},
             {"attachments", tally.attachments},
             {"damage_errors", tally.damage_errors},
+            {"damage_found_by_doctor", tally.damage_found},
+            {"rebuilds", tally.rebuilds},
             {"findings", std::move(found)}};
 }
 

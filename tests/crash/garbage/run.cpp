@@ -2,6 +2,7 @@
 #include "run.hpp"
 
 #include <memory>
+#include <optional>
 
 namespace shmpool::garbage {
 namespace {
@@ -16,16 +17,16 @@ Tally run(const RunPlan& plan, const std::function<void(const std::string&)>& te
     SharedBoard board;
     std::unique_ptr<RunningHost> host;
     for (std::uint64_t seed = plan.seed; tally.words < plan.words; ++seed) {
-        host.reset();
-        host = std::make_unique<RunningHost>(small_pool, "garbage");
+        if (!host) host = std::make_unique<RunningHost>(small_pool, "garbage");
         // Half of the vandals let the damage be known: then honest peers attach again and again.
         const VandalPlan vandal{seed, plan.words_per_episode, seed % 2 == 0};
-        auto found = Episode(*host, *board, vandal).run();
+        auto found = play(*host, *board, vandal, tally);
         ++tally.episodes;
         tally.words = board->words.load(std::memory_order_relaxed);
         if (!found) continue;
         tell("seed " + std::to_string(seed) + ": " + found->what);
         tally.findings.push_back(std::move(*found));
+        host.reset();
         if (tally.findings.size() == plan.findings_max) break;
     }
     for (const Progress& one : board->peers) {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/// A run: episodes until so many words were written, each with a seed of its own.
+/// A run: episodes until so many words were written, each with a seed of its own. Between two
+/// episodes the damaged pool is examined by `shmpool doctor` and `shmpool status`, which must end;
+/// then `shmpool rebuild` brings it back: the honest peers of the next episode work in it, and the
+/// doctor finds nothing before the next vandal comes.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +27,8 @@ struct Tally {
     std::uint64_t operations = 0;     ///< Of honest peers.
     std::uint64_t attachments = 0;    ///< Of honest peers.
     std::uint64_t damage_errors = 0;  ///< Operations that said pool_damaged.
+    std::uint64_t damage_found = 0;   ///< By the doctor, of as many episodes.
+    std::uint64_t rebuilds = 0;       ///< After which everybody was attached again.
     std::vector<Finding> findings;
 };
 
