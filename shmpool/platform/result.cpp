@@ -78,8 +78,8 @@ constexpr Entry entry_of(Errc code) noexcept {
                     "build on both sides."};
         case Errc::damaged_header:
             return {"damaged_header",
-                    "The header contradicts itself or the size of the memory; 'shmpool rebuild' makes "
-                    "the pool anew."};
+                    "The header contradicts itself or the size of the memory; 'shmpool rebuild' "
+                    "makes the pool anew."};
         case Errc::config_mismatch:
             return {
                 "config_mismatch",

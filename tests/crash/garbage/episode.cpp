@@ -67,8 +67,9 @@ SharedBoard::~SharedBoard() {
     munmap(board_, sizeof(Board));
 }
 
-Episode::Episode(RunningHost& host, Board& board, const VandalPlan& plan)
-    : host_(host), board_(board), plan_(plan), random_(plan.seed ^ 0x5EED) {}
+Episode::Episode(RunningHost& host, Board& board, const VandalPlan& plan,
+                 std::chrono::seconds limit)
+    : host_(host), board_(board), plan_(plan), limit_(limit), random_(plan.seed ^ 0x5EED) {}
 
 Episode::~Episode() {
     end_child(vandal_);
@@ -122,7 +123,7 @@ tl::expected<int, Finding> Episode::run_beside(const std::vector<std::string>& c
 
 /// The wait status. Commands and vandals take as long as they like only while somebody else moves.
 tl::expected<int, Finding> Episode::wait_for_end(pid_t pid, const std::string& what) {
-    const auto limit = steady_clock::now() + 8 * patience;
+    const auto limit = steady_clock::now() + 8 * limit_;
     while (steady_clock::now() < limit) {
         if (const auto ended = end_of(pid)) return *ended;
         if (auto found = look()) {
@@ -142,7 +143,7 @@ std::optional<Finding> Episode::wait_for_return() {
         return board_.peers[role].attachments.load(std::memory_order_relaxed);
     };
     for (std::size_t role = 0; role < role_count; ++role) before[role] = attachments(role);
-    const auto limit = steady_clock::now() + patience;
+    const auto limit = steady_clock::now() + limit_;
     for (std::size_t role = 0; role < role_count;) {
         if (auto found = look()) return found;
         if (attachments(role) > before[role]) {
@@ -186,7 +187,7 @@ std::optional<Finding> Episode::look_at(std::size_t role) {
     }
     const Progress& progress = board_.peers[role];
     const std::uint64_t began_ns = progress.began_ns.load(std::memory_order_relaxed);
-    const std::uint64_t limit_ns = std::chrono::nanoseconds(patience).count();
+    const std::uint64_t limit_ns = std::chrono::nanoseconds(limit_).count();
     if (began_ns == 0 || monotonic_ns() < began_ns + limit_ns) return std::nullopt;
     const auto operation = progress.operation.load(std::memory_order_relaxed);
     // The sanitizers' run-time then prints where it is.

@@ -53,7 +53,8 @@ private:
 
 class Episode {
 public:
-    Episode(RunningHost& host, Board& board, const VandalPlan& plan);
+    Episode(RunningHost& host, Board& board, const VandalPlan& plan,
+            std::chrono::seconds limit = patience);
     ~Episode();
     Episode(const Episode&) = delete;
     Episode& operator=(const Episode&) = delete;
@@ -86,6 +87,7 @@ private:
     RunningHost& host_;
     Board& board_;
     const VandalPlan plan_;
+    const std::chrono::seconds limit_;
     std::mt19937_64 random_;
     std::array<Honest, role_count> honest_{};
     pid_t vandal_ = -1;
