@@ -66,6 +66,14 @@ public:
             return {};
         return why_not_serving();
     }
+    [[nodiscard]] tl::unexpected<Errc> why_not_serving() const;
+    /// As check_serving, for what goes on after an orderly stop too.
+    [[nodiscard]] Outcome<void> check_sound() const {
+        const auto serving = check_serving();
+        if (serving || serving.error() == Errc::host_stopped) [[likely]]
+            return {};
+        return serving;
+    }
 
     [[nodiscard]] HostState host_state() const {
         return static_cast<HostState>(
@@ -74,7 +82,6 @@ public:
 
 private:
     PeerCore() = default;
-    [[nodiscard]] tl::unexpected<Errc> why_not_serving() const;
     static void end(PeerCore* core);
     [[nodiscard]] Result<void> open_segment(Attachment attachment);
     [[nodiscard]] Result<void> hold_place();

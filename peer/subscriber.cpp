@@ -54,7 +54,7 @@ Outcome<Sample> Subscriber::take() {
     PeerCore& core = *state_->core;
     const auto lane = core.lane();
     if (!lane) return tl::unexpected(lane.error());
-    if (core.pool().view().damaged()) return fail(Errc::pool_damaged);
+    if (core.pool().view().damaged()) return core.why_not_serving();
     auto taken = state_->taking.take(*(*lane)->lane);
     if (taken) return make_sample(*taken, **lane);
     if (taken.error() != Errc::empty) return tl::unexpected(taken.error());

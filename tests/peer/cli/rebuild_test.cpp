@@ -121,10 +121,11 @@ TEST_F(DamagedPool, IsMarkedByTheHostWhenWhatWasWrittenOnceHasChanged) {
 }
 
 TEST_F(DamagedPool, IsMarkedByTheHostWhenSomebodyElseWritesItsState) {
+    auto publisher = peer_.publisher("c").value();
     vandal_.view.header->host_state.store(static_cast<std::uint32_t>(HostState::stopped));
-    EXPECT_EQ(peer_.allocate(1).error(), Errc::host_stopped);
+    EXPECT_EQ(publisher.loan(1).error(), Errc::host_stopped);
     EXPECT_TRUE(eventually([&] { return peer_.host_state() == HostState::running; }));
-    EXPECT_EQ(peer_.allocate(1).error(), Errc::pool_damaged);
+    EXPECT_EQ(publisher.loan(1).error(), Errc::pool_damaged);
 }
 
 TEST_F(DamagedPool, AnIntentThatCannotBeIsItsLanesPeers) {
