@@ -187,7 +187,7 @@ std::optional<Finding> Episode::look_at(std::size_t role) {
     }
     const Progress& progress = board_.peers[role];
     const std::uint64_t began_ns = progress.began_ns.load(std::memory_order_relaxed);
-    const std::uint64_t limit_ns = std::chrono::nanoseconds(limit_).count();
+    const auto limit_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(limit_).count());
     if (began_ns == 0 || monotonic_ns() < began_ns + limit_ns) return std::nullopt;
     const auto operation = progress.operation.load(std::memory_order_relaxed);
     // The sanitizers' run-time then prints where it is.
