@@ -51,73 +51,97 @@ Result<std::unique_ptr<Host>> Host::create(const PoolConfig& config, const HostL
     auto beacons = BeaconWatcher::create();
     if (!beacons) return tl::unexpected(beacons.error());
 
-    std::unique_ptr<Host> host(
-        new Host({config, &log, std::move(*listener), std::move(*queue), std::move(*signals),
-                  std::move(*segment), std::move(*beacons)}));
-    if (auto watched = host->watch_descriptors(); !watched) {
-        return tl::unexpected(watched.error());
-    }
-    if (host->steward_.taken_over()) host->take_over();
+    std::unique_ptr<Host> host(new Host({config, &log, std::move(*listener), std::move(*queue),
+                                         std::move(*signals), std::move(segment->callers)}));
+    const auto serving = host->watch_descriptors().and_then([&] {
+        return host->serve({std::move(segment->steward), std::move(*beacons)});
+    });
+    if (!serving) return tl::unexpected(serving.error());
+    if (host->service_->steward.taken_over()) host->take_over();
     host->announce_ready();
     return host;
 }
 
-Host::Host(HostFoundation foundation)
-    : base_(std::move(foundation)),
-      steward_(*base_.segment.steward),
-      directory_(steward_.pool(), steward_.lane(), steward_.view()),
-      registry_(steward_.view(), base_.config.quota),
-      reaper_(steward_, directory_, registry_, *base_.beacons, base_.queue, base_.config,
-              *base_.log),
-      desk_(steward_, directory_, registry_, reaper_, *base_.beacons, base_.queue, base_.config,
-            *base_.log),
-      server_(base_.listener, desk_, reaper_, base_.queue, *base_.log) {}
+Host::Host(HostFoundation foundation) : base_(std::move(foundation)) {}
 
 Result<void> Host::watch_descriptors() {
     EventQueue& queue = base_.queue;
-    return queue.add(base_.signals.descriptor(), make_token(TokenKind::signals))
-        .and_then(
-            [&] { return queue.add(base_.listener.socket(), make_token(TokenKind::listener)); })
-        .and_then(
-            [&] { return queue.add(base_.beacons->descriptor(), make_token(TokenKind::beacons)); });
+    return queue.add(base_.signals.descriptor(), make_token(TokenKind::signals)).and_then([&] {
+        return queue.add(base_.listener.socket(), make_token(TokenKind::listener));
+    });
+}
+
+Result<void> Host::serve(PoolParts parts) {
+    if (auto watched = base_.queue.add(parts.beacons->descriptor(), make_token(TokenKind::beacons));
+        !watched) {
+        return watched;
+    }
+    service_ = std::make_unique<PoolService>(
+        std::move(parts), PoolSurroundings{base_.listener, base_.queue, base_.config, *base_.log});
+    return {};
+}
+
+/// If somebody has asked for it. All peers lose their connections, look for the next host, and hear
+/// from the new service that their segment is gone; its memory is freed with the last of them.
+bool Host::replace_pool() {
+    auto parts = service_->desk.take_replacement();
+    if (!parts) return false;
+    std::unique_ptr<PoolService> old = std::move(service_);
+    if (auto served = serve(std::move(*parts)); !served) {
+        base_.log->error("the pool was not made anew: " + served.error().message);
+        service_ = std::move(old);
+        return false;
+    }
+    base_.queue.remove(old->beacons.descriptor());
+    old->steward.set_state(HostState::replaced);
+    old->directory.wake_everybody();
+    announce_ready();
+    return true;
 }
 
 /// Peers say Rejoin at their own pace; the dead, and what the other host left undone, do not wait.
 void Host::take_over() {
-    if (!steward_.matches(base_.config)) {
+    if (!service_->steward.matches(base_.config)) {
         base_.log->warn(
             "the segment of the host before is kept as it was made: [[class]] and "
             "[limits] of the configuration count when the pool starts afresh");
     }
-    registry_.take_over();
-    const std::uint32_t before = registry_.present_count();
-    reaper_.take_over();
-    base_.log->info(
-        "took over the segment of a host that died: " + std::to_string(registry_.present_count()) +
-        " of " + std::to_string(before) + " peers live");
+    service_->registry.take_over();
+    const std::uint32_t before = service_->registry.present_count();
+    service_->reaper.take_over();
+    base_.log->info("took over the segment of a host that died: " +
+                    std::to_string(service_->registry.present_count()) + " of " +
+                    std::to_string(before) + " peers live");
 }
 
 void Host::announce_ready() {
-    have_service_manager_keep(steward_.control(), steward_.payload());
-    steward_.set_state(HostState::running);
-    directory_.wake_everybody();
+    have_service_manager_keep(service_->steward.control(), service_->steward.payload());
+    service_->steward.set_state(HostState::running);
+    service_->directory.wake_everybody();
     const std::string status =
         "pool '" + base_.config.name + "' ready: socket " + base_.listener.path() + ", " +
-        std::to_string(steward_.pool().class_count()) + " classes, " +
-        format_byte_size(steward_.header().committed_bytes.load(std::memory_order_relaxed));
+        std::to_string(service_->steward.pool().class_count()) + " classes, " +
+        format_byte_size(
+            service_->steward.header().committed_bytes.load(std::memory_order_relaxed));
     base_.log->info(status);
     notify_ready(status);
-    for (LocalConnection& caller : base_.segment.callers) server_.begin_session(std::move(caller));
-    base_.segment.callers.clear();
+    for (LocalConnection& caller : base_.callers) {
+        service_->server.begin_session(std::move(caller));
+    }
+    base_.callers.clear();
 }
 
 Result<void> Host::run() {
     while (!is_stopped()) {
         const auto tokens = base_.queue.wait(time_to_next_look());
         if (!tokens) return tl::unexpected(tokens.error());
-        for (const std::uint64_t token : *tokens) dispatch(token);
-        server_.drop_silent(monotonic_ns());
-        reaper_.tick();
+        for (const std::uint64_t token : *tokens) {
+            dispatch(token);
+            if (replace_pool()) break;  // The other tokens were of the old one, or come again.
+        }
+        service_->server.drop_silent(monotonic_ns());
+        service_->reaper.tick();
+        if (service_->registry.present_count() != 0) service_->damage.look_if_due(monotonic_ns());
     }
     finish_stop();
     return {};
@@ -127,7 +151,11 @@ std::chrono::nanoseconds Host::time_to_next_look() const {
     using std::chrono::nanoseconds;
     nanoseconds longest = stop_deadline_ ? stop_deadline_->remaining() : nanoseconds::max();
     const std::uint64_t now_ns = monotonic_ns();
-    for (const auto at_ns : {reaper_.next_tick_ns(), server_.next_drop_ns()}) {
+    const auto damage_look_ns = service_->registry.present_count() == 0
+                                    ? std::nullopt
+                                    : std::optional(service_->damage.next_look_ns());
+    for (const auto at_ns :
+         {service_->reaper.next_tick_ns(), service_->server.next_drop_ns(), damage_look_ns}) {
         if (!at_ns) continue;
         longest = std::min(longest, nanoseconds(*at_ns > now_ns ? *at_ns - now_ns : 0));
     }
@@ -137,23 +165,23 @@ std::chrono::nanoseconds Host::time_to_next_look() const {
 void Host::dispatch(std::uint64_t token) {
     switch (token_kind(token)) {
         case TokenKind::signals: return handle_signal();
-        case TokenKind::listener: return server_.accept();
-        case TokenKind::session: return server_.serve(token_value(token));
+        case TokenKind::listener: return service_->server.accept();
+        case TokenKind::session: return service_->server.serve(token_value(token));
         case TokenKind::process: return process_ended(token_peer(token));
         case TokenKind::beacons:
-            for (const auto& notice : base_.beacons->collect()) {
-                reaper_.beacon_fired(notice.peer, notice.noticed_ns);
+            for (const auto& notice : service_->beacons.collect()) {
+                service_->reaper.beacon_fired(notice.peer, notice.noticed_ns);
             }
             return;
     }
 }
 
 void Host::process_ended(PeerId id) {
-    const Peer* const peer = registry_.find(id);
+    const Peer* const peer = service_->registry.find(id);
     if (peer == nullptr) return;
     const std::uint64_t session_id = peer->session_id;
-    reaper_.pidfd_readable(id);
-    server_.end_session(session_id);
+    service_->reaper.pidfd_readable(id);
+    service_->server.end_session(session_id);
 }
 
 void Host::handle_signal() {
@@ -165,26 +193,26 @@ void Host::handle_signal() {
 
 void Host::begin_stop() {
     const std::uint32_t grace_ms = base_.config.stop_grace_ms;
-    const std::string status = "stopping; " + std::to_string(registry_.present_count()) +
+    const std::string status = "stopping; " + std::to_string(service_->registry.present_count()) +
                                " peers have " + format_duration_ms(grace_ms) + " to leave";
     base_.log->info(status);
     stop_deadline_ = Deadline::after(std::chrono::milliseconds(grace_ms));
     notify_stopping(status);
-    desk_.stop_attaching();
-    steward_.set_state(HostState::stopping);
-    server_.tell_all(wire::Stopping{grace_ms});
+    service_->desk.stop_attaching();
+    service_->steward.set_state(HostState::stopping);
+    service_->server.tell_all(wire::Stopping{grace_ms});
 }
 
 bool Host::is_stopped() const {
-    return stop_deadline_ && (stop_deadline_->expired() || registry_.present_count() == 0);
+    return stop_deadline_ && (stop_deadline_->expired() || service_->registry.present_count() == 0);
 }
 
 /// The state first: whoever is woken must see why.
 void Host::finish_stop() {
-    steward_.set_state(HostState::stopped);
+    service_->steward.set_state(HostState::stopped);
     have_service_manager_forget();
-    directory_.wake_everybody();
-    base_.log->info("stopped; " + std::to_string(registry_.present_count()) +
+    service_->directory.wake_everybody();
+    base_.log->info("stopped; " + std::to_string(service_->registry.present_count()) +
                     " peers had not left");
 }
 

@@ -8,7 +8,7 @@
 #include <memory>
 #include <optional>
 
-#include "host/control_server.hpp"
+#include "host/pool_service.hpp"
 #include "host/segment_source.hpp"
 
 namespace shmpool::host {
@@ -20,8 +20,7 @@ struct HostFoundation {
     LocalListener listener;
     EventQueue queue;
     SignalQueue signals;
-    SegmentSource segment;
-    std::unique_ptr<BeaconWatcher> beacons;
+    std::vector<LocalConnection> callers;  ///< Connected, not yet answered.
 };
 
 /// One thread. Pinned: the parts point at each other.
@@ -42,6 +41,8 @@ private:
     explicit Host(HostFoundation foundation);
 
     [[nodiscard]] Result<void> watch_descriptors();
+    [[nodiscard]] Result<void> serve(PoolParts parts);
+    [[nodiscard]] bool replace_pool();
     void take_over();
     void announce_ready();
     void dispatch(std::uint64_t token);
@@ -53,12 +54,7 @@ private:
     [[nodiscard]] std::chrono::nanoseconds time_to_next_look() const;
 
     HostFoundation base_;
-    SegmentSteward& steward_;
-    ChannelDirectory directory_;
-    PeerRegistry registry_;
-    Reaper reaper_;
-    RequestDesk desk_;
-    ControlServer server_;
+    std::unique_ptr<PoolService> service_;
     std::optional<Deadline> stop_deadline_;
 };
 

@@ -174,8 +174,8 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Hello& req
 wire::Welcome RequestDesk::welcome_numbers(PeerId peer) const {
     const SegmentHeader& header = steward_.header();
     wire::Welcome welcome{};
-    welcome.control_bytes = header.control_bytes;
-    welcome.payload_bytes = header.payload_bytes;
+    welcome.control_bytes = steward_.control_bytes();
+    welcome.payload_bytes = steward_.payload_bytes();
     welcome.peer_index = peer.index;
     welcome.peer_incarnation = peer.incarnation;
     welcome.host_pid = own_process_id();
@@ -385,6 +385,28 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Kick& requ
     log_.warn(PeerRegistry::describe(*peer) + " was kicked by pid " +
               std::to_string(session.credentials.pid));
     return plain(wire::Kicked{static_cast<std::uint32_t>(peer->credentials.pid)});
+}
+
+/// Whoever may end every single peer may take the memory from under all of them.
+RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Rebuild&) {
+    const auto allowed =
+        check_right(config_.access, Right::kick, session.credentials, own_user_id());
+    if (!allowed) return refuse(allowed.error());
+    if (stopping_) {
+        return refuse(Errc::host_stopped, "the host of pool '" + config_.name + "' is stopping");
+    }
+    auto parts = PoolParts::create(config_);
+    if (!parts) {
+        log_.error("the pool can not be made anew: " + parts.error().message);
+        return refuse(parts.error().code, parts.error().message +
+                                              "; the old pool is kept; end some of its peers, or "
+                                              "restart the host when all of them have ended");
+    }
+    replacement_ = std::move(*parts);
+    log_.warn("the pool is made anew, as pid " + std::to_string(session.credentials.pid) +
+              " has asked; its " + std::to_string(registry_.present_count()) +
+              " peers must attach again");
+    return plain(wire::Rebuilt{registry_.present_count()});
 }
 
 }  // namespace shmpool::host

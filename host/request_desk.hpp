@@ -7,8 +7,10 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "host/pool_parts.hpp"
 #include "host/reaper.hpp"
 #include "host/session.hpp"
 #include "protocol/wire/messages.hpp"
@@ -39,6 +41,11 @@ public:
     /// From now on nobody may come.
     void stop_attaching() { stopping_ = true; }
 
+    /// A new segment, ready to be served instead of this one, if somebody has asked for it.
+    [[nodiscard]] std::optional<PoolParts> take_replacement() {
+        return std::exchange(replacement_, std::nullopt);
+    }
+
 private:
     using Granted = tl::expected<Answer, wire::Refused>;
     using Allowed = tl::expected<void, wire::Refused>;
@@ -51,6 +58,7 @@ private:
     [[nodiscard]] Granted grant(Session& session, const wire::ClosePublisher& request);
     [[nodiscard]] Granted grant(Session& session, const wire::CloseSubscriber& request);
     [[nodiscard]] Granted grant(Session& session, const wire::Kick& request);
+    [[nodiscard]] Granted grant(Session& session, const wire::Rebuild& request);
     [[nodiscard]] Granted grant(Session& session, const wire::Goodbye& request);
 
     template <typename First>
@@ -74,6 +82,7 @@ private:
     const PoolConfig& config_;
     const HostLog& log_;
     bool stopping_ = false;
+    std::optional<PoolParts> replacement_;
 };
 
 }  // namespace shmpool::host

@@ -156,9 +156,19 @@ bool SegmentSteward::matches(const PoolConfig& config) const {
 }
 
 void SegmentSteward::set_state(HostState state) {
-    Atomic<std::uint32_t>& word = header().host_state;
-    word.store(static_cast<std::uint32_t>(state), std::memory_order_release);  // [R-host-state]
-    futex_wake(word, 0x7FFF'FFFF);
+    state_ = state;
+    show_state_again();
+    futex_wake(header().host_state, 0x7FFF'FFFF);
+}
+
+bool SegmentSteward::shows_its_state() const {
+    return header().host_state.load(std::memory_order_relaxed) ==
+           static_cast<std::uint32_t>(state_);
+}
+
+void SegmentSteward::show_state_again() {
+    header().host_state.store(static_cast<std::uint32_t>(state_),
+                              std::memory_order_release);  // [R-host-state]
 }
 
 void SegmentSteward::note_reclaim(std::uint64_t noticed_ns, std::uint64_t reclaimed_ns,

@@ -34,6 +34,8 @@ public:
     [[nodiscard]] Lane& lane() { return lane_; }  ///< Lane 0, the host's own.
     [[nodiscard]] const ProtocolView& view() const { return view_; }
     [[nodiscard]] SegmentHeader& header() const { return segment_.header(); }
+    [[nodiscard]] std::uint64_t control_bytes() const { return segment_.control_bytes(); }
+    [[nodiscard]] std::uint64_t payload_bytes() const { return segment_.payload_bytes(); }
     [[nodiscard]] const Descriptor& control() const { return segment_.control(); }
     [[nodiscard]] const Descriptor& payload() const { return segment_.payload(); }
     /// For observers: another open file of the control memory, without the right to write.
@@ -51,6 +53,9 @@ public:
 
     /// Everybody who waits for a change of the host's state is woken.
     void set_state(HostState state);
+    /// Nobody else has written the host's state.
+    [[nodiscard]] bool shows_its_state() const;
+    void show_state_again();
 
     /// A dead peer has given everything back but what readers still have to drain. Written so that
     /// who sees the new `peers_reclaimed` sees the other three. [R-statistics] -> any reader.
@@ -77,6 +82,7 @@ private:
     Descriptor payload_read_only_;
     Descriptor host_lock_;
     bool taken_over_;
+    HostState state_ = HostState::starting;
 };
 
 }  // namespace shmpool::host

@@ -24,6 +24,7 @@ struct Publisher::State {
 struct DescriptorBridge {
     EventDescriptor event;
     std::atomic<bool> stop{false};
+    std::atomic<bool> ended{false};
     std::thread thread;
 };
 

@@ -69,6 +69,9 @@ Result<Subscriber> Peer::subscriber(std::string_view channel, const SubscriberOp
 Result<Publisher> Peer::open_publisher(std::string_view channel, const TypeDescription& type,
                                        const PublisherOptions& options) {
     if (auto usable = check_may_write(); !usable) return tl::unexpected(to_error(usable.error()));
+    if (auto sound = core_->check_sound(); !sound) {
+        return tl::unexpected(to_error(sound.error()));
+    }
     const auto request = make_request<wire::OpenPublisher>(channel, type.name, type.bytes,
                                                            type.alignment, options.policy);
     if (!request) return tl::unexpected(request.error());
@@ -89,6 +92,9 @@ Result<Publisher> Peer::open_publisher(std::string_view channel, const TypeDescr
 Result<Subscriber> Peer::open_subscriber(std::string_view channel, const TypeDescription& type,
                                          const SubscriberOptions& options) {
     if (auto usable = check_usable(); !usable) return tl::unexpected(to_error(usable.error()));
+    if (auto sound = core_->check_sound(); !sound) {
+        return tl::unexpected(to_error(sound.error()));
+    }
     auto request = make_request<wire::OpenSubscriber>(channel, type.name, type.bytes,
                                                       type.alignment, options.policy);
     if (!request) return tl::unexpected(request.error());
@@ -106,6 +112,7 @@ Result<Subscriber> Peer::open_subscriber(std::string_view channel, const TypeDes
 
 Outcome<SlotRef> Peer::allocate(std::size_t bytes) {
     if (auto usable = check_may_write(); !usable) return tl::unexpected(usable.error());
+    if (auto sound = core_->check_sound(); !sound) return tl::unexpected(sound.error());
     const auto lane = core_->lane();
     if (!lane) return tl::unexpected(lane.error());
     return core_->pool().allocate(*(*lane)->lane, bytes);

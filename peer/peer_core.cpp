@@ -99,6 +99,14 @@ Result<void> PeerCore::take_place() {
     return {};
 }
 
+tl::unexpected<Errc> PeerCore::why_not_serving() const {
+    switch (host_state()) {
+        case HostState::stopped: return fail(Errc::host_stopped);
+        case HostState::replaced: return fail(Errc::segment_replaced);
+        default: return fail(Errc::pool_damaged);  // No host writes any other state.
+    }
+}
+
 Result<void> PeerCore::start_control(bool own_thread) {
     auto stop = EventDescriptor::create();
     if (!stop) return tl::unexpected(stop.error());

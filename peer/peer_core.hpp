@@ -61,6 +61,22 @@ public:
         return shelf_->with_reserve(end);
     }
 
+    /// Whether anything can still come of this segment; else why not: host_stopped,
+    /// segment_replaced, pool_damaged.
+    [[nodiscard]] Outcome<void> check_serving() const {
+        if (host_state() <= HostState::stopping && !pool_->view().damaged()) [[likely]]
+            return {};
+        return why_not_serving();
+    }
+    [[nodiscard]] tl::unexpected<Errc> why_not_serving() const;
+    /// As check_serving, for what goes on after an orderly stop too.
+    [[nodiscard]] Outcome<void> check_sound() const {
+        const auto serving = check_serving();
+        if (serving || serving.error() == Errc::host_stopped) [[likely]]
+            return {};
+        return serving;
+    }
+
     [[nodiscard]] HostState host_state() const {
         return static_cast<HostState>(
             segment_->header().host_state.load(std::memory_order_acquire));  // [A-host-state]

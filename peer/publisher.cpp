@@ -59,7 +59,7 @@ Outcome<Loan> Publisher::loan(std::size_t bytes, std::chrono::nanoseconds timeou
     PeerCore& core = *state_->core;
     const auto lane = core.lane();
     if (!lane) return tl::unexpected(lane.error());
-    if (core.host_state() == HostState::stopped) return fail(Errc::host_stopped);
+    if (auto serving = core.check_serving(); !serving) return tl::unexpected(serving.error());
     // Slots begin on multiples of 64; the rest of a larger alignment is found inside the slot.
     const std::size_t slack = alignment > cache_line_bytes ? alignment - cache_line_bytes : 0;
     if (bytes > slot_bytes_max) return fail(Errc::too_large);
@@ -67,7 +67,9 @@ Outcome<Loan> Publisher::loan(std::size_t bytes, std::chrono::nanoseconds timeou
     auto slot = core.pool().loan(*(*lane)->lane, bytes + slack);
     const Deadline deadline = Deadline::after(timeout);
     while (!slot && is_worth_waiting(slot.error()) && !deadline.expired()) {
-        if (core.host_state() == HostState::stopped) return fail(Errc::host_stopped);
+        if (auto serving = core.check_serving(); !serving) {
+            return tl::unexpected(serving.error());
+        }
         slot = core.pool().loan(*(*lane)->lane, bytes + slack, next_breath(deadline));
         if (!slot && slot.error() == Errc::timed_out) {
             slot = tl::unexpected(deadline.expired() ? Errc::timed_out : Errc::exhausted);
@@ -95,7 +97,7 @@ Outcome<std::uint32_t> Publisher::publish(Loan&& loan, std::chrono::nanoseconds 
     if (loan.core_ != &core) return fail(Errc::invalid_argument);
     const auto lane = core.lane();
     if (!lane) return tl::unexpected(lane.error());
-    if (core.host_state() == HostState::stopped) return fail(Errc::host_stopped);
+    if (auto serving = core.check_serving(); !serving) return tl::unexpected(serving.error());
 
     const ClassView& view = core.pool().view().classes[loan.slot_.class_index];
     SlotRecord& record = view.records[position_of(loan.slot_.key)];
@@ -109,7 +111,9 @@ Outcome<std::uint32_t> Publisher::publish(Loan&& loan, std::chrono::nanoseconds 
     if (!readers && readers.error() == Errc::timed_out) {
         const Deadline deadline = Deadline::after(timeout);
         while (!readers && readers.error() == Errc::timed_out && !deadline.expired()) {
-            if (core.host_state() == HostState::stopped) return fail(Errc::host_stopped);
+            if (auto serving = core.check_serving(); !serving) {
+                return tl::unexpected(serving.error());
+            }
             readers = state_->publishing.publish(*(*lane)->lane, loan.slot_, next_breath(deadline));
         }
     }
@@ -129,7 +133,7 @@ Outcome<void> Publisher::wait_for_readers(std::uint32_t count, std::chrono::nano
     const Deadline deadline = Deadline::after(timeout);
     while (reader_count() < count) {
         if (!state_->core->in_own_process()) return fail(Errc::forked);
-        if (state_->core->host_state() == HostState::stopped) return fail(Errc::host_stopped);
+        if (auto serving = state_->core->check_serving(); !serving) return serving;
         if (deadline.expired()) return fail(Errc::timed_out);
         std::this_thread::sleep_for(
             std::min<std::chrono::nanoseconds>(std::chrono::milliseconds(2), deadline.remaining()));

@@ -33,9 +33,13 @@ void Subscriber::close() noexcept {
         return;
     }
     if (state_->bridge) {
-        state_->bridge->stop.store(true, std::memory_order_release);        // [R-bridge]
-        state_->taking.doorbell().fetch_add(1, std::memory_order_release);  // [R-doorbell]
-        futex_wake(state_->taking.doorbell(), 0x7FFF'FFFF);
+        state_->bridge->stop.store(true, std::memory_order_release);  // [R-bridge]
+        // A hostile peer may put the doorbell back before the thread looks at it: ring until heard.
+        while (!state_->bridge->ended.load(std::memory_order_acquire)) {        // [A-bridge]
+            state_->taking.doorbell().fetch_add(1, std::memory_order_release);  // [R-doorbell]
+            futex_wake(state_->taking.doorbell(), 0x7FFF'FFFF);
+            std::this_thread::yield();
+        }
         state_->bridge->thread.join();
     }
     state_->core->with_any_lane([this](ThreadLane& lane) { state_->taking.close(*lane.lane); });
@@ -50,10 +54,11 @@ Outcome<Sample> Subscriber::take() {
     PeerCore& core = *state_->core;
     const auto lane = core.lane();
     if (!lane) return tl::unexpected(lane.error());
+    if (core.pool().view().damaged()) return core.why_not_serving();
     auto taken = state_->taking.take(*(*lane)->lane);
     if (taken) return make_sample(*taken, **lane);
     if (taken.error() != Errc::empty) return tl::unexpected(taken.error());
-    if (core.host_state() == HostState::stopped) return fail(Errc::host_stopped);
+    if (auto serving = core.check_serving(); !serving) return tl::unexpected(serving.error());
     if (state_->bridge) {
         core.pool().flush(*(*lane)->lane);  // The user is about to sleep in a loop of his own.
         // Cleared first, armed second: a message in between signals it again.
@@ -93,6 +98,7 @@ Outcome<Sample> Subscriber::take(std::chrono::nanoseconds timeout) {
         sample = take();
         if (sample || sample.error() != Errc::empty) return sample;
         if (!waited) return tl::unexpected(waited.error());
+        if (deadline.expired()) return fail(Errc::timed_out);
     }
 }
 
@@ -102,8 +108,8 @@ Outcome<void> Subscriber::wait(std::chrono::nanoseconds timeout) {
     if (!state_->may_sleep) return fail(Errc::invalid_argument);
     const Deadline deadline = Deadline::after(timeout);
     while (!state_->taking.ready()) {
-        // The host rings every doorbell when it stops.
-        if (state_->core->host_state() == HostState::stopped) return {};
+        // The host rings every doorbell when it stops, or finds the pool damaged; `take` says so.
+        if (!state_->core->check_serving()) return {};
         if (deadline.expired()) return fail(Errc::timed_out);
         // A lane that sleeps has nothing cached.
         if (const auto lane = state_->core->lane()) state_->core->pool().flush(*(*lane)->lane);
@@ -141,6 +147,7 @@ Result<int> Subscriber::descriptor() {
                 if (now != rung) bridge->event.signal();
                 rung = now;
             }
+            bridge->ended.store(true, std::memory_order_release);  // [R-bridge]
         });
     } catch (const std::system_error& error) {
         return fail(Errc::system, std::string("the thread behind the descriptor cannot be "

@@ -3,6 +3,7 @@
 /// endpoints.
 #include <algorithm>
 #include <bit>
+#include <string>
 
 #include "protocol/channel_directory.hpp"
 #include "protocol/lease_table.hpp"
@@ -51,6 +52,12 @@ bool remove_number(Atomic<std::uint32_t>* numbers, std::uint32_t count, std::uin
 
 }  // namespace
 
+tl::unexpected<Error> ChannelDirectory::damaged(const std::string& what) const {
+    pool_.view().mark_damaged();
+    return fail(Errc::pool_damaged,
+                what + ", which cannot be. " + std::string(explain(Errc::pool_damaged)));
+}
+
 std::optional<std::uint64_t> ChannelDirectory::find_entries(std::uint64_t capacity) const {
     struct Range {
         std::uint64_t begin;
@@ -58,10 +65,14 @@ std::optional<std::uint64_t> ChannelDirectory::find_entries(std::uint64_t capaci
     };
     std::vector<Range> used;
     for (std::uint32_t i = 0; i < view_.rings.count; ++i) {
-        const RingImage& ring = view_.rings.at(i);
-        if (!in_use(ring)) continue;
-        const std::uint64_t begin = ring.entries_offset.load(std::memory_order_relaxed);
-        used.push_back({begin, begin + ring.capacity.load(std::memory_order_relaxed)});
+        if (!in_use(view_.rings.at(i))) continue;
+        const RingView ring = RingView::of(view_, i);
+        if (!ring) {
+            pool_.view().mark_damaged();
+            continue;
+        }
+        const auto begin = static_cast<std::uint64_t>(ring.entries - view_.entries.find(0));
+        used.push_back({begin, begin + ring.index_mask + 1});
     }
     std::ranges::sort(used, {}, &Range::begin);
     std::uint64_t start = 0;
@@ -77,6 +88,11 @@ Result<void> ChannelDirectory::connect(std::uint32_t publisher_index,
     PublisherImage& publisher = view_.publishers.at(publisher_index);
     SubscriberImage& subscriber = view_.subscribers.at(subscriber_index);
     const std::uint32_t depth = subscriber.depth.load(std::memory_order_relaxed);
+    const std::uint32_t bit = subscriber.lease_bit.load(std::memory_order_relaxed);
+    if (depth == 0 || depth > ring_depth_max || bit >= subscribers_per_channel_max) {
+        return damaged("subscriber " + std::to_string(subscriber_index) + " has queue depth " +
+                       std::to_string(depth) + " and lease bit " + std::to_string(bit));
+    }
     const std::uint64_t capacity = std::max<std::uint64_t>(4, std::bit_ceil(depth));
 
     std::uint32_t ring_index = 0;
@@ -101,7 +117,6 @@ Result<void> ChannelDirectory::connect(std::uint32_t publisher_index,
     }
 
     RingImage& ring = view_.rings.at(ring_index);
-    const std::uint32_t bit = subscriber.lease_bit.load(std::memory_order_relaxed);
     for (std::uint64_t i = 0; i < capacity; ++i) {
         // Stamps of an earlier use would be valid again: positions begin at 0.
         view_.entries.at(static_cast<std::uint32_t>(*offset + i))

@@ -71,6 +71,8 @@ private:
     [[nodiscard]] Result<void> connect(std::uint32_t publisher_index,
                                        std::uint32_t subscriber_index);
     [[nodiscard]] std::optional<std::uint64_t> find_entries(std::uint64_t capacity) const;
+    /// What only the host writes is not as it wrote it: nobody knows who did.
+    [[nodiscard]] tl::unexpected<Error> damaged(const std::string& what) const;
     void decide_intent(PublisherImage& publisher);
     void remove_from_publisher(const RingView& ring);
     void remove_from_subscriber(const RingView& ring);

@@ -12,6 +12,7 @@
 
 #include "protocol/layout/protocol_images.hpp"
 #include "shmpool/platform/crash_point.hpp"
+#include "shmpool/pool/retry_limit.hpp"
 #include "shmpool/pool/var_slot_pool.hpp"
 
 namespace shmpool {
@@ -23,7 +24,8 @@ inline void release_lease(VarSlotPool& pool, Lane& lane, std::uint32_t class_ind
                           std::uint64_t bit) {
     SlotRecord& record = pool.view().classes[class_index].records[position_of(key)];
     std::uint64_t mask = record.lease_mask.load(std::memory_order_acquire);  // [A-lease]
-    while ((mask & bit) != 0) {
+    for (std::uint32_t attempt = 0; (mask & bit) != 0; ++attempt) {
+        if (attempt == retry_limit) return pool.view().mark_damaged();
         if (mask == bit) {  // Nobody else may change the mask now.
             SHMPOOL_CRASH_POINT(last_holder_found);
             lane.mark_touched(class_index, position_of(key));
@@ -60,7 +62,8 @@ inline void release_if_held(VarSlotPool& pool, Lane& lane, std::uint32_t class_i
         return;
     }
     std::uint64_t mask = record->lease_mask.load(std::memory_order_acquire);  // [A-lease]
-    while ((mask & bit) != 0) {
+    for (std::uint32_t attempt = 0; (mask & bit) != 0; ++attempt) {
+        if (attempt == retry_limit) return pool.view().mark_damaged();
         if (mask == bit) {
             SHMPOOL_CRASH_POINT(last_claimant_found);
             lane.mark_touched(class_index, position_of(key));

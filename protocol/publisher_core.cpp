@@ -59,7 +59,7 @@ Outcome<std::uint32_t> PublisherCore::publish(Lane& lane, const VarSlotPool::Loa
 
 void PublisherCore::refresh() {
     std::uint32_t epoch = image_.epoch.load(std::memory_order_acquire);  // [A-connect]
-    while (epoch != epoch_) {
+    for (int look = 0; epoch != epoch_ && look < table_looks_max; ++look) {
         const auto before = connections_;
         const std::uint32_t before_count = connection_count_;
         connection_count_ = 0;
@@ -104,7 +104,7 @@ bool PublisherCore::has_room(Connection& connection) {
     if (connection.tail - connection.known_head < connection.ring.depth) return true;
     connection.known_head =
         head_position(connection.ring.image->head.load(std::memory_order_acquire));  // [A-head]
-    // A head beyond the tail is nonsense of a hostile reader: treated as no room (I6).
+    // A head beyond the tail is nonsense of its reader alone: treated as no room (I6).
     return connection.tail - connection.known_head < connection.ring.depth;
 }
 
@@ -146,7 +146,9 @@ void PublisherCore::choose_readers(Lane& lane) {
 void PublisherCore::drop_oldest(Lane& lane, Connection& connection) {
     RingImage& ring = *connection.ring.image;
     std::uint64_t head = ring.head.load(std::memory_order_acquire);  // [A-head]
-    while (connection.tail - head_position(head) >= connection.ring.depth) {
+    for (std::uint32_t attempt = 0; connection.tail - head_position(head) >= connection.ring.depth;
+         ++attempt) {
+        if (attempt == retry_limit) return pool_.view().mark_damaged();
         const std::uint64_t position = head_position(head);
         const FoundEntry oldest = look_at(connection.ring, position);
         if (oldest.kind != EntryKind::leased) return;  // Closed and drained, or nonsense.

@@ -22,8 +22,9 @@ std::vector<std::uint32_t> lanes_of(const PoolView& pool, std::uint64_t owner) {
 /// Every slot that some open ring still holds for its reader. Entries that were read are in it too;
 /// their slots' words no longer say in_transit, because a reader stamps before it goes on.
 std::vector<std::unordered_set<SlotKey>> slots_on_their_way(const ProtocolView& view,
-                                                            std::uint32_t class_count) {
-    std::vector<std::unordered_set<SlotKey>> by_class(class_count);
+                                                            const PoolView& pool) {
+    std::vector<std::unordered_set<SlotKey>> by_class(pool.class_count);
+    std::uint64_t entries_left = view.entries.count;
     for (std::uint32_t i = 0; i < view.rings.count; ++i) {
         const RingView ring = RingView::of(view, i);
         if (!ring || ring.closed() ||
@@ -31,10 +32,15 @@ std::vector<std::unordered_set<SlotKey>> slots_on_their_way(const ProtocolView& 
                 static_cast<std::uint32_t>(EndpointState::empty)) {
             continue;
         }
+        if (ring.index_mask >= entries_left) {  // Rings that overlap: they could go on for ever.
+            pool.mark_damaged();
+            break;
+        }
+        entries_left -= ring.index_mask + 1;
         for (std::uint64_t cell = 0; cell <= ring.index_mask; ++cell) {
             const RingEntry& entry = ring.entries[cell];
             const std::uint64_t stamp = entry.stamp.load(std::memory_order_acquire);  // [A-entry]
-            if (stamp_kind(stamp) == EntryKind::moved && stamp_class(stamp) < class_count) {
+            if (stamp_kind(stamp) == EntryKind::moved && stamp_class(stamp) < pool.class_count) {
                 by_class[stamp_class(stamp)].insert(entry.key.load(std::memory_order_relaxed));
             }
         }
@@ -61,7 +67,7 @@ Reclaimed PeerReclaim::reclaim(std::uint32_t peer_index, EndpointState how) {
     SHMPOOL_CRASH_POINT(reclaim_leases_given_up);
     Reclaimed result;
     directory_.maintain();
-    const auto on_their_way = slots_on_their_way(view_, pool_.view().class_count);
+    const auto on_their_way = slots_on_their_way(view_, pool_.view());
     const InTransit in_transit = [&](std::uint32_t class_index, SlotKey key) {
         return on_their_way[class_index].contains(key);
     };

@@ -37,6 +37,11 @@
 
 namespace shmpool {
 
+/// How often one verb looks at its table again because the table's epoch has moved meanwhile. A
+/// host that changes the table during the last look waits for the end of the verb before it uses
+/// anything again; the next verb sees the change. Only a hostile peer moves an epoch so quickly.
+inline constexpr int table_looks_max = 8;
+
 /// Private addresses and sizes of one ring, checked against the tables.
 struct RingView {
     RingImage* image = nullptr;

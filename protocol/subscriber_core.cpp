@@ -42,7 +42,7 @@ Outcome<Taken> SubscriberCore::take(Lane& lane) {
 }
 
 Outcome<Taken> SubscriberCore::take_from(Lane& lane, Connection& connection) {
-    for (;;) {
+    for (std::uint32_t attempt = 0; attempt < retry_limit; ++attempt) {
         if (drops_oldest_) {
             connection.position = head_position(
                 connection.ring.image->head.load(std::memory_order_acquire));  // [A-head]
@@ -69,6 +69,8 @@ Outcome<Taken> SubscriberCore::take_from(Lane& lane, Connection& connection) {
         SHMPOOL_CRASH_POINT(take_leased);
         return Taken{found.class_index, found.key, lease_};
     }
+    pool_.view().mark_damaged();
+    return fail(Errc::pool_damaged);
 }
 
 bool SubscriberCore::stamp_moved(Lane& lane, const FoundEntry& found) {
@@ -124,7 +126,7 @@ Errc SubscriberCore::why_empty() const {
     SHMPOOL_CRASH_POINT(end_looked_for);
     for (const Connection& connection : connections_) {
         // Departure first, then the entry: what was published before the departure is seen.
-        if (!connection.ring.publisher_gone() || !is_drained(connection.ring)) return Errc::empty;
+        if (!connection.ring.publisher_gone() || has_entry(connection)) return Errc::empty;
     }
     // After the departures, of which it describes the last; still empty while the first publisher
     // is being connected.
@@ -136,10 +138,18 @@ Errc SubscriberCore::why_empty() const {
                                                                         : Errc::ended;
 }
 
+/// By the position at which `take` will look: else a head that somebody else has written could say
+/// "ready" for ever.
+bool SubscriberCore::has_entry(const Connection& connection) const {
+    if (drops_oldest_) return !is_drained(connection.ring);
+    const EntryKind kind = look_at(connection.ring, connection.position).kind;
+    return kind == EntryKind::moved || kind == EntryKind::leased;
+}
+
 bool SubscriberCore::ready() const {
     if (image_.epoch.load(std::memory_order_acquire) != epoch_) return true;  // [A-connect]
     for (const Connection& connection : connections_) {
-        if (!is_drained(connection.ring)) return true;
+        if (has_entry(connection)) return true;
     }
     return why_empty() != Errc::empty;
 }
@@ -182,7 +192,7 @@ void SubscriberCore::close(Lane& lane) {
 
 void SubscriberCore::refresh() {
     std::uint32_t epoch = image_.epoch.load(std::memory_order_acquire);  // [A-connect]
-    while (epoch != epoch_) {
+    for (int look = 0; epoch != epoch_ && look < table_looks_max; ++look) {
         const std::vector<Connection> before = std::move(connections_);
         connections_.clear();
         for (std::uint32_t i = 0; i < view_.publishers_per_channel; ++i) {

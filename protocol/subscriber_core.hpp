@@ -64,6 +64,7 @@ private:
     [[nodiscard]] bool advance(Connection& connection);
     void offer_room(Connection& connection);
     [[nodiscard]] Errc why_empty() const;
+    [[nodiscard]] bool has_entry(const Connection& connection) const;
 
     VarSlotPool& pool_;
     const ProtocolView& view_;

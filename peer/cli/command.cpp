@@ -29,6 +29,16 @@ CLI::Option* add_channel(CLI::App& command, std::string& into) {
         });
 }
 
+AttachRequest observer_request(const CommonOptions& common) {
+    AttachRequest request;
+    request.pool_name = common.pool;
+    request.socket_path = common.socket_path;
+    request.peer_name = "shmpool";
+    request.observer = true;
+    request.wait_for_host = common.wait_for_host;
+    return request;
+}
+
 Result<Peer> attach(const CommonOptions& common, std::string_view purpose, Use use) {
     PeerOptions options;
     options.name = purpose.substr(0, name_bytes - 1);

@@ -39,6 +39,7 @@ void add_pub(CLI::App& program, const CommonOptions& common, Action& action);
 void add_sub(CLI::App& program, const CommonOptions& common, Action& action);
 void add_hold(CLI::App& program, const CommonOptions& common, Action& action);
 void add_kick(CLI::App& program, const CommonOptions& common, Action& action);
+void add_rebuild(CLI::App& program, const CommonOptions& common, Action& action);
 
 /// A subcommand that takes the common options too, with an example under its help.
 CLI::App* add_command(CLI::App& program, const std::string& name, const std::string& description,
@@ -46,6 +47,9 @@ CLI::App* add_command(CLI::App& program, const std::string& name, const std::str
 
 /// The positional CHANNEL, checked.
 CLI::Option* add_channel(CLI::App& command, std::string& into);
+
+/// How a command introduces itself that only looks, or talks with the host alone.
+[[nodiscard]] AttachRequest observer_request(const CommonOptions& common);
 
 /// What a command will do with messages.
 enum class Use : std::uint8_t { reads, writes };

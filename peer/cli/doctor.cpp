@@ -58,15 +58,28 @@ std::string place_of(const PoolView& pool, const AuditFinding& finding) {
                        format_byte_size(slot_bytes), finding.slot_index, finding.word);
 }
 
-std::string text_of(const PoolView& pool, const std::vector<AuditFinding>& findings) {
+/// The only one who has a right to write what was found; null if there are more, or he is gone.
+const PeerImage* writer_of(const Observer& observer, const AuditFinding& finding) {
+    const auto index = living_peer_of(observer.view(), finding.writer);
+    return index ? find_peer(observer.view(), *index) : nullptr;
+}
+
+std::string text_of(const Observer& observer, const std::vector<AuditFinding>& findings) {
     std::string text;
     for (const AuditFinding& one : findings) {
-        text += fmt::format("{}: {}{}\n", one.invariant, place_of(pool, one), one.text);
+        text += fmt::format("{}: {}{}", one.invariant, place_of(observer.pool(), one), one.text);
+        if (const PeerImage* const writer = writer_of(observer, one)) {
+            text +=
+                fmt::format("; only peer {} '{}' (pid {}) writes this", peer_of_owner(one.writer),
+                            printable(cli::text_of(writer->name, name_bytes)),
+                            writer->pid.load(std::memory_order_relaxed));
+        }
+        text += '\n';
     }
     return text;
 }
 
-Json json_of(const CommonOptions& common, const Examined& examined,
+Json json_of(const CommonOptions& common, const Examined& examined, const Observer& observer,
              const std::vector<AuditFinding>& findings) {
     Json list = Json::array();
     for (const AuditFinding& one : findings) {
@@ -75,6 +88,11 @@ Json json_of(const CommonOptions& common, const Examined& examined,
             finding["class_index"] = one.class_index;
             finding["slot_index"] = one.slot_index;
             finding["word"] = one.word;
+        }
+        if (const PeerImage* const writer = writer_of(observer, one)) {
+            finding["writer"] = {{"peer", peer_of_owner(one.writer)},
+                                 {"name", cli::text_of(writer->name, name_bytes)},
+                                 {"pid", writer->pid.load(std::memory_order_relaxed)}};
         }
         list.push_back(std::move(finding));
     }
@@ -94,22 +112,43 @@ Error broken(const CommonOptions& common, const std::vector<AuditFinding>& findi
     }
     return Error{
         Errc::pool_damaged,
-        fmt::format("pool '{}' is damaged, {} findings; broken: {}; restart its host for a "
-                    "new pool, and please report it with this output",
+        fmt::format("pool '{}' is damaged, {} findings; broken: {}; 'shmpool rebuild' makes it "
+                    "anew; please report it with this output",
                     common.pool, findings.size(), names)};
+}
+
+/// The host has just agreed with this build about the layout: it is the memory that is wrong.
+bool is_of_the_memory(Errc code) {
+    switch (code) {
+        case Errc::not_yet_published:
+        case Errc::wrong_magic:
+        case Errc::region_too_small:
+        case Errc::damaged_header: return true;
+        default: return false;
+    }
+}
+
+Error unreadable(const CommonOptions& common, const Error& why) {
+    return Error{Errc::pool_damaged,
+                 fmt::format("pool '{}' is damaged so that it can not be opened: {}; 'shmpool "
+                             "rebuild' makes it anew",
+                             common.pool, why.message)};
 }
 
 Result<int> run_doctor(const CommonOptions& common) {
     const auto observer = Observer::attach(common);
+    if (!observer && is_of_the_memory(observer.error().code)) {
+        return tl::unexpected(unreadable(common, observer.error()));
+    }
     if (!observer) return tl::unexpected(observer.error());
     const std::vector<AuditFinding> findings = examine(*observer);
     const Examined examined = count_examined(*observer);
     const std::string text = findings.empty()
                                  ? fmt::format("audit ok: {} slots in {} classes, {} peers\n",
                                                examined.slots, examined.classes, examined.peers)
-                                 : text_of(observer->pool(), findings);
+                                 : text_of(*observer, findings);
     const auto printed =
-        common.json ? print_json(json_of(common, examined, findings)) : print(text);
+        common.json ? print_json(json_of(common, examined, *observer, findings)) : print(text);
     if (!printed) return tl::unexpected(printed.error());
     if (!findings.empty()) return tl::unexpected(broken(common, findings));
     return exit_fine;

@@ -84,6 +84,7 @@ Result<int> sleep_until_stopped(const StopSignal& stop, const Peer& peer) {
         if (state == HostState::stopping || state == HostState::stopped) {
             return fail(Errc::host_stopped, "the host stops; all slots were given back");
         }
+        if (state == HostState::replaced) return tl::unexpected(to_error(Errc::segment_replaced));
     }
     return exit_fine;
 }

@@ -7,14 +7,8 @@
 namespace shmpool::cli {
 
 Result<Observer> Observer::attach(const CommonOptions& common) {
-    AttachRequest request;
-    request.pool_name = common.pool;
-    request.socket_path = common.socket_path;
-    request.peer_name = "shmpool";
-    request.observer = true;
-    request.wait_for_host = common.wait_for_host;
     auto control = std::make_unique<ControlChannel>();
-    auto attachment = control->attach(request);
+    auto attachment = control->attach(observer_request(common));
     if (!attachment) return tl::unexpected(attachment.error());
     if (attachment->descriptors.size() != 1) {
         return fail(Errc::protocol_violation, "the host did not pass the control memory");

@@ -54,6 +54,15 @@ private:
         findings_.push_back({invariant, class_index, slot, word, std::move(text)});
     }
 
+    /// Of a word that only one endpoint writes.
+    template <typename Endpoint>
+    void report_writer(const Endpoint* writer, std::string text) {
+        report("I6", std::move(text));
+        if (writer == nullptr || findings_.size() >= limit_) return;
+        findings_.back().writer =
+            owner_of_peer(value(writer->peer_index), value(writer->peer_incarnation));
+    }
+
     void check_peers() {
         for (std::uint32_t i = 0; i < view_.peers.count; ++i) {
             const std::uint32_t state = state_of(view_.peers.at(i).state);
@@ -99,7 +108,22 @@ private:
             if (!is_open(one.state)) continue;
             check_endpoint("publisher", i, one.peer_index, one.peer_incarnation, one.channel_index);
             note_activity(value(one.peer_index), value(one.activity));
+            check_intent(i, one);
         }
+    }
+
+    void check_intent(std::uint32_t index, const PublisherImage& publisher) {
+        const std::uint64_t intent = value(publisher.intent_kind);
+        const PublishIntent kind = publish_intent_kind(intent);
+        if (kind == PublishIntent::idle) return;
+        const bool drops = kind == PublishIntent::drop;
+        if ((drops || kind == PublishIntent::publish) &&
+            publish_intent_class(intent) < pool_.class_count &&
+            publish_intent_ring(intent) < view_.rings.count) {
+            return;
+        }
+        report_writer(&publisher, fmt::format("publisher {} announces what cannot be: intent {:#x}",
+                                              index, intent));
     }
 
     void check_subscribers() {
@@ -137,20 +161,23 @@ private:
     void check_rings() {
         senders_.assign(pool_.class_count, {});
         std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
+        std::uint64_t entries_left = view_.entries.count;
         for (std::uint32_t i = 0; i < view_.rings.count; ++i) {
             if (state_of(view_.rings.at(i).state) == 0) continue;
             const RingView ring = RingView::of(view_, i);
             const PublisherImage* const publisher =
                 ring ? view_.publishers.find(value(ring.image->publisher_index)) : nullptr;
-            if (publisher == nullptr ||
-                view_.subscribers.find(value(ring.image->subscriber_index)) == nullptr) {
+            const SubscriberImage* const subscriber =
+                ring ? view_.subscribers.find(value(ring.image->subscriber_index)) : nullptr;
+            if (publisher == nullptr || subscriber == nullptr) {
                 report("I6", fmt::format("ring {} is of a shape that cannot be", i));
                 continue;
             }
-            check_positions(ring);
-            note_entries(ring, value(publisher->peer_index));
             const std::uint64_t begin = value(ring.image->entries_offset);
             ranges.emplace_back(begin, begin + ring.index_mask + 1);
+            if (ring.index_mask >= entries_left) continue;  // They overlap: found below.
+            entries_left -= ring.index_mask + 1;
+            check_positions(ring, *publisher, *subscriber);
         }
         std::ranges::sort(ranges);
         for (std::size_t i = 1; i < ranges.size(); ++i) {
@@ -158,39 +185,60 @@ private:
         }
     }
 
-    /// Each bound compares the older value of what grows with the newer value of the other.
-    void check_positions(const RingView& ring) {
+    /// Each bound compares the older value of what grows with the newer value of the other. Entries
+    /// and tail are the publisher's alone, the head is the reader's if nothing is ever dropped.
+    void check_positions(const RingView& ring, const PublisherImage& publisher,
+                         const SubscriberImage& subscriber) {
         const std::uint64_t head_before = head_position(value(ring.image->head));
+        const std::uint64_t tail_before = value(ring.image->tail);
+        const std::uint64_t put = note_entries(ring, publisher);
         const std::uint64_t tail = ring.image->tail.load(std::memory_order_acquire);  // [A-tail]
-        const std::uint64_t head_after =
+        const std::uint64_t head =
             head_position(ring.image->head.load(std::memory_order_acquire));  // [A-head]
-        // A reader sees an entry before its publisher has counted it.
-        if (head_before > tail + 1) {
-            report("I6",
-                   fmt::format("ring {}: its reader is ahead of its publisher", ring.ring_index));
-        } else if (tail > head_after && tail - head_after > ring.depth) {
-            report("I6", fmt::format("ring {} has more entries than its depth of {}",
-                                     ring.ring_index, ring.depth));
+        if (tail_before > put || put > tail + 1) {
+            return report_writer(&publisher,
+                                 fmt::format("ring {} counts {} entries, but {} were put",
+                                             ring.ring_index, tail, put));
+        }
+        const SubscriberImage* const reader = drops_oldest(ring) ? nullptr : &subscriber;
+        if (head_before > put) {
+            report_writer(reader, fmt::format("ring {}: its reader is ahead of its publisher",
+                                              ring.ring_index));
+        } else if (tail_before > head && tail_before - head > ring.depth) {
+            report_writer(reader, fmt::format("ring {} has more entries than its depth of {}",
+                                              ring.ring_index, ring.depth));
         }
     }
 
-    /// Entries that were read stay; their slots' words no longer say in_transit. Whoever claims an
-    /// entry of a closed ring stamps the slot next, so claimed ones count too.
-    void note_entries(const RingView& ring, std::uint32_t sender) {
+    [[nodiscard]] bool drops_oldest(const RingView& ring) const {
+        const ChannelImage* const channel = view_.channels.find(value(ring.image->channel_index));
+        return channel == nullptr ||
+               value(channel->policy) == static_cast<std::uint32_t>(ChannelPolicy::drop_oldest);
+    }
+
+    /// Returns how many entries were ever put. Entries that were read stay; their slots' words no
+    /// longer say in_transit. Whoever claims an entry of a closed ring stamps the slot next, so
+    /// claimed ones count too.
+    std::uint64_t note_entries(const RingView& ring, const PublisherImage& publisher) {
+        std::uint64_t put = 0;
         for (std::uint64_t cell = 0; cell <= ring.index_mask; ++cell) {
             const RingEntry& entry = ring.entries[cell];
             const std::uint64_t stamp = entry.stamp.load(std::memory_order_acquire);  // [A-entry]
+            put = std::max(put, stamp >> 16);
             const EntryKind kind = stamp_kind(stamp);
             if (kind > EntryKind::claimed_by_drainer || stamp_class(stamp) >= pool_.class_count) {
-                report("I6", fmt::format("ring {} has an entry of kind {}, class {}, which cannot "
-                                         "be",
-                                         ring.ring_index, static_cast<unsigned>(kind),
-                                         stamp_class(stamp)));
+                report_writer(
+                    &publisher,
+                    fmt::format("ring {} has an entry of kind {}, class {}, which cannot "
+                                "be",
+                                ring.ring_index, static_cast<unsigned>(kind), stamp_class(stamp)));
                 continue;
             }
             if (kind == EntryKind::none || kind == EntryKind::leased) continue;
-            senders_[stamp_class(stamp)].insert_or_assign(value(entry.key), sender);
+            senders_[stamp_class(stamp)].insert_or_assign(value(entry.key),
+                                                          value(publisher.peer_index));
         }
+        return put;
     }
 
     void check_slots(std::uint32_t class_index) {

@@ -37,6 +37,7 @@ std::string name_of_host_state(std::uint32_t state) {
         case HostState::running: return "running";
         case HostState::stopping: return "stopping";
         case HostState::stopped: return "stopped";
+        case HostState::replaced: return "replaced";
     }
     return "unknown";
 }

@@ -36,12 +36,14 @@ std::string text_of_reclaims(const ReclaimNumbers& one) {
 }
 
 std::string text_of(const Snapshot& shot) {
-    return fmt::format(
-               "pool '{}', host {} is {}, {} ({} committed), layout {} ({:#010x}){}\n\n",
-               printable(shot.name), shot.host_pid, shot.host_state,
-               format_byte_size(shot.segment.bytes), format_byte_size(shot.segment.committed_bytes),
-               shot.segment.layout_version, shot.segment.layout_fingerprint,
-               shot.damaged ? "\nDAMAGED: a peer wrote nonsense; see 'shmpool doctor'" : "") +
+    return fmt::format("pool '{}', host {} is {}, {} ({} committed), layout {} ({:#010x}){}\n\n",
+                       printable(shot.name), shot.host_pid, shot.host_state,
+                       format_byte_size(shot.segment.bytes),
+                       format_byte_size(shot.segment.committed_bytes), shot.segment.layout_version,
+                       shot.segment.layout_fingerprint,
+                       shot.damaged ? "\nDAMAGED: a peer wrote nonsense; see 'shmpool doctor', "
+                                      "then 'shmpool rebuild'"
+                                    : "") +
            table_of_classes(shot) + "\n" + table_of_peers(shot) + "\n" + table_of_channels(shot) +
            "\n" + text_of_reclaims(shot.reclaims);
 }

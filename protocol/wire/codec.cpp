@@ -222,6 +222,8 @@ std::string_view name_of(MessageType type) {
         case MessageType::stopping: return "stopping";
         case MessageType::rejoin: return "rejoin";
         case MessageType::rejoined: return "rejoined";
+        case MessageType::rebuild: return "rebuild";
+        case MessageType::rebuilt: return "rebuilt";
     }
     return "unknown";
 }

@@ -15,6 +15,7 @@
 ///   ClosePublisher   Closed
 ///   CloseSubscriber  Closed
 ///   Kick             Kicked
+///   Rebuild          Rebuilt
 ///   Goodbye          Farewell
 ///   -                Stopping                      (unasked, request_id 0)
 ///
@@ -82,6 +83,8 @@ enum class MessageType : std::uint16_t {
     stopping = 15,
     rejoin = 16,
     rejoined = 17,
+    rebuild = 18,
+    rebuilt = 19,
 };
 
 //  Header: 16 bytes at offset 0 of every packet; the body follows.
@@ -329,6 +332,18 @@ struct Kicked {
 };
 static_assert(sizeof(Kicked) == 4);
 
+//  Rebuild: no body, to the host: make the pool anew, in another segment. All peers lose theirs.
+struct Rebuild {
+    static constexpr MessageType type = MessageType::rebuild;
+};
+
+//  Rebuilt: 4 bytes, from the host: how many peers must attach again.
+struct Rebuilt {
+    static constexpr MessageType type = MessageType::rebuilt;
+    std::uint32_t peers_dismissed;
+};
+static_assert(sizeof(Rebuilt) == 4);
+
 //  Stopping: 4 bytes, from the host to every peer, unasked: it stops after this many milliseconds.
 struct Stopping {
     static constexpr MessageType type = MessageType::stopping;
@@ -338,7 +353,7 @@ static_assert(sizeof(Stopping) == 4);
 
 using Body = std::variant<Hello, Welcome, Refused, OpenPublisher, PublisherOpened, OpenSubscriber,
                           SubscriberOpened, ClosePublisher, CloseSubscriber, Closed, Goodbye,
-                          Farewell, Kick, Kicked, Stopping, Rejoin, Rejoined>;
+                          Farewell, Kick, Kicked, Stopping, Rejoin, Rejoined, Rebuild, Rebuilt>;
 
 struct Message {
     Body body;

@@ -29,7 +29,13 @@ enum class RegionKind : std::uint32_t {
     heap = 9,
 };
 
-enum class HostState : std::uint32_t { starting = 0, running = 1, stopping = 2, stopped = 3 };
+enum class HostState : std::uint32_t {
+    starting = 0,
+    running = 1,
+    stopping = 2,
+    stopped = 3,   ///< In good order; nothing more will come.
+    replaced = 4,  ///< The pool was made anew in another segment.
+};
 
 //  RegionImage: 32 bytes per entry of the directory.
 //     offset  bytes  field          written by   read by

@@ -78,7 +78,8 @@ constexpr Entry entry_of(Errc code) noexcept {
                     "build on both sides."};
         case Errc::damaged_header:
             return {"damaged_header",
-                    "The header contradicts itself or the size of the memory; restart the host."};
+                    "The header contradicts itself or the size of the memory; 'shmpool rebuild' "
+                    "makes the pool anew."};
         case Errc::config_mismatch:
             return {
                 "config_mismatch",
@@ -175,8 +176,8 @@ constexpr Entry entry_of(Errc code) noexcept {
                     "The last publisher died; all that it had published was delivered."};
         case Errc::pool_damaged:
             return {"pool_damaged",
-                    "Shared memory holds what no honest peer writes; the host must rebuild the "
-                    "pool."};
+                    "Shared memory holds what no honest peer writes: 'shmpool doctor' says what, "
+                    "'shmpool rebuild' makes the pool anew; then attach again."};
         case Errc::peer_fault:
             return {"peer_fault", "A peer wrote nonsense; it was refused and reported."};
         case Errc::internal_fault:

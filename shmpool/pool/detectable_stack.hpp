@@ -34,8 +34,21 @@
 #include "shmpool/platform/crash_point.hpp"
 #include "shmpool/platform/result.hpp"
 #include "shmpool/pool/lane.hpp"
+#include "shmpool/pool/retry_limit.hpp"
 
 namespace shmpool {
+
+/// Nobody moves longer chains in one step.
+inline constexpr std::uint32_t chain_slots_max = 256;
+static_assert(magazine_capacity_max <= chain_slots_max);
+
+/// Whether an honest lane may have announced it. (Idle ones are not looked at.)
+[[nodiscard]] inline bool is_sound(const PoolView& pool, const Intent& intent) {
+    return (intent.kind == IntentKind::pop || intent.kind == IntentKind::push) &&
+           intent.class_index < pool.class_count && intent.extent_index == 0 &&
+           intent.first < pool.classes[intent.class_index].slot_count && intent.count != 0 &&
+           intent.count <= chain_slots_max;
+}
 
 class DetectableStack {
 public:
@@ -68,6 +81,7 @@ public:
                 SHMPOOL_CRASH_POINT(pop_happened);
                 return count;
             }
+            if (attempt >= retry_limit) return damaged(lane);
         }
     }
 
@@ -85,7 +99,8 @@ public:
             word.store(make_word(generation, SlotState::listed, 0), std::memory_order_relaxed);
         }
         SHMPOOL_CRASH_POINT(push_stamped);
-        for (;;) {
+        for (std::uint32_t attempt = 0;; ++attempt) {
+            if (attempt == retry_limit) return void(damaged(lane));
             const Word128 head = load_halves(class_.extent->head);  // [A-head]
             SHMPOOL_CRASH_POINT(push_head_read);
             set_link(slots[count - 1], static_cast<std::uint32_t>(head.low));
@@ -151,7 +166,8 @@ private:
         Atomic<std::uint64_t>& seen = pool_.lanes[other].seen;
         const std::uint64_t sequence = change_sequence(change);
         std::uint64_t old = seen.load(std::memory_order_relaxed);
-        while (old < sequence &&
+        std::uint32_t attempts = retry_limit;  // Monotone, so an honest one is not met again.
+        while (old < sequence && attempts-- != 0 &&
                !seen.compare_exchange_weak(old, sequence, std::memory_order_acq_rel,  // [AR-seen]
                                            std::memory_order_relaxed)) {
         }

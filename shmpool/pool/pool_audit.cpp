@@ -18,6 +18,7 @@ public:
         : pool_(pool), class_index_(class_index), findings_(findings), limit_(limit) {}
 
     void run() {
+        check_last_change();
         walk_list();
         mark_intents();
         for (std::uint32_t slot = 0; slot < view().slot_count; ++slot) check_slot(slot);
@@ -36,6 +37,22 @@ private:
         findings_.push_back({invariant, class_index_, slot, word, std::move(text)});
     }
 
+    /// The head first: a sequence only grows.
+    void check_last_change() {
+        const std::uint64_t change = load_halves(view().extent->head).high;  // [A-head]
+        const std::uint32_t lane = change_lane(change);
+        if (lane < pool_.lane_count &&
+            change_sequence(change) <=
+                (pool_.lanes[lane].sequence.load(std::memory_order_acquire) &  // [A-intent]
+                 lane_sequence_mask)) {
+            return;
+        }
+        report("I6", no_slot,
+               "the free list of class " + std::to_string(class_index_) +
+                   " was last changed by lane " + std::to_string(lane) + " in its step " +
+                   std::to_string(change_sequence(change)) + ", which it has not made");
+    }
+
     /// Bounded: no index is visited twice.
     void walk_list() {
         reached_.assign(view().slot_count, unreached);
@@ -43,7 +60,8 @@ private:
         while (index != no_slot) {
             if (index >= view().slot_count) {
                 return report("I6", no_slot,
-                              "the free list leads to slot " + std::to_string(index) +
+                              "the free list of class " + std::to_string(class_index_) +
+                                  " leads to slot " + std::to_string(index) +
                                   ", which does not exist");
             }
             if (reached_[index] == in_list) {
@@ -60,7 +78,7 @@ private:
             const Intent intent =
                 unpack_intent(pool_.lanes[lane].intent.load(std::memory_order_relaxed));
             if (intent.kind == IntentKind::idle || intent.class_index != class_index_) continue;
-            std::vector<std::uint32_t> slots(std::min(intent.count, view().slot_count));
+            std::vector<std::uint32_t> slots(std::min(intent.count, chain_slots_max));
             slots.resize(DetectableStack(pool_, class_index_).chain(intent.first, slots));
             for (const std::uint32_t slot : slots) {
                 if (reached_[slot] == unreached) reached_[slot] = in_intent;
@@ -108,6 +126,59 @@ private:
     std::vector<std::uint8_t> reached_;
 };
 
+/// What each lane alone writes: nonsense there is its owner's.
+class LaneAudit {
+public:
+    LaneAudit(const PoolView& pool, std::vector<AuditFinding>& findings, std::size_t limit)
+        : pool_(pool), findings_(findings), limit_(limit) {
+        for (const ClassView& one : pool.all_classes()) {
+            blocks_ = one.first_block + ((one.slot_count - 1) >> pool.block_shift) + 1;
+        }
+    }
+
+    void run() {
+        for (std::uint32_t lane = 0; lane < pool_.lane_count; ++lane) {
+            check_intent(lane);
+            check_bits(lane);
+        }
+    }
+
+private:
+    void report(std::uint32_t lane, const std::string& text) {
+        if (findings_.size() >= limit_) return;
+        findings_.push_back({"I6", 0, no_slot, 0, "lane " + std::to_string(lane) + " " + text,
+                             pool_.lanes[lane].owner.load(std::memory_order_relaxed)});
+    }
+
+    void check_intent(std::uint32_t lane) {
+        const std::uint64_t bits = pool_.lanes[lane].intent.load(std::memory_order_relaxed);
+        const Intent intent = unpack_intent(bits);
+        if (intent.kind == IntentKind::idle || is_sound(pool_, intent)) return;
+        report(lane,
+               "announces a change of a free list that cannot be: intent " + std::to_string(bits));
+    }
+
+    void check_bits(std::uint32_t lane) {
+        const LaneCell& cell = pool_.lanes[lane];
+        const std::uint64_t classes = (std::uint64_t{2} << (pool_.class_count - 1)) - 1;
+        if ((cell.magazines.load(std::memory_order_relaxed) & ~classes) != 0) {
+            report(lane, "has magazines of classes that do not exist");
+        }
+        for (std::uint32_t word = blocks_ / 64; word < block_words; ++word) {
+            const std::uint64_t real =
+                word == blocks_ / 64 ? (std::uint64_t{1} << (blocks_ % 64)) - 1 : 0;
+            if ((cell.touched_blocks[word].load(std::memory_order_relaxed) & ~real) != 0) {
+                return report(lane, "has touched blocks of slots that do not exist");
+            }
+        }
+    }
+
+    const PoolView& pool_;
+    std::vector<AuditFinding>& findings_;
+    const std::size_t limit_;
+    std::uint32_t blocks_ = 0;
+};
+
 }  // namespace
 
 std::vector<AuditFinding> audit(const PoolView& pool, std::size_t limit) {
@@ -115,6 +186,7 @@ std::vector<AuditFinding> audit(const PoolView& pool, std::size_t limit) {
     if (pool.damaged()) {
         findings.push_back({"I6", 0, no_slot, 0, "the pool is marked as damaged"});
     }
+    LaneAudit(pool, findings, limit).run();
     for (std::uint32_t i = 0; i < pool.class_count; ++i) {
         ClassAudit(pool, i, findings, limit).run();
     }

@@ -18,6 +18,7 @@ struct AuditFinding {
     std::uint32_t slot_index = no_slot;
     std::uint64_t word = 0;  ///< The control word that was seen.
     std::string text;
+    std::uint64_t writer = 0;  ///< Owner id of whom alone the word is; 0: more than one writes it.
 
     friend bool operator==(const AuditFinding&, const AuditFinding&) = default;
 };

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "shmpool/layout/layout_fingerprint.hpp"
+#include "shmpool/platform/load_once.hpp"
 #include "shmpool/pool/var_slot_pool.hpp"
 
 namespace shmpool {
@@ -163,8 +164,8 @@ Result<std::vector<SizeClassConfig>> VarSlotPool::discover_configs(
     std::span<const std::byte> control) {
     if (auto sound = check_header(control); !sound) return tl::unexpected(sound.error());
     const auto* header = reinterpret_cast<const PoolHeader*>(control.data());
-    const std::uint32_t count = header->class_count;
-    const std::uint64_t offset = header->classes_offset;
+    const std::uint32_t count = load_once(header->class_count);
+    const std::uint64_t offset = load_once(header->classes_offset);
     if (count == 0 || count > class_count_max) return damaged("class count");
     if (offset % cache_line_bytes != 0 || offset > control.size() ||
         (control.size() - offset) / sizeof(ClassImage) < count) {
@@ -173,13 +174,13 @@ Result<std::vector<SizeClassConfig>> VarSlotPool::discover_configs(
     std::vector<SizeClassConfig> configs;
     for (std::uint32_t i = 0; i < count; ++i) {
         const auto* image = reinterpret_cast<const ClassImage*>(control.data() + offset) + i;
-        const std::uint64_t extent_offset = image->extents_offset;
+        const std::uint64_t extent_offset = load_once(image->extents_offset);
         if (extent_offset % cache_line_bytes != 0 || extent_offset > control.size() ||
             control.size() - extent_offset < sizeof(ExtentImage)) {
             return damaged("extent table of class " + std::to_string(i));
         }
         const auto* extent = reinterpret_cast<const ExtentImage*>(control.data() + extent_offset);
-        configs.push_back({image->slot_bytes, extent->slot_count});
+        configs.push_back({load_once(image->slot_bytes), load_once(extent->slot_count)});
         if (configs.back().slot_size == 0 || configs.back().slot_count == 0) {
             return damaged("class " + std::to_string(i) + " has size or count 0");
         }
@@ -221,7 +222,7 @@ Result<PoolLayout> rediscover(std::span<const std::byte> control) {
     auto found = VarSlotPool::discover_configs(control);
     if (!found) return tl::unexpected(found.error());
     const auto* header = reinterpret_cast<const PoolHeader*>(control.data());
-    auto plan = plan_pool(*found, header->lane_count - 1);
+    auto plan = plan_pool(*found, load_once(header->lane_count) - 1);
     if (!plan) return damaged(plan.error().message);
     if (header->config_checksum != plan->config_checksum ||
         header->control_bytes != plan->control_bytes ||

@@ -24,8 +24,7 @@ bool may_be_named_by_intent(SlotWord word, std::uint32_t lane_index) {
 void recover_intent(const PoolView& pool, std::uint32_t lane_index) {
     LaneCell& cell = pool.lanes[lane_index];
     const Intent intent = unpack_intent(cell.intent.load(std::memory_order_acquire));  // [A-intent]
-    const bool sound = intent.class_index < pool.class_count && intent.extent_index == 0 &&
-                       intent.count <= pool.classes[intent.class_index].slot_count;
+    const bool sound = is_sound(pool, intent);
     if (intent.kind != IntentKind::idle && sound) {
         DetectableStack stack(pool, intent.class_index);
         const bool happened =
@@ -62,7 +61,7 @@ public:
     ReturnChain& operator=(const ReturnChain&) = delete;
 
     void add(std::uint32_t class_index, std::uint32_t slot) {
-        if (class_index != class_index_ || slots_.size() == chain_slots) flush();
+        if (class_index != class_index_ || slots_.size() == chain_slots_max) flush();
         class_index_ = class_index;
         slots_.push_back(slot);
     }
@@ -74,7 +73,6 @@ public:
     }
 
 private:
-    static constexpr std::size_t chain_slots = 256;
     const PoolView& pool_;
     Lane& host_;
     std::uint32_t class_index_ = 0;
@@ -93,6 +91,7 @@ Sweep sweep_lane(VarSlotPool& pool, Lane& host, std::uint32_t lane_index,
             SlotWord word = record.word.load(std::memory_order_acquire);  // [A-word]
             if (word_owner(word) != lane_index) return;
             const SlotState state = word_state(word);
+            if (static_cast<std::uint32_t>(state) >= slot_state_count) return view.mark_damaged();
             if (state == SlotState::listed || state == SlotState::published) return;
             const SlotKey key = make_key(word_generation(word), slot);
             if (state == SlotState::in_transit && in_transit(class_index, key)) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "shmpool/layout/abi_constants.hpp"
+#include "shmpool/platform/load_once.hpp"
 #include "shmpool/platform/memory_object.hpp"
 #include "shmpool/platform/monotonic_clock.hpp"
 
@@ -118,9 +119,9 @@ Result<Segment> Segment::open(Descriptor control, Descriptor payload, Access acc
 }
 
 Result<Segment::Region> Segment::region(RegionKind kind) const {
-    const std::uint32_t count = std::min(header_->region_count, region_count_max);
+    const std::uint32_t count = std::min(load_once(header_->region_count), region_count_max);
     for (std::uint32_t i = 0; i < count; ++i) {
-        const RegionImage image = header_->regions[i];
+        const RegionImage image = load_once(header_->regions[i]);
         if (image.kind != static_cast<std::uint32_t>(kind)) continue;
         const SharedMapping& memory =
             kind == RegionKind::pool_payload ? payload_map_ : control_map_;

@@ -38,6 +38,8 @@ public:
     void publish();
 
     [[nodiscard]] SegmentHeader& header() const { return *header_; }
+    [[nodiscard]] std::uint64_t control_bytes() const { return control_map_.bytes(); }
+    [[nodiscard]] std::uint64_t payload_bytes() const { return payload_map_.bytes(); }
     [[nodiscard]] const Descriptor& control() const { return control_; }
     [[nodiscard]] const Descriptor& payload() const { return payload_; }
 

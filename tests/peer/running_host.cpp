@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <stdexcept>
@@ -31,8 +32,11 @@ RunningHost::RunningHost(std::vector<std::string> arguments, std::string pool_na
 }
 
 void RunningHost::start() {
-    std::vector<std::string> words{SHMPOOLD_PROGRAM, "--name", pool_name_, "--log-level", "warn"};
+    std::vector<std::string> words{SHMPOOLD_PROGRAM, "--name", pool_name_};
     words.insert(words.end(), arguments_.begin(), arguments_.end());
+    if (std::ranges::find(words, "--log-level") == words.end()) {
+        words.insert(words.end(), {"--log-level", "warn"});
+    }
     std::vector<char*> pointers;
     for (std::string& word : words) pointers.push_back(word.data());
     pointers.push_back(nullptr);

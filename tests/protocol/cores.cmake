@@ -5,12 +5,12 @@ add_library(protocol_rig STATIC ${rig_sources})
 target_link_libraries(protocol_rig PUBLIC shmpool_protocol GTest::gtest)
 
 shmpool_test(protocol_core_test
-    SOURCES channel_directory_test.cpp publish_take_test.cpp rig_test.cpp
+    SOURCES channel_directory_test.cpp hostile_tables_test.cpp publish_take_test.cpp rig_test.cpp
     LIBRARIES protocol_rig)
 
 shmpool_test(protocol_threads_test
     LABELS threads
-    SOURCES concurrency_test.cpp ending_test.cpp litmus_test.cpp
+    SOURCES concurrency_test.cpp ending_test.cpp hammered_words_test.cpp litmus_test.cpp
     LIBRARIES protocol_rig)
 
 shmpool_test(protocol_kill_storm_test

@@ -71,7 +71,9 @@ std::vector<Body> one_of_each() {
             Kicked{4711},
             Stopping{2000},
             good_rejoin(),
-            Rejoined{4711, 2}};
+            Rejoined{4711, 2},
+            Rebuild{},
+            Rebuilt{7}};
 }
 
 std::uint32_t request_id_for(const Body& body) {
