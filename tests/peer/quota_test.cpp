@@ -135,6 +135,22 @@ TEST(Quota, OfAUserIsGivenBackByADetachedPeer) {
     EXPECT_EQ(take_all(stays, small).size(), 20U);
 }
 
+/// What the one that leaves has drawn in its life goes out of the sum.
+TEST(Quota, OfAUserIsNotExceededWhenAPeerHasLeft) {
+    const ConfiguredHost host("[quota]\nuser_slots = 20\n");
+    Peer stays = host.attach("a");
+    Slots kept;
+    {
+        Peer leaves = host.attach("b");
+        for (int i = 0; i < 100; ++i) {
+            Slots slots{leaves.allocate(large).value()};
+            give_back(leaves, slots);
+        }
+        kept.push_back(stays.allocate(large).value());
+    }
+    EXPECT_EQ(take_all(stays, small).size(), 19U);
+}
+
 TEST(Quota, OfSingleUsersGoesBeforeThatOfAll) {
     const std::string user = std::to_string(::geteuid());
     const ConfiguredHost host("[quota]\npeer_slots = 3\nuser_slots = 4\n[[user_quota]]\nuser = " +
@@ -273,6 +289,17 @@ TEST(Quota, IsWholeAgainAfterAnything) {
     expect_nothing_lost(writer);
     EXPECT_EQ(take_all(writer, small).size(), 20U);
     EXPECT_EQ(take_all(reader, small).size(), 20U);
+}
+
+TEST(Quota, OfTheNextHostCountsAtOnce) {
+    ConfiguredHost host("[quota]\npeer_slots = 200\n");
+    Peer peer = host.attach("a");
+    const SlotRef one = peer.allocate(large).value();
+    host.die_and_return(twenty);
+    ASSERT_TRUE(
+        eventually([&] { return peer.quota()->of_peer.limit.slots == 20 && !peer.host_gone(); }));
+    EXPECT_EQ(take_all(peer, small).size(), 19U);
+    EXPECT_TRUE(peer.free(one));
 }
 
 TEST(Quota, IsThatOfTheNextHost) {
