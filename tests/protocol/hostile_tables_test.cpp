@@ -48,7 +48,10 @@ TEST_F(HostileTables, ASubscribersDepthThatNoRingHasIsRefused) {
 TEST_F(HostileTables, RingsThatLieNowhereAreNotCountedAsUsedRoom) {
     (void)host.open_subscriber(peer.index(), 4);
     (void)host.open_publisher(peer.index(), ChannelPolicy::block);
-    host.view().rings.at(0).entries_offset.store(~std::uint64_t{0} - 4);
+    (void)host.open_publisher(peer.index(), ChannelPolicy::block);
+    // Between these two there would be room, but far outside of the table.
+    host.view().rings.at(0).capacity.store(1U << 30);
+    host.view().rings.at(1).entries_offset.store(~std::uint64_t{0} - 4);
     EXPECT_TRUE(publish_on_c());
     EXPECT_TRUE(host.pool().view().damaged());
 }
