@@ -3,6 +3,8 @@
 /// second time, so what was checked is what is used, whoever writes meanwhile (I6).
 #pragma once
 
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -13,12 +15,11 @@ template <typename T>
 [[nodiscard]] T load_once(const T& shared) {
     static_assert(std::is_trivially_copyable_v<T> && sizeof(T) % sizeof(std::uint32_t) == 0 &&
                   alignof(T) >= alignof(std::uint32_t));
-    using Words = std::uint32_t __attribute__((may_alias));
-    T copy{};
-    const auto* const from = reinterpret_cast<const volatile Words*>(&shared);
-    auto* const to = reinterpret_cast<Words*>(&copy);
-    for (std::size_t i = 0; i < sizeof(T) / sizeof(std::uint32_t); ++i) to[i] = from[i];
-    return copy;
+    typedef std::uint32_t Word __attribute__((may_alias));  // `using` would lose the attribute.
+    std::array<std::uint32_t, sizeof(T) / sizeof(std::uint32_t)> copy;
+    const auto* const from = reinterpret_cast<const volatile Word*>(&shared);
+    for (std::size_t i = 0; i < copy.size(); ++i) copy[i] = from[i];
+    return std::bit_cast<T>(copy);
 }
 
 }  // namespace shmpool

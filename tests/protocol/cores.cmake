@@ -10,7 +10,7 @@ shmpool_test(protocol_core_test
 
 shmpool_test(protocol_threads_test
     LABELS threads
-    SOURCES concurrency_test.cpp ending_test.cpp hammered_words_test.cpp litmus_test.cpp
+    SOURCES concurrency_test.cpp ending_test.cpp litmus_test.cpp
     LIBRARIES protocol_rig)
 
 shmpool_test(protocol_kill_storm_test

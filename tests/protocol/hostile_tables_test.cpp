@@ -5,7 +5,7 @@
 /// sanitizers an access outside of a table ends the test.
 #include "endpoints.hpp"
 
-#include "shmpool/pool/reclaim.hpp"
+#include "shmpool/pool/detectable_stack.hpp"
 
 namespace shmpool::testing_protocol {
 namespace {
@@ -48,7 +48,10 @@ TEST_F(HostileTables, ASubscribersDepthThatNoRingHasIsRefused) {
 TEST_F(HostileTables, RingsThatLieNowhereAreNotCountedAsUsedRoom) {
     (void)host.open_subscriber(peer.index(), 4);
     (void)host.open_publisher(peer.index(), ChannelPolicy::block);
-    host.view().rings.at(0).entries_offset.store(~std::uint64_t{0} - 4);
+    (void)host.open_publisher(peer.index(), ChannelPolicy::block);
+    // Between these two there would be room, but far outside of the table.
+    host.view().rings.at(0).capacity.store(1U << 30);
+    host.view().rings.at(1).entries_offset.store(~std::uint64_t{0} - 4);
     EXPECT_TRUE(publish_on_c());
     EXPECT_TRUE(host.pool().view().damaged());
 }
@@ -65,7 +68,7 @@ TEST_F(HostileTables, ReclaimLooksAtNoMoreEntriesThanThereAre) {
         host.view().rings.at(i).capacity.store(all);
     }
     EXPECT_FALSE(host.pool().view().damaged());
-    (void)host.reclaim(other.index());
+    (void)host.reclaim(host.admit());
     EXPECT_TRUE(host.pool().view().damaged());
 }
 
