@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "host/access_rules.hpp"
+#include "host/answers.hpp"
 #include "host/event_tokens.hpp"
 #include "protocol/wire/codec.hpp"
 #include "protocol/wire/names.hpp"
@@ -16,16 +17,6 @@
 
 namespace shmpool::host {
 namespace {
-
-tl::unexpected<wire::Refused> refuse(const Error& error, std::uint64_t wanted = 0,
-                                     std::uint64_t offered = 0) {
-    return tl::unexpected(wire::refusal_of(error, wanted, offered));
-}
-
-tl::unexpected<wire::Refused> refuse(Errc code, std::string message, std::uint64_t wanted = 0,
-                                     std::uint64_t offered = 0) {
-    return refuse(Error{code, std::move(message)}, wanted, offered);
-}
 
 tl::unexpected<wire::Refused> refuse_build(Errc code, const char* what, std::uint64_t wanted,
                                            std::uint64_t offered) {
@@ -58,10 +49,6 @@ bool asks_to_read_only(const wire::Hello& request) {
 Right right_asked_by(const wire::Hello& request) {
     if ((request.flags & wire::hello_observer) != 0) return Right::observe;
     return asks_to_read_only(request) ? Right::attach_read_only : Right::attach;
-}
-
-Answer plain(const wire::Body& body) {
-    return Answer{body, {}, {}, false};
 }
 
 /// Requests about the tables; the others observers may make too.
@@ -363,50 +350,6 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::CloseSubsc
     directory_.subscriber_left(index, EndpointState::left);
     reaper_.endpoint_closed();
     return plain(wire::Closed{});
-}
-
-// --- for people ----------------------------------------------------------------------------------
-
-RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Kick& request) {
-    const auto allowed =
-        check_right(config_.access, Right::kick, session.credentials, own_user_id());
-    if (!allowed) return refuse(allowed.error());
-    const PeerId id{request.peer_index, request.peer_incarnation};
-    const Peer* const peer = registry_.find(id);
-    if (peer == nullptr || peer->phase != PeerPhase::present) {
-        return refuse(Errc::refused, "there is no peer " + std::to_string(id.index) +
-                                         " with incarnation " + std::to_string(id.incarnation) +
-                                         " (any more); look at the peers again");
-    }
-    if (auto killed = kill_process(peer->pidfd); !killed) {
-        log_.error(PeerRegistry::describe(*peer) + " can not be kicked: " + killed.error().message);
-        return refuse(killed.error());
-    }
-    log_.warn(PeerRegistry::describe(*peer) + " was kicked by pid " +
-              std::to_string(session.credentials.pid));
-    return plain(wire::Kicked{static_cast<std::uint32_t>(peer->credentials.pid)});
-}
-
-/// Whoever may end every single peer may take the memory from under all of them.
-RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Rebuild&) {
-    const auto allowed =
-        check_right(config_.access, Right::kick, session.credentials, own_user_id());
-    if (!allowed) return refuse(allowed.error());
-    if (stopping_) {
-        return refuse(Errc::host_stopped, "the host of pool '" + config_.name + "' is stopping");
-    }
-    auto parts = PoolParts::create(config_);
-    if (!parts) {
-        log_.error("the pool can not be made anew: " + parts.error().message);
-        return refuse(parts.error().code, parts.error().message +
-                                              "; the old pool is kept; end some of its peers, or "
-                                              "restart the host when all of them have ended");
-    }
-    replacement_ = std::move(*parts);
-    log_.warn("the pool is made anew, as pid " + std::to_string(session.credentials.pid) +
-              " has asked; its " + std::to_string(registry_.present_count()) +
-              " peers must attach again");
-    return plain(wire::Rebuilt{registry_.present_count()});
 }
 
 }  // namespace shmpool::host

@@ -59,11 +59,12 @@ enum class EndpointState : std::uint32_t { empty = 0, open = 1, left = 2, died =
 //         88      8  process_started   host   with pid: which process; 0 unknown (process.hpp)
 //         96      4  read_only         host   1: has the payload to read only
 //        128      4  left_incarnation  peer   = incarnation: has left in order, maybe unheard
-//        136      8  drawn_slots       peer   out of free lists, by all of its lanes; never goes
-//        back 144      8  drawn_bytes       peer   the same in bytes of whole slots 192      8
-//        quota_slots       host   what the peer may hold; 0: no limit 200      8  quota_bytes host
-//        the same in bytes of whole slots 208      8  user_quota_slots  host   what all peers of
-//        its user may hold together 216      8  user_quota_bytes  host
+//        136      8  drawn_slots       peer   ever taken out of free lists, by all of its lanes
+//        144      8  drawn_bytes       peer   the same in bytes of whole slots
+//        192      8  quota_slots       host   what the peer may hold; 0: no limit
+//        200      8  quota_bytes       host   the same in bytes of whole slots
+//        208      8  user_quota_slots  host   what all peers of its user may hold together
+//        216      8  user_quota_bytes  host   the same in bytes of whole slots
 struct PeerImage {
     Atomic<std::uint32_t> state;
     Atomic<std::uint32_t> incarnation;
