@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What a live peer pays while the host takes back what a dead one held: it calls allocate and
 /// free without pause, alone on one processor, and takes the time of every call; host and victims
-/// share another. Samples from kill to slots back count as `during`, those before as `without`.
+/// share another. Calls from kill to slots back count as `during`, those of the 20 ms before as
+/// `without`; it keeps only how many took how long, so that it uses little of the caches itself.
 /// The victim holds 100,000 of 1,000,000 slots from all over, of the class that the live peer uses.
 #include <sched.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -25,16 +27,42 @@ constexpr std::uint32_t slot_count = 1'000'000;
 constexpr std::uint32_t held_slots = 100'000;
 constexpr unsigned live_processor = 0;
 constexpr unsigned other_processor = 1;
-constexpr std::size_t samples_max = 4'000'000;
+
+/// How often a call took how many nanoseconds.
+class Histogram {
+public:
+    void add(std::uint64_t took_ns) {
+        ++calls_[std::min(took_ns, longest_ns)];
+        ++count_;
+    }
+    void count(benchmark::State& state, const std::string& name) const {
+        state.counters[name + "_p50_ns"] = static_cast<double>(quantile(0.5));
+        state.counters[name + "_p99_ns"] = static_cast<double>(quantile(0.99));
+        state.counters[name + "_p999_ns"] = static_cast<double>(quantile(0.999));
+        state.counters[name + "_p9999_ns"] = static_cast<double>(quantile(0.9999));
+        state.counters[name + "_calls"] = static_cast<double>(count_);
+    }
+
+private:
+    [[nodiscard]] std::uint64_t quantile(double part) const {
+        auto left = static_cast<std::uint64_t>(static_cast<double>(count_) * part);
+        for (std::uint64_t took_ns = 0; took_ns < longest_ns; ++took_ns) {
+            if (left < calls_[took_ns]) return took_ns;
+            left -= calls_[took_ns];
+        }
+        return longest_ns;
+    }
+
+    static constexpr std::uint64_t longest_ns = 100'000;
+    std::array<std::uint64_t, longest_ns + 1> calls_{};
+    std::uint64_t count_ = 0;
+};
 
 struct Recording {
-    struct Sample {
-        std::uint64_t at_ns;
-        std::uint64_t took_ns;
-    };
-    std::atomic<std::uint32_t> round{0};  ///< Odd: it runs.
-    std::atomic<std::size_t> count{0};
-    std::array<Sample, samples_max> samples;
+    std::atomic<bool> running{false};
+    std::atomic<std::uint64_t> kills{0};  ///< Counted right before each.
+    Histogram without;
+    Histogram during;
 };
 
 bool stay_on(unsigned processor) {
@@ -62,50 +90,29 @@ private:
 };
 
 template <typename Call>
-void record(Recording& recording, std::size_t& count, Call&& call) {
+void record(Recording& recording, const DeathWatch& watch, Call&& call) {
+    const bool reclaiming = watch.deaths() < recording.kills.load(std::memory_order_relaxed);
     const std::uint64_t begin_ns = monotonic_ns();
     call();
-    const std::uint64_t end_ns = monotonic_ns();
-    if (count < samples_max) recording.samples[count++] = {begin_ns, end_ns - begin_ns};
+    const std::uint64_t took_ns = monotonic_ns() - begin_ns;
+    if (!recording.running.load(std::memory_order_relaxed)) return;
+    (reclaiming ? recording.during : recording.without).add(took_ns);
 }
 
 /// Bursts of one slot stay in the lane's magazine; long ones go through the free list, too.
 [[noreturn]] void live(const std::string& pool, std::size_t burst, Recording& recording) {
     auto peer = Peer::attach(pool);
     if (!peer || !stay_on(live_processor)) _exit(1);
+    const DeathWatch watch(pool);
     std::vector<SlotRef> slots(burst);
     for (;;) {
-        const std::uint32_t round = recording.round;
-        std::size_t count = 0;
-        while ((round & 1) != 0 && recording.round == round) {
-            for (SlotRef& slot : slots) {
-                record(recording, count, [&] { slot = peer->allocate(slot_bytes).value(); });
-            }
-            for (const SlotRef& slot : slots) {
-                record(recording, count, [&] { (void)peer->free(slot); });
-            }
+        for (SlotRef& slot : slots) {
+            record(recording, watch, [&] { slot = peer->allocate(slot_bytes).value(); });
         }
-        if (count != 0) recording.count = count;
+        for (const SlotRef& slot : slots) {
+            record(recording, watch, [&] { (void)peer->free(slot); });
+        }
     }
-}
-
-/// Sorts the samples of one round by what went on when they began.
-void sort_out(const Recording& recording, const Death& death, std::vector<double>& without_ns,
-              std::vector<double>& during_ns) {
-    for (std::size_t i = 0; i < recording.count; ++i) {
-        const auto& sample = recording.samples[i];
-        if (sample.at_ns >= death.reclaimed_at_ns) return;
-        auto& part = sample.at_ns < death.killed_at_ns ? without_ns : during_ns;
-        part.push_back(static_cast<double>(sample.took_ns));
-    }
-}
-
-void count_tail(benchmark::State& state, const std::string& name, std::vector<double>& values) {
-    if (values.empty()) return;
-    state.counters[name + "_p50_ns"] = quantile(values, 0.5);
-    state.counters[name + "_p99_ns"] = quantile(values, 0.99);
-    state.counters[name + "_p999_ns"] = quantile(values, 0.999);
-    state.counters[name + "_calls"] = static_cast<double>(values.size());
 }
 
 void LiveBesideReclaim(benchmark::State& state) {
@@ -119,25 +126,19 @@ void LiveBesideReclaim(benchmark::State& state) {
     const SharedWithChildren<Recording> recording;
     const auto burst = static_cast<std::size_t>(state.range(0));
     Child neighbour([&] { live(host.pool(), burst, *recording); });
-    std::vector<double> without_ns;
-    std::vector<double> during_ns;
     for (auto _ : state) {
         Victim victim(host.pool(),
                       [](Peer& peer) { return hold_slots(peer, slot_bytes, held_slots); });
-        recording->count = 0;
-        recording->round += 1;
-        std::this_thread::sleep_for(20ms);  // About as long as the reclaim.
+        recording->running = true;
+        std::this_thread::sleep_for(20ms);
+        recording->kills += 1;
         const auto death = watch.kill(victim);
-        recording->round += 1;
+        recording->running = false;
         if (!death || death->slots < held_slots) return state.SkipWithError("not reclaimed");
-        if (!eventually([&] { return recording->count != 0; })) {
-            return state.SkipWithError("the live peer has failed");
-        }
         state.SetIterationTime(death->reclaimed_us * 1e-6);
-        sort_out(*recording, *death, without_ns, during_ns);
     }
-    count_tail(state, "without", without_ns);
-    count_tail(state, "during", during_ns);
+    recording->without.count(state, "without");
+    recording->during.count(state, "during");
 }
 BENCHMARK(LiveBesideReclaim)
     ->Arg(1)

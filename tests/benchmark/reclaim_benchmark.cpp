@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -17,9 +18,12 @@
 #include <thread>
 
 #include "tests/benchmark/victim.hpp"
+#include "tests/protocol/child_process.hpp"
 
 namespace shmpool {
 namespace {
+
+using testing_protocol::SharedWithChildren;
 
 constexpr std::size_t page_2MiB = std::size_t{2} << 20;
 constexpr int madvise_collapse = 25;  // MADV_COLLAPSE, Linux 6.1; older headers lack it.
@@ -99,6 +103,11 @@ bool touch_2MiB_pages(Peer& peer) {
 void kill_after_touching(benchmark::State& state, const Victim::Preparation& touch) {
     RunningHost host({"--class", "1MiB:" + std::to_string(large_slots)});
     const DeathWatch watch(host.pool());
+    {
+        // Makes the pages, for all that follow; which takes long, and is not counted.
+        Victim first(host.pool(), touch);
+        if (first.ready()) (void)watch.kill(first);
+    }
     Deaths deaths;
     for (auto _ : state) {
         Victim victim(host.pool(), touch);
@@ -127,10 +136,10 @@ constexpr std::uint32_t small_slots = 1'000'000;
 
 enum class Order { together, scattered };
 
-/// From every processor once through twice as much as the largest cache holds.
+/// From every processor once through more than the largest cache holds. Shared memory, because of
+/// that a victim inherits no pages, which would make its end longer.
 void flush_caches() {
-    const long largest = std::max(sysconf(_SC_LEVEL3_CACHE_SIZE), long{32} << 20);
-    static std::vector<std::uint64_t> walked(static_cast<std::size_t>(largest) * 2 / 8, 1);
+    static const SharedWithChildren<std::array<std::uint64_t, std::size_t{16} << 20>> walked;
     for (unsigned processor = 0; processor < std::thread::hardware_concurrency(); ++processor) {
         std::thread walker([processor] {
             cpu_set_t one;
@@ -138,7 +147,7 @@ void flush_caches() {
             CPU_SET(processor, &one);
             sched_setaffinity(0, sizeof(one), &one);
             benchmark::DoNotOptimize(
-                std::accumulate(walked.begin(), walked.end(), std::uint64_t{0}));
+                std::accumulate(walked->begin(), walked->end(), std::uint64_t{0}));
         });
         walker.join();
     }
@@ -161,6 +170,7 @@ void kill_holder(benchmark::State& state, Order order) {
         if (!death || death->slots < held) return state.SkipWithError("not reclaimed");
         deaths.add(state, *death);
     }
+    count_quantiles(state, "ended_us", deaths.ended_us);
     count_quantiles(state, "slots_back_us", deaths.reclaimed_us);
     count_quantiles(state, "from_notice_us", deaths.from_notice_us);
     state.counters["slots"] = static_cast<double>(deaths.slots);

@@ -46,6 +46,8 @@ Victim::Victim(const std::string& pool, const Preparation& prepare) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     ready_ = *ready;
+    // By then it sleeps, and the host sleeps on its beacon.
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
 }
 
 DeathWatch::DeathWatch(const std::string& pool) {
@@ -58,26 +60,23 @@ DeathWatch::DeathWatch(const std::string& pool) {
 
 std::optional<Death> DeathWatch::kill(Victim& victim) const {
     const SegmentHeader& header = observer_->header();
-    const std::uint64_t deaths = header.peers_reclaimed.load(std::memory_order_relaxed);
+    const std::uint64_t deaths_before = deaths();
     const std::uint64_t slots = header.slots_reclaimed.load(std::memory_order_relaxed);
     const auto pidfd = open_pidfd(victim.process().pid());
     if (!pidfd) return std::nullopt;
 
-    Death death;
-    death.killed_at_ns = monotonic_ns();
+    const std::uint64_t killed_ns = monotonic_ns();
     victim.process().signal(SIGKILL);
     pollfd end{pidfd->get(), POLLIN, 0};
     ::poll(&end, 1, -1);
-    death.ended_us = us_between(death.killed_at_ns, monotonic_ns());
+    const std::uint64_t ended_ns = monotonic_ns();
     victim.process().wait();
-    const bool reclaimed = eventually([&] {
-        return header.peers_reclaimed.load(std::memory_order_acquire) > deaths;  // [A-statistics]
-    });
-    if (!reclaimed) return std::nullopt;
-    death.reclaimed_at_ns = header.last_reclaim_ns.load(std::memory_order_relaxed);
-    death.noticed_us =
-        us_between(death.killed_at_ns, header.last_notice_ns.load(std::memory_order_relaxed));
-    death.reclaimed_us = us_between(death.killed_at_ns, death.reclaimed_at_ns);
+    if (!eventually([&] { return deaths() > deaths_before; })) return std::nullopt;
+    Death death;
+    death.noticed_us = us_between(killed_ns, header.last_notice_ns.load(std::memory_order_relaxed));
+    death.ended_us = us_between(killed_ns, ended_ns);
+    death.reclaimed_us =
+        us_between(killed_ns, header.last_reclaim_ns.load(std::memory_order_relaxed));
     death.slots = header.slots_reclaimed.load(std::memory_order_relaxed) - slots;
     return death;
 }
@@ -107,16 +106,11 @@ bool shuffle_free_list(const std::string& pool, std::size_t slot_bytes, std::uin
     return shuffler.wait() == 0;
 }
 
-double quantile(std::vector<double>& values, double part) {
-    std::ranges::sort(values);
-    const auto below = static_cast<std::size_t>(static_cast<double>(values.size()) * part);
-    return values.at(std::min(below, values.size() - 1));
-}
-
 void count_quantiles(benchmark::State& state, const std::string& name, std::vector<double> values) {
     if (values.empty()) return;
-    state.counters[name + "_p50"] = quantile(values, 0.5);
-    state.counters[name + "_p99"] = quantile(values, 0.99);
+    std::ranges::sort(values);
+    state.counters[name + "_p50"] = values[values.size() / 2];
+    state.counters[name + "_p99"] = values[values.size() * 99 / 100];
     state.counters[name + "_max"] = values.back();
 }
 

@@ -40,8 +40,6 @@ struct Death {
     double noticed_us = 0;    ///< By the host: its beacon, or its end.
     double ended_us = 0;      ///< The kernel has torn it down, as seen by this program.
     double reclaimed_us = 0;  ///< By the host: what it held is in the free lists again.
-    std::uint64_t killed_at_ns = 0;
-    std::uint64_t reclaimed_at_ns = 0;
     std::uint64_t slots = 0;
 };
 
@@ -51,6 +49,12 @@ public:
 
     /// kill -9. None if the host does not reclaim it.
     [[nodiscard]] std::optional<Death> kill(Victim& victim) const;
+
+    /// How many peers have died and were reclaimed.
+    [[nodiscard]] std::uint64_t deaths() const {
+        return observer_->header().peers_reclaimed.load(
+            std::memory_order_acquire);  // [A-statistics]
+    }
 
 private:
     std::unique_ptr<cli::Observer> observer_;
@@ -63,9 +67,6 @@ private:
 /// and frees them in a random order.
 [[nodiscard]] bool shuffle_free_list(const std::string& pool, std::size_t slot_bytes,
                                      std::uint32_t count);
-
-/// The value below which `part` of them lie. Sorts them.
-[[nodiscard]] double quantile(std::vector<double>& values, double part);
 
 /// Counters NAME_p50, NAME_p99 and NAME_max.
 void count_quantiles(benchmark::State& state, const std::string& name, std::vector<double> values);
