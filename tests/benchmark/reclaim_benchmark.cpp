@@ -112,7 +112,7 @@ void kill_after_touching(benchmark::State& state, const Victim::Preparation& tou
     for (auto _ : state) {
         Victim victim(host.pool(), touch);
         if (!victim.ready())
-            return state.SkipWithError("this machine has no such pages, or memory");
+            return state.SkipWithError("no memory, or no such pages on this machine");
         const auto death = watch.kill(victim);
         if (!death || death->slots < large_slots) return state.SkipWithError("not reclaimed");
         deaths.add(state, *death);
@@ -184,7 +184,7 @@ void HeldSlotsScattered(benchmark::State& state) {
 }
 
 BENCHMARK(A4GiBOf4KiBPages)->Iterations(100)->UseManualTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(A4GiBOf2MiBPages)->Iterations(100)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(A4GiBOf2MiBPages)->Iterations(300)->UseManualTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(HeldSlotsTogether)
     ->RangeMultiplier(10)
     ->Range(10, 100'000)

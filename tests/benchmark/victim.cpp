@@ -110,7 +110,7 @@ void count_quantiles(benchmark::State& state, const std::string& name, std::vect
     if (values.empty()) return;
     std::ranges::sort(values);
     state.counters[name + "_p50"] = values[values.size() / 2];
-    state.counters[name + "_p99"] = values[values.size() * 99 / 100];
+    state.counters[name + "_p99"] = values[(values.size() * 99 + 99) / 100 - 1];
     state.counters[name + "_max"] = values.back();
 }
 
