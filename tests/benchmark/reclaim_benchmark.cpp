@@ -4,7 +4,8 @@
 ///   HeldSlots...  a peer that holds some of 1,000,000 slots and has touched nothing else: reclaim
 ///                 in proportion, with cold caches; slots that lie together, as in a fresh pool,
 ///                 and slots from all over, as after long use
-/// The time of a row is the mean from kill to slots back. The rest: live_beside_reclaim.cpp.
+/// The time of a row is the mean from kill to slots back; ended_us is the kernel's part of it,
+/// until it has torn the victim down, and host_us the rest. Beside these: live_beside_reclaim.cpp.
 #include <benchmark/benchmark.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -35,7 +36,7 @@ struct Deaths {
     std::vector<double> noticed_us;
     std::vector<double> ended_us;
     std::vector<double> reclaimed_us;
-    std::vector<double> from_notice_us;
+    std::vector<double> host_us;  ///< From the victim's end to slots back.
     std::uint64_t slots = 0;
 
     void add(benchmark::State& state, const Death& death) {
@@ -43,7 +44,7 @@ struct Deaths {
         noticed_us.push_back(death.noticed_us);
         ended_us.push_back(death.ended_us);
         reclaimed_us.push_back(death.reclaimed_us);
-        from_notice_us.push_back(death.reclaimed_us - death.noticed_us);
+        host_us.push_back(death.reclaimed_us - death.ended_us);
         slots = death.slots;
     }
 };
@@ -172,7 +173,7 @@ void kill_holder(benchmark::State& state, Order order) {
     }
     count_quantiles(state, "ended_us", deaths.ended_us);
     count_quantiles(state, "slots_back_us", deaths.reclaimed_us);
-    count_quantiles(state, "from_notice_us", deaths.from_notice_us);
+    count_quantiles(state, "host_us", deaths.host_us);
     state.counters["slots"] = static_cast<double>(deaths.slots);
 }
 
