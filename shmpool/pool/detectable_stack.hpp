@@ -38,8 +38,8 @@
 
 namespace shmpool {
 
-/// Nobody moves longer chains in one step.
-inline constexpr std::uint32_t chain_slots_max = 256;
+/// Nobody moves longer chains in one step; so long ones only the host, of what a dead peer held.
+inline constexpr std::uint32_t chain_slots_max = 65'536;
 static_assert(magazine_capacity_max <= chain_slots_max);
 
 /// Whether an honest lane may have announced it. (Idle ones are not looked at.)

@@ -52,7 +52,9 @@ void recover_intent(const PoolView& pool, std::uint32_t lane_index) {
 
 namespace {
 
-/// Collects slots of one class and returns them to the list in chains.
+/// Collects slots of one class and returns them to the list in chains. The first is short, so that
+/// who waits for a slot gets one soon; each next is twice as long, because every change of the top
+/// gives the living slots that are cold to them.
 class ReturnChain {
 public:
     ReturnChain(const PoolView& pool, Lane& host) : pool_(pool), host_(host) {}
@@ -61,7 +63,7 @@ public:
     ReturnChain& operator=(const ReturnChain&) = delete;
 
     void add(std::uint32_t class_index, std::uint32_t slot) {
-        if (class_index != class_index_ || slots_.size() == chain_slots_max) flush();
+        if (class_index != class_index_ || slots_.size() == chain_slots_) flush();
         class_index_ = class_index;
         slots_.push_back(slot);
     }
@@ -70,9 +72,11 @@ public:
         DetectableStack(pool_, class_index_).give(host_, slots_);
         relieve_pressure(pool_, classes_served(class_index_));
         slots_.clear();
+        chain_slots_ = std::min(2 * chain_slots_, chain_slots_max);
     }
 
 private:
+    std::size_t chain_slots_ = 256;
     const PoolView& pool_;
     Lane& host_;
     std::uint32_t class_index_ = 0;

@@ -198,5 +198,14 @@ TEST_P(SlotOwnership, TakesNothingAwayFromTheLivingByAHostileIntent) {  // I6, I
     other_.reset();
 }
 
+TEST(SlotsOfTheDead, ComeBackWithoutALossThroughSeveralChains) {
+    constexpr std::uint32_t held = 3'000;  // Chains of 256, 512, 1024 and the rest.
+    OwnPool pool(Configs{{128, 4'096}});
+    const auto doomed = pool.lane(1);
+    for (std::uint32_t i = 0; i < held; ++i) ASSERT_TRUE(pool->allocate(*doomed, 1));
+    EXPECT_GE(pool.reclaim(doomed->index()).taken_back, held);
+    EXPECT_EQ(test::broken_or_not_all_free(pool.view()), "");
+}
+
 }  // namespace
 }  // namespace shmpool
