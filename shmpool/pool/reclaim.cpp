@@ -76,7 +76,7 @@ public:
     }
 
 private:
-    std::size_t chain_slots_ = 256;
+    std::uint32_t chain_slots_ = 256;
     const PoolView& pool_;
     Lane& host_;
     std::uint32_t class_index_ = 0;
