@@ -44,8 +44,8 @@ class Patient {
 public:
     Patient() {
         auto steward = must(host::SegmentSteward::create(small_config()));
-        control_ = must(Descriptor::duplicate(steward->segment().control()));
-        payload_ = must(Descriptor::duplicate(steward->segment().payload()));
+        control_ = must(Descriptor::duplicate(steward->control()));
+        payload_ = must(Descriptor::duplicate(steward->payload()));
         Segment segment = open();
         const auto& header = segment.header();
         const auto* const begin = reinterpret_cast<const std::byte*>(&header);
