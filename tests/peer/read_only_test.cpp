@@ -152,9 +152,10 @@ TEST_F(ReadOnlyUser, MayAttachReadOnlyAndIsToldSo) {
 }
 
 TEST_F(ReadOnlyUser, ReadsWhatAnotherUserWrites) {
-    Peer writer = host.attach("writer");
-    auto publisher = writer.publisher("c").value();
-    std::thread helper([&] {
+    // In a process of its own: this one is forked again below, and must have no threads.
+    const Child writer([this] {
+        Peer peer = host.attach("writer");
+        auto publisher = peer.publisher("c").value();
         EXPECT_TRUE(publisher.wait_for_readers(1, std::chrono::seconds(30)));
         send(publisher, "text");
     });
@@ -168,7 +169,6 @@ TEST_F(ReadOnlyUser, ReadsWhatAnotherUserWrites) {
                           return text_of(subscriber.take(std::chrono::seconds(30)).value());
                       }),
               "text");
-    helper.join();
 }
 
 }  // namespace

@@ -47,7 +47,8 @@ TEST_F(Rights, SubAttachesReadOnlyAndPubDoesNot) {
     CommandRun hold({"hold", "--size", "1000", "--count", "1"});
     await(hold);
     ASSERT_TRUE(eventually([] { return status()["peers"].size() == 2; }));
-    for (const json& peer : status()["peers"]) {
+    const json shown = status();
+    for (const json& peer : shown["peers"]) {
         EXPECT_EQ(peer["read_only"], peer["name"] == "sub c") << peer["name"];
     }
     EXPECT_THAT(run({"peers"}).output, HasSubstr("read-only"));
