@@ -16,13 +16,19 @@ class ConfiguredHost {
 public:
     explicit ConfiguredHost(const std::string& config) : file_(write(config)) {}
 
-    [[nodiscard]] Peer attach(const char* name, bool read_only = false) const {
+    [[nodiscard]] Peer attach(const char* name, bool read_only = false,
+                              bool control_thread = true) const {
         PeerOptions options;
         options.name = name;
         options.read_only = read_only;
+        options.control_thread = control_thread;
         auto peer = Peer::attach(host_.pool(), options);
         if (!peer) throw std::runtime_error(peer.error().message);
         return std::move(*peer);
+    }
+    /// For the child of a process with threads, which the thread sanitizer lets start none.
+    [[nodiscard]] Peer attach_in_child(const char* name, bool read_only = false) const {
+        return attach(name, read_only, false);
     }
     /// Kills it, and starts the next one with another configuration.
     void die_and_return(const std::string& config) {

@@ -235,7 +235,7 @@ TEST(Quota, IsWholeAgainAfterAKill) {
     Peer survivor = host.attach("a");
     for (int round = 0; round < 5; ++round) {
         Child victim([&] {
-            Peer peer = host.attach("b");
+            Peer peer = host.attach_in_child("b");
             const Slots slots = take_all(peer, small);
             ::kill(::getpid(), SIGKILL);
         });

@@ -80,7 +80,7 @@ TEST(ReadOnlyPeer, DiesWhenItWritesIntoAMessage) {
     auto publisher = writer.publisher("c").value();
     Child forger([&] {
         ::signal(SIGSEGV, SIG_DFL);
-        Peer reader = host.attach("reader", read_only);
+        Peer reader = host.attach_in_child("reader", read_only);
         auto subscriber = reader.subscriber("c").value();
         const auto sample = subscriber.take(std::chrono::seconds(30));
         if (!sample) ::_exit(1);
