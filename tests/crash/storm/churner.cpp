@@ -87,8 +87,8 @@ private:
     }
 
     void write_a_little() {
-        auto publisher = peer_->publisher(me_.seat().channel, {.policy = me_.seat().policy});
-        if (!publisher) return me_.complain("opening a publisher: " + publisher.error().message);
+        auto publisher = me_.open_publisher(*peer_);
+        if (!publisher) return;
         // Order is promised for each publisher, so each is a writer by itself.
         const std::uint64_t writer = me_.name() + (++publishers_ << 32U);
         me_.board()->totals.threads += 1;
@@ -102,8 +102,8 @@ private:
     }
 
     void read_a_little() {
-        auto subscriber = peer_->subscriber(me_.seat().channel, {.policy = me_.seat().policy});
-        if (!subscriber) return me_.complain("opening a subscriber: " + subscriber.error().message);
+        auto subscriber = me_.open_subscriber(*peer_, 16);
+        if (!subscriber) return;
         std::deque<Sample> held;  // Outlives its subscriber every other time.
         for (std::uint64_t left = me_.below(20); left > 0 && me_.goes_on(); --left) {
             if (auto sample = subscriber->take(5ms)) held.push_back(std::move(*sample));

@@ -38,6 +38,15 @@ bool has_ended(pid_t pid) {
            info.si_pid != 0;
 }
 
+std::uint32_t count_rings(const ProtocolView& view) {
+    std::uint32_t count = 0;
+    for (std::uint32_t i = 0; i < view.rings.count; ++i) {
+        const std::uint32_t state = view.rings.at(i).state.load(std::memory_order_relaxed);
+        count += state != static_cast<std::uint32_t>(EndpointState::empty) ? 1U : 0U;
+    }
+    return count;
+}
+
 std::string text_of(const AuditFinding& one) {
     return one.invariant + ", class " + std::to_string(one.class_index) + ", slot " +
            std::to_string(one.slot_index) + ": " + one.text;
@@ -242,11 +251,14 @@ void Storm::await_end_of(std::size_t seat) {
 void Storm::count() {
     const bool all_free = test::eventually([this] {
         const auto shot = cli::take_snapshot(*observer_);
-        return shot.peers.empty() && std::ranges::all_of(shot.classes, [](const auto& one) {
-                   return one.free == one.slot_count;
-               });
+        return shot.peers.empty() && count_rings(observer_->view()) == 0 &&
+               std::ranges::all_of(shot.classes,
+                                   [](const auto& one) { return one.free == one.slot_count; });
     });
     if (!all_free) {
+        complain(std::to_string(count_rings(observer_->view())) + " queues and " +
+                 std::to_string(cli::take_snapshot(*observer_).peers.size()) +
+                 " peers are left after all have left");
         for (const auto& one : read_statistics(observer_->pool())) {
             complain("of " + std::to_string(one.slot_count) + " slots of " +
                      std::to_string(one.slot_size) + " B, " + std::to_string(one.free) +

@@ -41,8 +41,8 @@ bool publish_one(Actor& me, Publisher& publisher, const Message& message) {
 void play_writer(Actor& me) {
     auto peer = me.attach();
     if (!peer) return;
-    auto publisher = peer->publisher(me.seat().channel, {.policy = me.seat().policy});
-    if (!publisher) return me.complain("opening a publisher: " + publisher.error().message);
+    auto publisher = me.open_publisher(*peer);
+    if (!publisher) return;
     std::uint64_t number = 0;
     while (me.goes_on()) number += publish_one(me, *publisher, {me.name(), number + 1}) ? 1U : 0U;
     if (me.seat().killed) return;
