@@ -55,6 +55,33 @@ std::optional<Peer> Actor::attach() {
     return std::nullopt;
 }
 
+template <typename Endpoint, typename Open>
+std::optional<Endpoint> Actor::open_in_time(const char* what, Open&& open) const {
+    while (goes_on()) {
+        Result<Endpoint> opened = open();
+        if (opened) return std::move(*opened);
+        const Errc why = opened.error().code;
+        if (why != Errc::too_many_publishers && why != Errc::too_many_subscribers) {
+            complain(std::string("opening a ") + what + ": " + opened.error().message);
+            return std::nullopt;
+        }
+        board_->totals.full += 1;
+        std::this_thread::sleep_for(1ms);
+    }
+    return std::nullopt;
+}
+
+std::optional<Publisher> Actor::open_publisher(Peer& peer) const {
+    return open_in_time<Publisher>(
+        "publisher", [&] { return peer.publisher(seat().channel, {.policy = seat().policy}); });
+}
+
+std::optional<Subscriber> Actor::open_subscriber(Peer& peer, std::uint32_t depth) const {
+    return open_in_time<Subscriber>("subscriber", [&] {
+        return peer.subscriber(seat().channel, {.depth = depth, .policy = seat().policy});
+    });
+}
+
 void Actor::complain(const std::string& what) const {
     board_.complain(std::string(name_of(seat().part)) + " of '" + seat().channel + "' (seat " +
                     std::to_string(life_.seat) + ", life " + std::to_string(life_.number) +

@@ -59,10 +59,18 @@ public:
 
     /// Attaches, if need be to a host that is not there yet.
     [[nodiscard]] std::optional<Peer> attach();
+    /// On the seat's channel. Again, while all places are taken: they come free when readers have
+    /// taken what those who left had published.
+    [[nodiscard]] std::optional<Publisher> open_publisher(Peer& peer) const;
+    [[nodiscard]] std::optional<Subscriber> open_subscriber(Peer& peer, std::uint32_t depth) const;
     void complain(const std::string& what) const;
     void complain(const std::string& what, Errc why) const;
 
 private:
+    /// What `open` gives; none at the storm's end, and after a complaint.
+    template <typename Endpoint, typename Open>
+    [[nodiscard]] std::optional<Endpoint> open_in_time(const char* what, Open&& open) const;
+
     Life life_;
     Board board_;
     std::mt19937_64 random_;

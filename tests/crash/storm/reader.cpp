@@ -78,9 +78,8 @@ private:
 void play_reader(Actor& me) {
     auto peer = me.attach();
     if (!peer) return;
-    auto subscriber = peer->subscriber(me.seat().channel,
-                                       {.depth = 1U << me.below(5), .policy = me.seat().policy});
-    if (!subscriber) return me.complain("opening a subscriber: " + subscriber.error().message);
+    auto subscriber = me.open_subscriber(*peer, 1U << me.below(5));
+    if (!subscriber) return;
     Reader(me, std::move(*subscriber)).read();
 }
 
