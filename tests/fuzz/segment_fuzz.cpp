@@ -63,42 +63,43 @@ public:
                     sizeof(std::uint64_t));
     }
 
-    void look() {
+    // Each says whether the segment was accepted.
+
+    bool look() {
         auto segment = Segment::open(must(Descriptor::duplicate(control_)), {}, Access::read_only,
                                      protocol_fingerprint);
-        if (!segment) return;
+        if (!segment) return false;
         const auto region = segment->region(RegionKind::pool_control);
         const auto view = ProtocolView::of(*segment);
-        if (!region || !view) return;
+        if (!region || !view) return false;
         const auto pool = VarSlotPool::observe(region->bytes);
-        if (!pool) return;
-        (void)audit(pool->view());
-        (void)cli::audit_protocol(pool->view(), *view);
+        if (!pool) return false;
         (void)read_statistics(pool->view());
+        return audit(pool->view()).empty() && cli::audit_protocol(pool->view(), *view).empty();
     }
 
-    void take_over() {
-        (void)host::SegmentSteward::take_over("fuzz", must(Descriptor::duplicate(control_)),
-                                              must(Descriptor::duplicate(payload_)));
+    bool take_over() {
+        return host::SegmentSteward::take_over("fuzz", must(Descriptor::duplicate(control_)),
+                                               must(Descriptor::duplicate(payload_)))
+            .has_value();
     }
 
-    void attach() {
+    bool attach() {
         auto segment = Segment::open(must(Descriptor::duplicate(control_)),
                                      must(Descriptor::duplicate(payload_)), Access::read_write,
                                      protocol_fingerprint);
-        if (!segment) return;
+        if (!segment) return false;
         const auto control = segment->region(RegionKind::pool_control);
         const auto payload = segment->region(RegionKind::pool_payload);
-        if (!control || !payload || !ProtocolView::of(*segment)) return;
+        if (!control || !payload || !ProtocolView::of(*segment)) return false;
         auto pool = VarSlotPool::attach({control->bytes, payload->bytes});
-        if (!pool) return;
+        if (!pool) return false;
         const auto lane = pool->open_lane(1);
-        if (!lane) return;
-        if (const auto slot = pool->allocate(**lane, 64)) {
-            const auto data = pool->view().classes[slot->class_index].data(slot->slot_index);
-            std::memset(data, 1, 64);
-            (void)pool->free(**lane, *slot);
-        }
+        if (!lane) return false;
+        const auto slot = pool->allocate(**lane, 64);
+        if (!slot) return false;
+        std::memset(pool->view().classes[slot->class_index].data(slot->slot_index), 1, 64);
+        return pool->free(**lane, *slot).has_value();
     }
 
 private:
@@ -122,9 +123,11 @@ void try_input(std::span<const std::byte> input) {
     for (auto rest = input; rest.size() >= record_bytes; rest = rest.subspan(record_bytes)) {
         patient.damage(rest.first(record_bytes));
     }
-    patient.look();
-    patient.attach();
-    patient.take_over();
+    const bool looks_well = patient.look();
+    const bool serves = patient.attach();
+    const bool is_taken_over = patient.take_over();
+    const bool is_healthy = input.size() < record_bytes;
+    demand(!is_healthy || (looks_well && serves && is_taken_over), "a sound segment is refused");
 }
 
 }  // namespace shmpool::fuzz

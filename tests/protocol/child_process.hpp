@@ -70,6 +70,12 @@ public:
         while (wait() == End::stopped) {
         }
     }
+    /// By itself; it is still to be waited for.
+    [[nodiscard]] bool has_ended() const {
+        siginfo_t info{};
+        return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+               info.si_pid != 0;
+    }
     void send(int signal) const { ::kill(pid_, signal); }
     [[nodiscard]] pid_t pid() const { return pid_; }
     [[nodiscard]] bool running() const { return pid_ != 0; }

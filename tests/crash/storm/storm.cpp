@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storm.hpp"
 
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,13 +28,6 @@ test::DaemonSetup host_setup() {
     setup.config = "[takeover]\npatience = \"60s\"\n";
     setup.log_level = "info";
     return setup;
-}
-
-/// Ended by itself: nobody has waited for it yet.
-bool has_ended(pid_t pid) {
-    siginfo_t info{};
-    return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-           info.si_pid != 0;
 }
 
 std::uint32_t count_rings(const ProtocolView& view) {
@@ -193,7 +185,7 @@ void Storm::look_at_the_host() {
 /// Replaces who has ended, and complains about who does not get on.
 void Storm::look_at(std::size_t seat, Clock::time_point now) {
     Cast& cast = cast_[seat];
-    if (has_ended(cast.child->pid())) {
+    if (cast.child->has_ended()) {
         (void)cast.child->wait();
         complain(describe(seat) + " has ended by itself: code " +
                  std::to_string(cast.child->code()) + ", signal " +
@@ -236,7 +228,7 @@ void Storm::end() {
 void Storm::await_end_of(std::size_t seat) {
     Child& child = *cast_[seat].child;
     const auto limit = Clock::now() + patience;
-    while (!has_ended(child.pid())) {
+    while (!child.has_ended()) {
         if (Clock::now() > limit) {
             complain(describe(seat) + " does not come to its end");
             return child.kill();

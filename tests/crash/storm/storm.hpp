@@ -28,9 +28,10 @@ struct Toll {
     std::uint64_t host_kills = 0;
     std::uint64_t host_stops = 0;
     std::uint64_t audits = 0;
-    std::uint64_t takeovers = 0;        ///< By hosts that lived long enough.
-    std::uint64_t peers_reclaimed = 0;  ///< And
-    std::uint64_t slots_reclaimed = 0;  ///< what they held: by the segment's own counters.
+    // By the segment's own counters:
+    std::uint64_t takeovers = 0;  ///< By hosts that lived long enough.
+    std::uint64_t peers_reclaimed = 0;
+    std::uint64_t slots_reclaimed = 0;  ///< Which those peers held.
 };
 
 class Storm {

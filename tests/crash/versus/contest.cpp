@@ -69,13 +69,6 @@ bool step(const testing_protocol::ChildProcess& victim, std::uint32_t steps) {
 
 }  // namespace
 
-bool has_ended(const testing_protocol::ChildProcess& child) {
-    siginfo_t info{};
-    const int done =
-        ::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WEXITED | WNOHANG | WNOWAIT);
-    return done == 0 && info.si_pid == child.pid();
-}
-
 Contest::Contest(Contestant& contestant) : contestant_(contestant) {
     start_again();
     result_.slots = free_;
@@ -87,8 +80,8 @@ void Contest::start_survivor() {
     stage_->sees_another = false;
     survivor_.emplace([this] { return play("survivor", [this] { survive(); }); });
     const bool begun =
-        within(long_enough_to_begin, [&] { return stage_->steps != 0 || has_ended(*survivor_); });
-    if (!begun || has_ended(*survivor_)) throw std::runtime_error("the survivor can not begin");
+        within(long_enough_to_begin, [&] { return stage_->steps != 0 || survivor_->has_ended(); });
+    if (!begun || survivor_->has_ended()) throw std::runtime_error("the survivor can not begin");
 }
 
 void Contest::start_again() {
@@ -143,9 +136,9 @@ bool Contest::await_beginning(const Child& child) {
     return within(long_enough_to_begin,
                   [&] {
                       return (stage_->begun && (!seen_first || stage_->sees_another)) ||
-                             has_ended(child) || has_ended(*survivor_);
+                             child.has_ended() || survivor_->has_ended();
                   }) &&
-           !has_ended(child) && !has_ended(*survivor_);
+           !child.has_ended() && !survivor_->has_ended();
 }
 
 void Contest::kill_after(std::chrono::nanoseconds delay) {
@@ -159,7 +152,7 @@ void Contest::kill_after(std::chrono::nanoseconds delay) {
         tell_end("victim", victim);
         return note(Fate::failed);
     }
-    if (!began) return note(has_ended(*survivor_) ? Fate::failed : Fate::hung);
+    if (!began) return note(survivor_->has_ended() ? Fate::failed : Fate::hung);
     judge(killed_ns);
 }
 
@@ -183,7 +176,7 @@ bool Contest::kill_at_instruction(std::uint32_t instruction) {
 void Contest::await_notice(std::uint64_t killed_ns) {
     if (!contestant_.traits().notices_deaths) return;
     const bool noticed = within(long_enough_to_notice,
-                                [&] { return !stage_->sees_another || has_ended(*survivor_); });
+                                [&] { return !stage_->sees_another || survivor_->has_ended(); });
     if (!noticed || stage_->sees_another) {
         ++result_.unnoticed;
         return;
@@ -196,7 +189,7 @@ void Contest::judge(std::uint64_t killed_ns) {
     await_notice(killed_ns);
     if (const Fate fate = fate_of_survivor(); fate != Fate::well) return note(fate);
     const auto left = count_recovered();
-    if (!left) return note(has_ended(*survivor_) ? Fate::failed : Fate::hung);
+    if (!left) return note(survivor_->has_ended() ? Fate::failed : Fate::hung);
     if (*left < free_) ++result_.kills_with_loss;
     result_.slots_lost += static_cast<std::int32_t>(free_) - static_cast<std::int32_t>(*left);
     free_ = *left;
@@ -206,13 +199,13 @@ void Contest::judge(std::uint64_t killed_ns) {
 Contest::Fate Contest::fate_of_survivor() const {
     const std::uint64_t before = stage_->steps;
     const bool moved =
-        within(patience, [&] { return stage_->steps != before || has_ended(*survivor_); });
-    if (has_ended(*survivor_)) return Fate::failed;
+        within(patience, [&] { return stage_->steps != before || survivor_->has_ended(); });
+    if (survivor_->has_ended()) return Fate::failed;
     return moved ? Fate::well : Fate::hung;
 }
 
 void Contest::note(Fate fate) {
-    if (has_ended(*survivor_)) {
+    if (survivor_->has_ended()) {
         survivor_->wait();
         tell_end("survivor", *survivor_);
     }
@@ -223,8 +216,8 @@ void Contest::note(Fate fate) {
 /// None if the survivor does not come to an end with it.
 std::optional<std::uint32_t> Contest::count_free() const {
     stage_->order = Order::take_all;
-    within(patience, [&] { return stage_->order == Order::work || has_ended(*survivor_); });
-    if (stage_->order != Order::work || has_ended(*survivor_)) return std::nullopt;
+    within(patience, [&] { return stage_->order == Order::work || survivor_->has_ended(); });
+    if (stage_->order != Order::work || survivor_->has_ended()) return std::nullopt;
     return stage_->taken;
 }
 

@@ -17,9 +17,6 @@
 
 namespace shmpool::versus {
 
-/// By itself; it is still to be waited for.
-[[nodiscard]] bool has_ended(const testing_protocol::ChildProcess& child);
-
 struct Result {
     std::uint32_t slots = 0;  ///< Those that could be had at the beginning.
     std::uint32_t kills = 0;

@@ -153,7 +153,7 @@ public:
             return 127;
         });
         std::this_thread::sleep_for(500ms);
-        if (has_ended(*process_)) {
+        if (process_->has_ended()) {
             remove_files();
             throw std::runtime_error("iox-roudi ended at once: does another one run?");
         }
