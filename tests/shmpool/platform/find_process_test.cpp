@@ -16,12 +16,8 @@ using test::Shared;
 using test::sleep_for_ever;
 using test::Step;
 
-int sleeper() {
-    sleep_for_ever();
-}
-
 TEST(FindProcess, FindsWhoLives) {
-    ForkedChild child(sleeper);
+    ForkedChild child(sleep_for_ever);
     const std::uint64_t started = process_started(child.pid());
     ASSERT_NE(started, 0U);
     const auto found = find_process(child.pid(), started);
@@ -32,7 +28,7 @@ TEST(FindProcess, FindsWhoLives) {
 }
 
 TEST(FindProcess, TakesNobodyElseWithThatPidForIt) {
-    const ForkedChild child(sleeper);
+    const ForkedChild child(sleep_for_ever);
     const auto found = find_process(child.pid(), process_started(child.pid()) + 1);
     ASSERT_TRUE(found);
     EXPECT_FALSE(*found);
@@ -61,7 +57,7 @@ TEST(MapsObject, TellsWhoHasItFromWhoHasNot) {
         mapped->announce();
         sleep_for_ever();
     });
-    const ForkedChild without_it(sleeper);
+    const ForkedChild without_it(sleep_for_ever);
     mapped->await();
     EXPECT_TRUE(maps_object(with_it.pid(), *object).value());
     EXPECT_FALSE(maps_object(without_it.pid(), *object).value());

@@ -89,7 +89,8 @@ private:
     pid_t pid_;
 };
 
-[[noreturn]] inline void sleep_for_ever() {
+/// A body, or its end.
+[[noreturn]] inline int sleep_for_ever() {
     for (;;) ::pause();
 }
 

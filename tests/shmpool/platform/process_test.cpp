@@ -20,17 +20,13 @@ using test::Shared;
 using test::sleep_for_ever;
 using test::Step;
 
-int sleeper() {
-    sleep_for_ever();
-}
-
 void await_end(const Descriptor& pidfd) {
     pollfd entry{pidfd.get(), POLLIN, 0};
     ASSERT_EQ(::poll(&entry, 1, -1), 1);
 }
 
 TEST(Pidfd, SaysThatAKilledChildHasEndedBeforeItIsWaitedFor) {
-    const ForkedChild child(sleeper);
+    const ForkedChild child(sleep_for_ever);
     const auto pidfd = open_pidfd(child.pid());
     ASSERT_TRUE(pidfd.has_value());
     EXPECT_FALSE(has_ended(*pidfd));
@@ -40,7 +36,7 @@ TEST(Pidfd, SaysThatAKilledChildHasEndedBeforeItIsWaitedFor) {
 }
 
 TEST(Pidfd, SaysThatAStoppedChildLives) {
-    const ForkedChild child(sleeper);
+    const ForkedChild child(sleep_for_ever);
     const auto pidfd = open_pidfd(child.pid());
     ASSERT_TRUE(pidfd.has_value());
     ASSERT_EQ(::kill(child.pid(), SIGSTOP), 0);
@@ -77,7 +73,7 @@ TEST(Pidfd, SaysNobodyEndedWhenThereIsNone) {
 }
 
 TEST(KillThrough, EndsTheProcess) {
-    ForkedChild child(sleeper);
+    ForkedChild child(sleep_for_ever);
     const auto pidfd = open_pidfd(child.pid());
     ASSERT_TRUE(pidfd.has_value());
     EXPECT_TRUE(kill_through(*pidfd, SIGKILL).has_value());
@@ -94,7 +90,7 @@ TEST(KillThrough, IsNoErrorWhenTheProcessHasEnded) {
 
 TEST(KillThrough, NamesThePidAndTheRemedyWithoutTheRight) {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
-    const ForkedChild victim(sleeper);
+    const ForkedChild victim(sleep_for_ever);
     const auto pidfd = open_pidfd(victim.pid());
     ASSERT_TRUE(pidfd.has_value());
     ForkedChild nobody([&] {
@@ -111,7 +107,7 @@ TEST(KillThrough, NamesThePidAndTheRemedyWithoutTheRight) {
 }
 
 TEST(KillThrough, SaysThatASignalDoesNotExist) {
-    const ForkedChild child(sleeper);
+    const ForkedChild child(sleep_for_ever);
     const auto pidfd = open_pidfd(child.pid());
     EXPECT_EQ(kill_through(*pidfd, 1000).error().code, Errc::system);
 }
