@@ -14,8 +14,7 @@
 /// peer that dies between its change of a list and its sum has nothing any more: it is reclaimed.
 ///
 ///   Bounds    A peer exceeds its quota by at most one magazine per lane (lanes that draw at once
-///   do
-///             not wait for each other), and by what it has received since the last count: that
+///             do not wait for each other), and by what it has received since the last count: that
 ///             can not be refused.
 ///   Cost      no quota: four loads per refill. With one: two locked additions and a load of the
 ///             sum, for a user's quota of every peer's; and a count of the blocks that the lanes

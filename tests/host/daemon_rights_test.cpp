@@ -57,6 +57,13 @@ protected:
             return std::string("kicked");
         });
     }
+    std::string rebuild_as(const OtherUser& user) {
+        return as_user(user, [&] {
+            PlainObserver observer(daemon->socket());
+            (void)expect<wire::Rebuilt>(ask(observer.connection, wire::Rebuild{}));
+            return std::string("rebuilt");
+        });
+    }
     PeerState first_peer() { return PlainObserver(daemon->socket()).peer_state(0); }
     struct stat socket_file() {
         struct stat status {};
@@ -126,6 +133,21 @@ TEST_F(AccessToAHost, KeepLookingAndKickingApart) {
                                               HasSubstr("[access.kick] allow_users")));
     EXPECT_EQ(first_peer(), PeerState::attached);
     EXPECT_EQ(kick_first_peer_as({1234, 1234, {}}), "kicked");
+    EXPECT_TRUE(eventually([&] { return first_peer() == PeerState::empty; }));
+}
+
+TEST_F(AccessToAHost, LetOnlyThoseMakeThePoolAnewWhoMayKick) {
+    start(open_socket + "[access.observe]\nallow_users = [65534, 1234]\n" +
+          "[access.kick]\nallow_users = [1234]\n");
+    const testing_protocol::ChildProcess peer([&] {
+        const PlainPeer attached_peer(daemon->socket());
+        for (;;) ::pause();
+        return 0;
+    });
+    ASSERT_TRUE(eventually([&] { return first_peer() == PeerState::attached; }));
+    EXPECT_THAT(rebuild_as({}), HasSubstr("[access.kick] allow_users"));
+    EXPECT_EQ(first_peer(), PeerState::attached) << "refused, and made anew all the same";
+    EXPECT_EQ(rebuild_as({1234, 1234, {}}), "rebuilt");
     EXPECT_TRUE(eventually([&] { return first_peer() == PeerState::empty; }));
 }
 
