@@ -24,11 +24,23 @@ using std::chrono::nanoseconds;
 /// before somebody listens.
 constexpr nanoseconds first_pause = milliseconds(1);
 constexpr nanoseconds last_pause = milliseconds(20);
+constexpr int attach_tries = 3;
 constexpr nanoseconds last_pause_watching = std::chrono::seconds(1);
 
 }  // namespace
 
+/// A host that dies between its answer and our look at the place has a successor that knows nothing
+/// of us: it is asked as if it had always been there.
 Result<std::shared_ptr<PeerCore>> PeerCore::attach(const AttachRequest& request, bool own_thread) {
+    for (int tries = 1;; ++tries) {
+        auto core = attach_once(request, own_thread);
+        const bool given_away = !core && core.error().code == Errc::segment_replaced;
+        if (!given_away || tries == attach_tries) return core;
+    }
+}
+
+Result<std::shared_ptr<PeerCore>> PeerCore::attach_once(const AttachRequest& request,
+                                                        bool own_thread) {
     std::shared_ptr<PeerCore> core(new PeerCore(), &PeerCore::end);
     if (auto registered = register_global_barrier(); !registered) {
         return tl::unexpected(registered.error());

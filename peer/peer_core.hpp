@@ -85,6 +85,8 @@ public:
 private:
     PeerCore() = default;
     static void end(PeerCore* core);
+    [[nodiscard]] static Result<std::shared_ptr<PeerCore>> attach_once(const AttachRequest& request,
+                                                                       bool own_thread);
     [[nodiscard]] Result<void> open_segment(Attachment attachment);
     [[nodiscard]] Result<void> take_place();
     [[nodiscard]] Result<void> hold_place();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "arena.hpp"
 
+#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -31,11 +32,13 @@ std::string config_text() {
            "rings = 48\nring_entries = 512\npublishers_per_channel = 4\n";
 }
 
+}  // namespace
+
 /// Of this process, without a name.
 class ConfigFile {
 public:
-    ConfigFile() : descriptor_(::memfd_create("sweep.toml", MFD_CLOEXEC)) {
-        const std::string text = config_text();
+    explicit ConfigFile(const std::string& text)
+        : descriptor_(::memfd_create("sweep.toml", MFD_CLOEXEC)) {
         const auto size = static_cast<ssize_t>(text.size());
         must(::write(descriptor_, text.data(), text.size()) == size, "writing a configuration");
     }
@@ -49,6 +52,8 @@ public:
 private:
     int descriptor_;
 };
+
+namespace {
 
 int play_rival(Board& board, const std::string& pool, std::uint32_t number) {
     try {
@@ -73,7 +78,9 @@ std::string describe(const AuditFinding& finding) {
 
 }  // namespace
 
-Arena::Arena() {
+Arena::Arena(ArenaOptions options)
+    : options_(std::move(options)),
+      config_(std::make_unique<ConfigFile>(config_text() + options_.more_config)) {
     renew();
 }
 Arena::~Arena() = default;
@@ -90,8 +97,9 @@ void Arena::renew() {
     std::destroy_at(&*board_);
     std::construct_at(&*board_);
     set_patience(patience_);
-    const ConfigFile config;
-    host_ = std::make_unique<RunningHost>(std::vector<std::string>{"--config", config.path()});
+    host_ = std::make_unique<RunningHost>(
+        std::vector<std::string>{"--config", config_->path(), "--log-level", "error"},
+        options_.pool);
     for (std::uint32_t i = 0; i < rival_count; ++i) {
         rivals_.emplace_back([&, i] { return play_rival(*board_, pool(), i); });
     }
@@ -137,6 +145,22 @@ Arena::InUse Arena::in_use() const {
         now.lanes += observer_->pool().lanes[lane].owner != 0 ? 1U : 0U;
     }
     return now;
+}
+
+std::optional<PeerState> Arena::state_of(pid_t process) const {
+    const auto& peers = observer_->view().peers;
+    for (std::uint32_t i = 0; i < peers.count; ++i) {
+        const auto state = static_cast<PeerState>(peers.at(i).state.load());
+        const bool is_it = peers.at(i).pid == static_cast<std::uint32_t>(process);
+        if (state != PeerState::empty && is_it) return state;
+    }
+    return std::nullopt;
+}
+
+void Arena::replace_host() {
+    host_->signal(SIGKILL);
+    host_->wait();
+    host_->start();
 }
 
 Account Arena::settle() {

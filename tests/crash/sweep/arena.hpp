@@ -28,9 +28,16 @@ struct Account {
     [[nodiscard]] bool is_clean() const { return lost + doubled + stuck + broken == 0; }
 };
 
+struct ArenaOptions {
+    std::string pool = "sweep";
+    std::string more_config{};
+};
+
+class ConfigFile;
+
 class Arena {
 public:
-    Arena();
+    explicit Arena(ArenaOptions options = {});
     ~Arena();
     Arena(const Arena&) = delete;
     Arena& operator=(const Arena&) = delete;
@@ -51,6 +58,11 @@ public:
     /// After an account that is not clean: everything as new.
     void renew();
 
+    /// As the host shows it; none if it knows no such process.
+    [[nodiscard]] std::optional<PeerState> state_of(pid_t process) const;
+    /// kill -9 of the host, and the next one over the same segment.
+    void replace_host();
+
 private:
     /// How many of everything are in use: as before, when the host has done with a dead peer.
     struct InUse {
@@ -70,6 +82,8 @@ private:
     void audit_all(Account& account) const;
     void ask_rivals(Account& account);
 
+    ArenaOptions options_;
+    std::unique_ptr<ConfigFile> config_;
     std::chrono::seconds patience_{20};
     testing_protocol::SharedWithChildren<Board> board_;
     std::unique_ptr<RunningHost> host_;

@@ -41,6 +41,11 @@ std::string to_victim_too(ChannelPolicy policy) {
     return "victim_too." + name_of(policy);
 }
 
+void Board::complain(const std::string& text) {
+    complaint.fill(0);
+    std::copy_n(text.begin(), std::min(text.size(), complaint.size() - 1), complaint.begin());
+}
+
 void begin_turn(Board& board, Order order) {
     board.order = order;
     ++board.turn;

@@ -70,6 +70,10 @@ struct Board {
     std::atomic<std::uint32_t> blocked{0};  ///< Publishing that timed out although nobody is dead.
     std::atomic<std::uint32_t> counted{0};
     std::atomic<std::uint32_t> counted_twice{0};
+    /// Why a victim that went on is not content.
+    std::array<char, 200> complaint{};
+    void complain(const std::string& text);
+    [[nodiscard]] std::string complaint_text() const { return complaint.data(); }
     /// For the test of the sweep: who finds it set waits until it is not.
     std::atomic<bool> planted_lock{false};
 };

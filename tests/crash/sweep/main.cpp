@@ -9,6 +9,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "stops.hpp"
 #include "sweep.hpp"
 
 namespace {
@@ -33,42 +34,88 @@ Json json_of(const Row& row) {
     for (const Finding& one : row.findings) {
         const Place place = place_of(one.address);
         findings.push_back({{"point", one.point},
-                            {"rivals", one.rivals == Rivals::calm ? "calm" : "busy"},
+                            {"visit", one.visit},
                             {"module", place.module},
                             {"offset", place.offset},
                             {"text", one.account.text}});
     }
-    return {{"name", row.name},       {"instructions", row.instructions},
-            {"long", row.is_long},    {"points", row.points},
-            {"kills", row.kills},     {"lost", row.lost},
-            {"doubled", row.doubled}, {"stuck", row.stuck},
-            {"broken", row.broken},   {"wrong_path", row.wrong_path},
-            {"findings", findings}};
+    return {{"name", row.name},
+            {"instructions", row.instructions},
+            {"points", row.points},
+            {"visits", row.visits},
+            {"lost", row.lost},
+            {"doubled", row.doubled},
+            {"stuck", row.stuck},
+            {"broken", row.broken},
+            {"findings", findings},
+            {"wrong_path", row.wrong_path},
+            {"long", is_long(row.instructions)}};
+}
+
+Json json_of(const StopsRow& row) {
+    Json json = json_of(static_cast<const Row&>(row));
+    json["suspected"] = row.suspected;
+    json["killed"] = row.killed;
+    json["went_on"] = row.went_on;
+    return json;
+}
+
+void print(const Json& json) {
+    std::cout << json.dump() << std::endl;
+}
+
+struct Options {
+    std::vector<std::string> names;
+    Extent extent;
+    bool list = false;
+    bool stop = false;
+    std::uint32_t stop_ms = 0;
+};
+
+void sweep_all(const std::vector<Operation>& operations, const Extent& extent) {
+    Arena arena;
+    for (const Operation& one : operations) print(json_of(Sweep(arena).run(one, extent)));
+}
+
+void stop_all(const std::vector<Operation>& operations, const Options& options) {
+    Arena waiting(that_suspects_soon("wait"));
+    Arena killing(that_suspects_soon("kill"));
+    for (const Operation& one : operations) {
+        Stops stops(waiting, killing);
+        print(json_of(stops.run(one, options.extent, std::chrono::milliseconds(options.stop_ms))));
+    }
+}
+
+void run(const Options& options) {
+    std::vector<Operation> operations = all_operations();
+    if (!options.names.empty()) {
+        std::erase_if(operations, [&](const Operation& one) {
+            return std::ranges::find(options.names, one.name) == options.names.end();
+        });
+    }
+    if (options.list) {
+        for (const Operation& one : operations) std::cout << one.name << std::endl;
+    } else if (options.stop) {
+        stop_all(operations, options);
+    } else {
+        sweep_all(operations, options.extent);
+    }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Sweeps operations; see scripts/crash sweep");
-    std::vector<std::string> names;
-    Extent extent;
-    bool list = false;
-    app.add_option("operations", names, "Exact names; all if there is none");
-    app.add_option("--every", extent.every)->check(CLI::PositiveNumber);
-    app.add_option("--point", extent.only);
-    app.add_flag("--list", list);
+    CLI::App app("Sweeps operations; see scripts/crash sweep and scripts/crash stops");
+    Options options;
+    app.add_option("operations", options.names, "Exact names; all if there is none");
+    app.add_option("--every", options.extent.every)->check(CLI::PositiveNumber);
+    app.add_option("--point", options.extent.only);
+    app.add_flag("--list", options.list);
+    app.add_flag("--stop", options.stop, "Stops them instead of killing them");
+    app.add_option("--stop-ms", options.stop_ms);
     CLI11_PARSE(app, argc, argv);
     try {
-        std::unique_ptr<Arena> arena;
-        for (const Operation& operation : all_operations()) {
-            if (!names.empty() && std::ranges::find(names, operation.name) == names.end()) continue;
-            if (list) {
-                std::cout << operation.name << std::endl;
-                continue;
-            }
-            if (!arena) arena = std::make_unique<Arena>();
-            std::cout << json_of(Sweep(*arena).run(operation, extent)).dump() << std::endl;
-        }
+        run(options);
     } catch (const std::exception& error) {
         std::cerr << "sweep: " << error.what() << "\n";
         return 1;

@@ -23,7 +23,9 @@ bool sleeps(std::int32_t process) {
 }  // namespace
 
 void Victim::attach() {
-    peer.emplace(must(Peer::attach(pool), "the victim attaches"));
+    PeerOptions options;
+    options.wait_for_host = std::chrono::seconds(10);
+    peer.emplace(must(Peer::attach(pool, options), "the victim attaches"));
 }
 
 void Victim::attach_with_lane() {
@@ -39,6 +41,17 @@ Loan Victim::marked_loan(std::uint64_t bytes) {
     Loan one = must(publisher->loan(bytes), "the victim's loan");
     write_mark(one.bytes(), {writer, ++sent});
     return one;
+}
+
+void Victim::hold_marked_loan(std::uint64_t bytes) {
+    loan.emplace(marked_loan(bytes));
+    loan_is_marked = true;
+}
+
+void Victim::keep(const SlotRef& ref) {
+    write_mark(must(peer->slot_data(ref), "the victim's slot"), {writer, ++sent});
+    raw.push_back(ref);
+    marked = raw.size();
 }
 
 void Victim::let_rivals(Order order) {

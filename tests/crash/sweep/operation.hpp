@@ -24,9 +24,11 @@ struct Victim {
     std::optional<Publisher> publisher{};
     std::optional<Subscriber> subscriber{};
     std::optional<Loan> loan{};
+    bool loan_is_marked = false;
     std::vector<Loan> loans{};
     std::vector<Sample> samples{};
     std::vector<SlotRef> raw{};
+    std::size_t marked = 0;  ///< So many slots of `raw`, from the first, have a mark of ours.
     /// What the operation gave: a number of readers, or whether it succeeded.
     std::int64_t result = -1;
     std::uint64_t sent = 0;
@@ -37,6 +39,9 @@ struct Victim {
     /// Half a magazine of the middle class is cached.
     void warm_magazine();
     [[nodiscard]] Loan marked_loan(std::uint64_t bytes);
+    void hold_marked_loan(std::uint64_t bytes);
+    /// Into `raw`, with a mark.
+    void keep(const SlotRef& ref);
 
     /// Takes a part in the play: the rivals do it beside no other.
     void let_rivals(Order order);

@@ -38,7 +38,7 @@ Operation publishing(const std::string& name, Lists lists, const std::string& ch
                 publish_before(victim, 1);
                 victim.let_rivals(Order::rest);
                 before(victim);
-                victim.loan.emplace(victim.marked_loan(middle_bytes));
+                victim.hold_marked_loan(middle_bytes);
             },
             publish, [reaches](Victim& victim) { return victim.result == reaches; }};
 }
@@ -49,7 +49,7 @@ Operation publishing_of_sibling(const std::string& name, const std::string& chan
     Operation one = publishing(name, Lists::untouched, channel, ChannelPolicy::block, {}, reaches);
     one.prepare = [channel](Victim& victim) {
         open(victim, channel, ChannelPolicy::block);
-        Victim::on_sibling([&] { victim.loan.emplace(victim.marked_loan(middle_bytes)); });
+        Victim::on_sibling([&] { victim.hold_marked_loan(middle_bytes); });
     };
     return one;
 }

@@ -195,6 +195,8 @@ void Rival::count() {
     std::vector<SlotRef> all;
     while (const auto ref = peer_.allocate(1)) {
         if (!places.emplace(ref->class_index, ref->slot_index).second) ++board_.counted_twice;
+        // Who still has it will see that somebody else does.
+        write_mark(must(peer_.slot_data(*ref), "a counted slot"), {number_ + 1, ++raw_taken_});
         all.push_back(*ref);
         if (all.size() > 2 * (small_count + middle_count + large_count)) break;
     }

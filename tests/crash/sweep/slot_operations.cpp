@@ -9,7 +9,7 @@ constexpr std::uint32_t magazine_slots = middle_count / 16;
 
 void take_raw(Victim& victim, std::uint64_t bytes, std::uint32_t count) {
     for (std::uint32_t i = 0; i < count; ++i) {
-        victim.raw.push_back(must(victim.peer->allocate(bytes), "the victim's slot"));
+        victim.keep(must(victim.peer->allocate(bytes), "the victim's slot"));
     }
 }
 
@@ -60,7 +60,7 @@ void exhaust(Victim& victim, std::uint64_t bytes) {
                 must(victim.peer->free(*ref), "the victim frees");
                 break;
             }
-            victim.raw.push_back(*ref);
+            victim.keep(*ref);
         }
     }
 }

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "shmpool/platform/monotonic_clock.hpp"
+#include "survivor.hpp"
 
 namespace shmpool::sweep {
 namespace {
@@ -36,7 +37,8 @@ void do_operation(Victim& victim, const Operation& operation) {
     operation.act(victim);
 }
 
-[[noreturn]] void play_victim(Board& board, const Operation& operation, const std::string& pool) {
+[[noreturn]] void play_victim(Board& board, const Operation& operation, const std::string& pool,
+                              Afterwards afterwards) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     try {
         Victim victim{board, pool, first_victim + board.victims};
@@ -48,8 +50,14 @@ void do_operation(Victim& victim, const Operation& operation) {
         }
         board.over = true;
         board.went_as_named = operation.went_as_named(victim) ? 1 : 0;
+        if (afterwards == Afterwards::live_on) {
+            const std::string complaint = live_on(victim);
+            board.complain(complaint);
+            ::_exit(complaint.empty() ? 0 : 1);
+        }
         for (;;) ::pause();
     } catch (const std::exception& error) {
+        board.complain(error.what());
         std::fprintf(stderr, "%s: %s\n", operation.name.c_str(), error.what());
     }
     ::_exit(1);
@@ -57,7 +65,8 @@ void do_operation(Victim& victim, const Operation& operation) {
 
 }  // namespace
 
-SteppedVictim::SteppedVictim(Board& board, const Operation& operation, const std::string& pool)
+SteppedVictim::SteppedVictim(Board& board, const Operation& operation, const std::string& pool,
+                             Afterwards afterwards)
     : board_(board) {
     board_.stepped_thread = 0;
     board_.over = false;
@@ -65,12 +74,12 @@ SteppedVictim::SteppedVictim(Board& board, const Operation& operation, const std
     ++board_.victims;
     process_ = ::fork();
     if (process_ < 0) throw std::runtime_error("fork failed");
-    if (process_ == 0) play_victim(board, operation, pool);
+    if (process_ == 0) play_victim(board, operation, pool, afterwards);
     await_beginning();
 }
 
 SteppedVictim::~SteppedVictim() {
-    if (process_ > 0) kill();
+    kill();
 }
 
 void SteppedVictim::await_beginning() {
@@ -87,25 +96,28 @@ void SteppedVictim::await_beginning() {
         }
     }
     if (WIFSTOPPED(status)) return;
-    if (thread_ == process_) process_ = -1;
+    if (thread_ == process_) end_ = status;
     throw std::runtime_error("the victim ended before its operation");
 }
 
 bool SteppedVictim::step() {
-    if (thread_has_ended_ || ::ptrace(PTRACE_SINGLESTEP, thread_, nullptr, nullptr) != 0) {
-        return false;
-    }
+    if (thread_has_ended_) return false;
+    // Fails if the host has killed it.
+    (void)::ptrace(PTRACE_SINGLESTEP, thread_, nullptr, nullptr);
     int status = 0;
-    if (::waitpid(thread_, &status, __WALL) != thread_) return false;
-    if (!WIFSTOPPED(status)) {
-        thread_has_ended_ = true;
-        if (thread_ == process_) process_ = -1;
-        return false;
-    }
+    if (!is_at_leash(status)) return false;
     if (WSTOPSIG(status) != SIGTRAP) {
         throw std::runtime_error("the victim got signal " + std::to_string(WSTOPSIG(status)));
     }
     return !board_.over;
+}
+
+/// A thread that is traced keeps its process from ending until somebody has waited for it.
+bool SteppedVictim::is_at_leash(int& status) {
+    if (::waitpid(thread_, &status, __WALL) == thread_ && WIFSTOPPED(status)) return true;
+    thread_has_ended_ = true;
+    if (thread_ == process_) end_ = status;
+    return false;
 }
 
 std::uint64_t SteppedVictim::address() const {
@@ -126,16 +138,38 @@ bool SteppedVictim::went_as_named() {
     return board_.went_as_named == 1;
 }
 
+void SteppedVictim::stop() {
+    int status = 0;
+    const bool detached =
+        !thread_has_ended_ && ::ptrace(PTRACE_DETACH, thread_, nullptr, SIGSTOP) == 0;
+    if (!detached && !thread_has_ended_) (void)is_at_leash(status);
+    thread_has_ended_ = true;  // For this leash.
+    if (has_ended()) return;
+    if (!detached) ::kill(process_, SIGSTOP);
+    if (::waitpid(process_, &status, WUNTRACED) == process_ && !WIFSTOPPED(status)) end_ = status;
+}
+
+void SteppedVictim::go_on() {
+    if (!has_ended()) ::kill(process_, SIGCONT);
+}
+
+std::optional<int> SteppedVictim::has_ended() {
+    int status = 0;
+    const bool told = !end_ && ::waitpid(process_, &status, WNOHANG) == process_;
+    if (told && !WIFSTOPPED(status)) end_ = status;
+    return end_;
+}
+
 void SteppedVictim::kill() {
+    if (end_) return;
     ::kill(process_, SIGKILL);
     int status = 0;
-    // A thread that is traced keeps its process from ending until somebody has waited for it.
-    while (!thread_has_ended_ && thread_ > 0 && thread_ != process_) {
-        thread_has_ended_ = ::waitpid(thread_, &status, __WALL) != thread_ || !WIFSTOPPED(status);
+    while (!thread_has_ended_ && is_at_leash(status)) {
     }
+    if (end_) return;
     while (::waitpid(process_, &status, __WALL) == process_ && WIFSTOPPED(status)) {
     }
-    process_ = -1;
+    end_ = status;
 }
 
 }  // namespace shmpool::sweep

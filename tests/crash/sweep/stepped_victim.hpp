@@ -7,16 +7,21 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "operation.hpp"
 
 namespace shmpool::sweep {
 
+/// What a victim does when it is not killed in its operation.
+enum class Afterwards : std::uint8_t { nothing, live_on };
+
 class SteppedVictim {
 public:
     /// Returns when the operation is to begin.
-    SteppedVictim(Board& board, const Operation& operation, const std::string& pool);
+    SteppedVictim(Board& board, const Operation& operation, const std::string& pool,
+                  Afterwards afterwards = Afterwards::nothing);
     ~SteppedVictim();
     SteppedVictim(const SteppedVictim&) = delete;
     SteppedVictim& operator=(const SteppedVictim&) = delete;
@@ -30,16 +35,26 @@ public:
     /// After the operation is over: whether it went as its name says.
     [[nodiscard]] bool went_as_named();
 
+    /// Takes it off the leash, stopped where it is, with all its threads.
+    void stop();
+    void go_on();
+    [[nodiscard]] pid_t process() const { return process_; }
+    /// How the process has ended, as wait says; none if it has not, or is at the leash.
+    [[nodiscard]] std::optional<int> has_ended();
+
     /// kill -9 and the wait for its end.
     void kill();
 
 private:
     void await_beginning();
+    /// Waits until it stops there, or has ended.
+    [[nodiscard]] bool is_at_leash(int& status);
 
     Board& board_;
     pid_t process_ = -1;
     pid_t thread_ = -1;
-    bool thread_has_ended_ = false;
+    bool thread_has_ended_ = false;  ///< Or is off the leash.
+    std::optional<int> end_;         ///< From then on the number may be another process's.
 };
 
 }  // namespace shmpool::sweep

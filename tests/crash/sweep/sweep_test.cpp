@@ -33,7 +33,7 @@ TEST_P(ShortSweep, FindsNothing) {
         const Row row = Sweep(arena).run(operation, {.every = short_every});
         EXPECT_EQ(row.wrong_path, "") << row.name;
         EXPECT_GE(row.points, 1U) << row.name;
-        EXPECT_EQ(row.kills, 2 * row.points) << row.name;
+        EXPECT_EQ(row.visits, 2 * row.points) << row.name;
         for (const Finding& one : row.findings) {
             ADD_FAILURE() << row.name << " at point " << one.point << ": " << one.account.text;
         }
@@ -53,10 +53,10 @@ protected:
         return Sweep(arena_).run(operation, extent);
     }
     void lose_patience_soon() { arena_.set_patience(std::chrono::seconds(1)); }
-    static std::vector<std::size_t> points_found(const Row& row, Rivals rivals) {
+    static std::vector<std::size_t> points_found(const Row& row, const std::string& visit) {
         std::vector<std::size_t> points;
         for (const Finding& one : row.findings) {
-            if (one.rivals == rivals) points.push_back(one.point);
+            if (one.visit == visit) points.push_back(one.point);
         }
         return points;
     }
@@ -90,9 +90,9 @@ Operation hides_a_slot() {
 
 TEST_F(Planted, LossIsFoundWhereItHappensAndNowhereElse) {
     const Row row = sweep(hides_a_slot());
-    const auto calm = points_found(row, Rivals::calm);
+    const auto calm = points_found(row, "calm");
     ASSERT_FALSE(calm.empty());
-    EXPECT_EQ(calm, points_found(row, Rivals::busy));
+    EXPECT_EQ(calm, points_found(row, "busy"));
     EXPECT_EQ(calm.back() - calm.front() + 1, calm.size()) << "one window";
     EXPECT_GT(calm.front(), 0U);
     EXPECT_LT(calm.back() + 1, row.points) << "it is named again at the end";
@@ -148,7 +148,7 @@ TEST_F(Planted, LivingOneThatWaitsForTheDeadIsFound) {
                            },
                            always});
     EXPECT_GT(row.stuck, 0U);
-    EXPECT_LT(row.stuck, row.kills) << "not before it has locked and not after it has unlocked";
+    EXPECT_LT(row.stuck, row.visits) << "not before it has locked and not after it has unlocked";
     EXPECT_EQ(row.lost + row.doubled, 0U);
     EXPECT_THAT(row.findings.front().account.text, HasSubstr("is stuck"));
 }
@@ -185,11 +185,11 @@ TEST_F(Planted, LongOperationIsKilledAtItsStoresAndCallsOnly) {
                                (void)::getppid();
                            },
                            always});
-    EXPECT_TRUE(row.is_long);
+    EXPECT_TRUE(is_long(row.instructions));
     EXPECT_GE(row.points, 6U) << "two stores and a call, before and after each";
     EXPECT_LT(row.points, 20U);
     EXPECT_GE(row.lost, 4U) << "after the first store and before the second, calm and busy";
-    EXPECT_LT(row.lost, row.kills);
+    EXPECT_LT(row.lost, row.visits);
 }
 
 }  // namespace

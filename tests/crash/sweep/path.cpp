@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "path.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <stdexcept>
+#include <unordered_map>
+
+namespace shmpool::sweep {
+namespace {
+
+/// Instructions between two bursts of the rivals: a compare-exchange must succeed now and then.
+constexpr std::uint32_t gap_max = 200;
+constexpr std::uint32_t trace_max = 3'000'000;
+
+std::string wrong_path(const Operation& operation, bool went_as_named, bool lists_changed,
+                       bool called_kernel) {
+    if (!went_as_named) return "it did not do what its name says";
+    if (operation.lists == Lists::changed && !lists_changed) return "it changed no free list";
+    if (operation.lists == Lists::untouched && lists_changed) return "it changed a free list";
+    if (operation.calls_kernel && !called_kernel) return "it made no system call";
+    return {};
+}
+
+/// Says after each instruction whether it has stored something.
+class WatchedMemory {
+public:
+    explicit WatchedMemory(std::span<const std::byte> memory)
+        : memory_(memory), before_(memory.begin(), memory.end()) {}
+    bool has_changed() {
+        if (std::memcmp(before_.data(), memory_.data(), memory_.size()) == 0) return false;
+        std::memcpy(before_.data(), memory_.data(), memory_.size());
+        return true;
+    }
+
+private:
+    std::span<const std::byte> memory_;
+    std::vector<std::byte> before_;
+};
+
+}  // namespace
+
+Path trace(Arena& arena, const Operation& operation) {
+    SteppedVictim victim(arena.board(), operation, arena.pool());
+    WatchedMemory memory(arena.control_memory());
+    const auto heads = arena.list_heads();
+    std::unordered_map<std::uint64_t, std::uint32_t> visits;
+    Path path;
+    bool called_kernel = false;
+    std::uint32_t passed = 0;
+    for (bool more = true; more; ++passed) {
+        if (passed == trace_max) throw std::runtime_error("it does not come to an end");
+        const Point here{victim.address(), ++visits[victim.address()], passed};
+        const bool calls = victim.is_at_system_call();
+        called_kernel = called_kernel || calls;
+        path.instructions.push_back({here.address, 0, here.passed});
+        more = victim.step();
+        if (!memory.has_changed() && !calls) continue;
+        const std::uint64_t next = victim.address();
+        path.events.push_back(here);  // Before and after it.
+        path.events.push_back({next, visits[next] + 1, here.passed + 1});
+    }
+    path.instructions.push_back({0, 0, passed});
+    const bool lists_changed = heads != arena.list_heads();
+    path.wrong = wrong_path(operation, victim.went_as_named(), lists_changed, called_kernel);
+    return path;
+}
+
+std::vector<std::size_t> choose(const Operation& operation, std::size_t points,
+                                const Extent& extent) {
+    if (extent.only) {
+        if (*extent.only >= points) throw std::runtime_error("there is no such point");
+        return {*extent.only};
+    }
+    const std::size_t stride = std::min<std::size_t>(extent.every, points);
+    std::vector<std::size_t> chosen;
+    for (std::size_t number = std::hash<std::string>{}(operation.name) % stride; number < points;
+         number += stride) {
+        chosen.push_back(number);
+    }
+    return chosen;
+}
+
+void lead(SteppedVictim& victim, const Point& point, Rivals rivals, Board& board,
+          std::minstd_rand& random) {
+    std::uint32_t visits = 0;
+    std::uint32_t gap = 0;
+    for (std::uint32_t passed = 0; passed < trace_max; ++passed) {
+        if (point.visit == 0 ? passed == point.passed
+                             : victim.address() == point.address && ++visits == point.visit) {
+            return;
+        }
+        if (rivals == Rivals::busy && gap-- == 0) {
+            if (turn_has_ended(board)) begin_turn(board, Order::work);
+            gap = static_cast<std::uint32_t>(random() % gap_max);
+        }
+        if (!victim.step()) return;
+    }
+}
+
+}  // namespace shmpool::sweep
