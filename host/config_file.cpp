@@ -105,16 +105,17 @@ constexpr std::array<KeyRule<PoolConfig>, 3> access_keys{{
      [](const toml::node& n, PoolConfig& c) { return take_group(n, c.access.socket_group); }},
 }};
 template <typename Target, auto Get>
-constexpr std::array<KeyRule<Target>, 4> quota_rules{{
+constexpr std::array<KeyRule<Target>, 5> quota_rules{{
     {"peer_slots", [](const toml::node& n, Target& t) { return take_count(n, Get(t).peer_slots); }},
     {"peer_bytes", [](const toml::node& n, Target& t) { return take_size(n, Get(t).peer_bytes); }},
     {"user_slots", [](const toml::node& n, Target& t) { return take_count(n, Get(t).user_slots); }},
     {"user_bytes", [](const toml::node& n, Target& t) { return take_size(n, Get(t).user_bytes); }},
+    {"user_peers", [](const toml::node& n, Target& t) { return take_count(n, Get(t).user_peers); }},
 }};
 constexpr auto quota_keys =
     quota_rules<PoolConfig, [](PoolConfig& c) -> Quota& { return c.quota.everybody; }>;
-constexpr std::array<KeyRule<UserQuota>, 5> user_quota_keys = [] {
-    std::array<KeyRule<UserQuota>, 5> keys{
+constexpr std::array<KeyRule<UserQuota>, 6> user_quota_keys = [] {
+    std::array<KeyRule<UserQuota>, 6> keys{
         {{"user", [](const toml::node& n, UserQuota& q) { return take_one_user(n, q.user); }}}};
     std::ranges::copy(quota_rules<UserQuota, [](UserQuota& q) -> Quota& { return q; }>,
                       keys.begin() + 1);

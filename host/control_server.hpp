@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 
+#include "host/line_limit.hpp"
 #include "host/request_desk.hpp"
 #include "host/session.hpp"
 
@@ -48,6 +49,7 @@ private:
     [[nodiscard]] std::optional<ClosedBy> deliver(Session& session, const wire::Packet& packet,
                                                   const Answer& answer);
     void close(Sessions::iterator session, ClosedBy who);
+    void complain(const Session& session, const std::string& what);
     void close_for(Session& session, const std::string& why);
     [[nodiscard]] Sessions::iterator oldest_unintroduced();
 
@@ -60,6 +62,7 @@ private:
     std::uint64_t last_session_id_ = no_session;
     std::uint32_t unintroduced_count_ = 0;
     std::uint64_t turned_away_ = 0;
+    LineLimit complaints_;
 };
 
 }  // namespace shmpool::host

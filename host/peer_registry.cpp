@@ -100,6 +100,12 @@ std::uint32_t PeerRegistry::present_count() const {
     return static_cast<std::uint32_t>(std::ranges::count(peers_, PeerPhase::present, &Peer::phase));
 }
 
+std::uint32_t PeerRegistry::places_of_user(uid_t user) const {
+    return static_cast<std::uint32_t>(std::ranges::count_if(peers_, [user](const Peer& peer) {
+        return peer.phase != PeerPhase::vacant && peer.credentials.uid == user;
+    }));
+}
+
 std::string PeerRegistry::describe(const Peer& peer) {
     return "peer " + std::to_string(peer.id.index) + " '" + peer.name + "' (pid " +
            std::to_string(peer.credentials.pid) + ")";

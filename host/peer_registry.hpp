@@ -81,6 +81,8 @@ public:
 
     [[nodiscard]] std::vector<Peer>& all() { return peers_; }
     [[nodiscard]] std::uint32_t present_count() const;
+    /// Places that the user's peers take, dead ones too.
+    [[nodiscard]] std::uint32_t places_of_user(uid_t user) const;
 
     /// "peer 3 'camera' (pid 1234)".
     [[nodiscard]] static std::string describe(const Peer& peer);

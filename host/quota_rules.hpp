@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/// How much of the pool a peer may hold, and all peers of one user together: for everybody, and for
-/// single users instead. The host writes the numbers where the peer finds them (see
-/// protocol/quota.hpp), at its attachment and, after another host, when it takes over.
+/// How much of the pool a peer may hold, and all peers of one user together, and how many peers one
+/// user may have: for everybody, and for single users instead. The host writes the numbers of slots
+/// and bytes where the peer finds them (see protocol/quota.hpp), at its attachment and, after
+/// another host, when it takes over; peers it counts itself.
 #pragma once
 
 #include <algorithm>
@@ -19,6 +20,7 @@ struct Quota {
     std::uint64_t peer_bytes = 0;
     std::uint32_t user_slots = 0;
     std::uint64_t user_bytes = 0;
+    std::uint32_t user_peers = 0;
 
     friend bool operator==(const Quota&, const Quota&) = default;
 };

@@ -170,8 +170,22 @@ wire::Welcome RequestDesk::welcome_numbers(PeerId peer) const {
     return welcome;
 }
 
+Result<void> RequestDesk::check_places(uid_t user) const {
+    const std::uint32_t granted = config_.quota.of(user).user_peers;
+    const std::uint32_t taken = registry_.places_of_user(user);
+    if (granted == 0 || taken < granted) return {};
+    return fail(Errc::quota_exceeded,
+                "user " + std::to_string(user) + " has " + std::to_string(taken) +
+                    " peers, dead ones that are not yet taken back included, and [quota] "
+                    "user_peers grants " +
+                    std::to_string(granted) + "; end one, or raise it");
+}
+
 /// Everything that can fail comes before the peer is in the table.
 Result<Peer*> RequestDesk::enter(Session& session, const wire::Hello& request) {
+    if (auto room = check_places(session.credentials.uid); !room) {
+        return tl::unexpected(room.error());
+    }
     auto pidfd = pidfd_of_socket_peer(session.connection.socket());
     if (!pidfd) return tl::unexpected(pidfd.error());
     auto entered = registry_.attach(session.credentials, request.peer_name.view(),
@@ -192,8 +206,10 @@ RequestDesk::Granted RequestDesk::welcome_peer(Session& session, const wire::Hel
     if (!beacon) return refuse(beacon.error());
     const auto entered = enter(session, request);
     if (!entered) {
-        log_.warn("pid " + std::to_string(session.credentials.pid) +
-                  " can not attach: " + entered.error().message);
+        if (complaints_.ask(monotonic_ns())) {
+            log_.warn("pid " + std::to_string(session.credentials.pid) +
+                      " can not attach: " + entered.error().message);
+        }
         return refuse(entered.error());
     }
     Peer& peer = **entered;

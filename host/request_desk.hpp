@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "host/line_limit.hpp"
 #include "host/pool_parts.hpp"
 #include "host/reaper.hpp"
 #include "host/session.hpp"
@@ -70,6 +71,7 @@ private:
     void close_unlisted(PeerId peer, const wire::Rejoin& request);
     [[nodiscard]] Granted welcome_peer(Session& session, const wire::Hello& request);
     [[nodiscard]] wire::Welcome welcome_numbers(PeerId peer) const;
+    [[nodiscard]] Result<void> check_places(uid_t user) const;
     [[nodiscard]] Result<Peer*> enter(Session& session, const wire::Hello& request);
     [[nodiscard]] Allowed check_may_publish(const Session& session) const;
 
@@ -82,6 +84,7 @@ private:
     const PoolConfig& config_;
     const HostLog& log_;
     bool stopping_ = false;
+    LineLimit complaints_;
     std::optional<PoolParts> replacement_;
 };
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What bad clients of the control socket cost an honest one: the time from its request to the
 /// host's answer, alone, and beside clients that are silent, that flood the host with nonsense on
-/// ever new connections, and that are attached and ask for more than they read.
+/// ever new connections, and that are attached and ask for more than they read. Beside four busy
+/// processes everybody waits for a processor, so there is a row for four that only compute.
 #include <benchmark/benchmark.h>
 #include <sys/socket.h>
 
@@ -28,6 +29,11 @@ LocalConnection connect(const std::string& socket) {
         auto connection = LocalConnection::connect(socket, Deadline::after(1s));
         if (connection) return std::move(*connection);
     }
+}
+
+/// Never speaks to the host: what any busy process costs others.
+[[noreturn]] void compute(const std::string&) {
+    for (std::uint64_t i = 0;; ++i) benchmark::DoNotOptimize(i);
 }
 
 /// As many as the host keeps, and again whenever it drops them.
@@ -101,6 +107,7 @@ SHMPOOL_BESIDE(alone, nullptr, 0);
 SHMPOOL_BESIDE(beside_silent_ones, be_silent, 2);
 SHMPOOL_BESIDE(beside_one_that_floods, talk_nonsense, 1);
 SHMPOOL_BESIDE(beside_four_that_flood, talk_nonsense, 4);
+SHMPOOL_BESIDE(beside_four_that_compute, compute, 4);
 SHMPOOL_BESIDE(beside_one_that_does_not_read, ask_and_not_read, 1);
 SHMPOOL_BESIDE(beside_four_that_do_not_read, ask_and_not_read, 4);
 

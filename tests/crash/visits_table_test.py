@@ -21,7 +21,8 @@ FINDING = {"point": 7, "visit": "busy", "module": "sweep", "offset": 0x1234, "te
 
 class TableOfOperations(unittest.TestCase):
     def test_says_what_was_found(self):
-        self.assertRegex(sweep.TABLE.text_of(GOOD, 1.5), r"^free/direct +321 +322 +644( +0){4} +1.5$")
+        self.assertRegex(sweep.TABLE.text_of(GOOD, 1.5),
+                         r"^free/direct +321 +322 +644( +0){4} +1.5$")
         self.assertRegex(sweep.TABLE.text_of(GOOD | {"long": True}, 1), r" 321\* ")
 
     def test_says_how_to_repeat_a_finding(self):

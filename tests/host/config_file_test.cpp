@@ -76,6 +76,7 @@ TEST(ConfigFile, ReadsEveryKey) {
         peer_bytes = "32KiB"
         user_slots = 33
         user_bytes = 34
+        user_peers = 37
         [[user_quota]]
         user = "root"
         peer_slots = 0
@@ -100,8 +101,8 @@ TEST(ConfigFile, ReadsEveryKey) {
     access.socket_mode = 0660;
     access.socket_user = 21;
     access.socket_group = 0;
-    const QuotaRules quota{{31, 32768, 33, 34},
-                           {{{0, 32768, 33, 34}, 0}, {{31, 32768, 33, 36}, 35}}};
+    const QuotaRules quota{{31, 32768, 33, 34, 37},
+                           {{{0, 32768, 33, 34, 37}, 0}, {{31, 32768, 33, 36, 37}, 35}}};
     const PoolConfig wanted{"cars",
                             "/srv/cars.sock",
                             {{2048, 3}, {100, 4}},

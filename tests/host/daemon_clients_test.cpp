@@ -93,6 +93,18 @@ TEST_F(DaemonClients, ClosesTheConnectionThatSendsGarbageAndLogsItsPid) {
     expect_honest_service();
 }
 
+TEST_F(DaemonClients, DoesNotWriteALineForEachOfManyBadConnections) {
+    const std::string garbage(200, '\x5A');
+    int connections = 0;
+    while (daemon.log().find(" lines like this were left out") == std::string::npos) {
+        ASSERT_LT(++connections, 1'000'000);
+        LocalConnection connection = connect_to(daemon.socket());
+        send_raw(connection, garbage.data(), garbage.size());
+        EXPECT_TRUE(is_closed_by_host(connection));
+    }
+    expect_honest_service();
+}
+
 TEST_F(DaemonClients, ClosesTheConnectionThatSendsHalfAMessage) {
     LocalConnection connection = connect_to(daemon.socket());
     const wire::Packet whole = wire::encode(honest_hello(), 1);

@@ -161,6 +161,20 @@ TEST(Quota, OfSingleUsersGoesBeforeThatOfAll) {
     EXPECT_EQ(take_all(second, small).size(), 7U);
 }
 
+TEST(Quota, OfPeersHoldsForOneUser) {
+    ConfiguredHost host("[quota]\nuser_peers = 2\n");
+    const Peer first = host.attach("a");
+    auto second = std::make_unique<Peer>(host.attach("b"));
+    const auto third = Peer::attach(host.host().pool());
+    ASSERT_FALSE(third);
+    EXPECT_EQ(third.error().code, Errc::quota_exceeded);
+    EXPECT_THAT(third.error().message,
+                AllOf(HasSubstr("user " + std::to_string(::geteuid()) + " has 2 peers"),
+                      HasSubstr("user_peers grants 2")));
+    second.reset();
+    EXPECT_TRUE(eventually([&] { return Peer::attach(host.host().pool()).has_value(); }));
+}
+
 TEST(Quota, OfNobodyIsNoLimit) {
     const ConfiguredHost host("");
     Peer peer = host.attach("a");
