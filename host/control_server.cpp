@@ -41,7 +41,9 @@ void ControlServer::accept() {
             begin_session(std::move(*connection));
             continue;
         }
-        if (connection.error().code != Errc::timed_out) log_.warn(connection.error().message);
+        const bool wants_words =
+            connection.error().code != Errc::timed_out && complaints_.ask(monotonic_ns());
+        if (wants_words) log_.warn(connection.error().message);
         return;
     }
 }
@@ -188,10 +190,12 @@ void ControlServer::close(Sessions::iterator session, ClosedBy who) {
     queue_.remove(session->second.connection.socket());
     if (session->second.role == SessionRole::unintroduced) --unintroduced_count_;
     const SessionRole role = session->second.role;
+    const uid_t user = session->second.credentials.uid;
     const PeerId peer = session->second.peer;
     const std::uint64_t id = session->first;
     sessions_.erase(session);
     if (role == SessionRole::peer) reaper_.connection_closed(peer, id, who);
+    if (role == SessionRole::observer) desk_.observer_left(user);
 }
 
 }  // namespace shmpool::host

@@ -14,6 +14,21 @@ PeerRegistry::PeerRegistry(const ProtocolView& view, const QuotaRules& quotas)
     for (std::uint32_t i = 0; i < view.peers.count; ++i) peers_[i].id.index = i;
 }
 
+namespace {
+
+/// Relaxed: show() releases it.
+void write_process(PeerImage& image, pid_t pid) {
+    image.pid.store(static_cast<std::uint32_t>(pid), std::memory_order_relaxed);
+    image.process_started.store(process_started(pid), std::memory_order_relaxed);
+    image.process_space.store(process_space(), std::memory_order_relaxed);
+}
+
+bool is_of_space(const PeerImage& image, std::uint64_t space) {
+    return space != 0 && image.process_space.load(std::memory_order_relaxed) == space;
+}
+
+}  // namespace
+
 Result<Peer*> PeerRegistry::attach(const Credentials& credentials, std::string_view name,
                                    bool read_only, Descriptor pidfd, std::uint64_t now_ns) {
     const auto found = std::ranges::find(peers_, PeerPhase::vacant, &Peer::phase);
@@ -36,10 +51,9 @@ Result<Peer*> PeerRegistry::attach(const Credentials& credentials, std::string_v
     PeerImage& image = view_.peers.at(id.index);
     // Relaxed: show() releases all of it.
     image.incarnation.store(id.incarnation, std::memory_order_relaxed);
-    image.pid.store(static_cast<std::uint32_t>(credentials.pid), std::memory_order_relaxed);
     image.uid.store(credentials.uid, std::memory_order_relaxed);
     image.attached_ns.store(now_ns, std::memory_order_relaxed);
-    image.process_started.store(process_started(credentials.pid), std::memory_order_relaxed);
+    write_process(image, credentials.pid);
     image.left_incarnation.store(0, std::memory_order_relaxed);
     image.read_only.store(read_only ? 1 : 0, std::memory_order_relaxed);
     write_quota(image, quotas_.of(credentials.uid));
@@ -62,6 +76,7 @@ void PeerRegistry::take_over() {
         peer.phase = PeerPhase::present;
         peer.awaited = true;
         peer.credentials.pid = static_cast<pid_t>(image.pid.load(std::memory_order_relaxed));
+        peer.of_other_space = !is_of_space(image, process_space());
         peer.credentials.uid = image.uid.load(std::memory_order_relaxed);
         peer.read_only = image.read_only.load(std::memory_order_relaxed) != 0;
         peer.name = printable({image.name, strnlen(image.name, name_bytes)});
@@ -71,8 +86,10 @@ void PeerRegistry::take_over() {
 
 void PeerRegistry::rejoined(Peer& peer, const Credentials& credentials, bool read_only) {
     peer.credentials = credentials;
+    peer.of_other_space = false;
     peer.read_only = read_only;
     PeerImage& image = view_.peers.at(peer.id.index);
+    write_process(image, credentials.pid);
     image.uid.store(credentials.uid, std::memory_order_relaxed);
     image.read_only.store(read_only ? 1 : 0, std::memory_order_relaxed);
     write_quota(image, quotas_.of(credentials.uid));

@@ -48,7 +48,9 @@ struct Peer {
     bool silence_judged = false;        ///< The policy has had its say.
     bool beacon_gone = false;           ///< The thread that held it has ended, or exec.
     bool connected = true;
-    bool read_only = false;       ///< Has the payload to read only.
+    bool read_only = false;  ///< Has the payload to read only.
+    /// Its pid is another namespace's, where the host before was; until it comes back.
+    bool of_other_space = false;
     bool awaited = false;         ///< Left by an earlier host, and not yet back.
     bool closed_by_peer = false;  ///< Not by the host: that would be no evidence.
     EndpointState departure = EndpointState::died;

@@ -118,11 +118,20 @@ void Reaper::take_over() {
     look_soon();
 }
 
+Result<std::optional<Descriptor>> Reaper::find_process(const Peer& peer,
+                                                       const PeerImage& image) const {
+    if (peer.of_other_space) {
+        return fail(Errc::no_permission,
+                    "the host before this one was in another pid or time namespace");
+    }
+    return senses_.find_process(peer.credentials.pid,
+                                image.process_started.load(std::memory_order_relaxed));
+}
+
 void Reaper::take_over(Peer& peer) {
     const PeerImage& image = steward_.view().peers.at(peer.id.index);
     const auto state = static_cast<PeerState>(load(image.state));
-    auto process = senses_.find_process(peer.credentials.pid,
-                                        image.process_started.load(std::memory_order_relaxed));
+    auto process = find_process(peer, image);
     if (process && !*process) return reclaim(peer, EndpointState::died);
     // Said to that host, or to nobody because there was none.
     const bool has_left = state == PeerState::reclaiming || state == PeerState::lingering ||
@@ -268,12 +277,18 @@ void Reaper::drain(std::uint64_t now_ns) {
     drain_at_ns_ = waiting ? now_ns + drain_interval_ns_ : 0;
 }
 
-/// Its memory is gone with its old program: exec drops the mappings, then closes the socket.
+/// Its memory is gone with its old program: exec drops the mappings, then closes the socket. A
+/// thread that ended and a descriptor that was closed can look the same from here.
 void Reaper::look_for_replaced() {
     replaced_look_at_ns_ = 0;
     for (Peer& peer : registry_.all()) {
         if (peer.phase != PeerPhase::present || !peer.beacon_gone || !peer.closed_by_peer) continue;
         if (!senses_.has_ended(peer.pidfd)) {
+            const auto maps = senses_.maps_object(peer.credentials.pid, steward_.control());
+            if (maps && *maps) {
+                replaced_look_at_ns_ = senses_.now_ns() + last_interval_ns;
+                continue;
+            }
             log_.info(PeerRegistry::describe(peer) + " has replaced its program without a goodbye");
         }
         reclaim(peer, EndpointState::died);
@@ -285,7 +300,7 @@ void Reaper::look_for_stopped(std::uint64_t now_ns) {
     for (Peer& peer : registry_.all()) {
         if (peer.phase != PeerPhase::present) continue;
         any = true;
-        if (!peer.connected) continue;
+        if (!peer.connected || peer.of_other_space) continue;
         if (peer.awaited) look_at_awaited(peer);
         if (peer.phase != PeerPhase::present) continue;
         // A pid is used again only after its pidfd says so.

@@ -79,6 +79,9 @@ public:
 
 private:
     void take_over(Peer& peer);
+    /// Its pidfd; none if it is gone.
+    [[nodiscard]] Result<std::optional<Descriptor>> find_process(const Peer& peer,
+                                                                 const PeerImage& image) const;
     void watch_process(Peer& peer, Descriptor pidfd);
     void reclaim(Peer& peer, EndpointState how);
     bool continue_reclaim(Peer& peer);

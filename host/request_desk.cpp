@@ -18,6 +18,9 @@
 namespace shmpool::host {
 namespace {
 
+/// Each costs the host a descriptor.
+constexpr std::uint32_t observers_per_user_max = 64;
+
 tl::unexpected<wire::Refused> refuse_build(Errc code, const char* what, std::uint64_t wanted,
                                            std::uint64_t offered) {
     return refuse(code,
@@ -154,6 +157,13 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Hello& req
         return tl::unexpected(allowed.error());
     }
     if ((request.flags & wire::hello_observer) == 0) return welcome_peer(session, request);
+    std::uint32_t& observers = observers_[session.credentials.uid];
+    if (observers == observers_per_user_max) {
+        return refuse(Errc::refused, "user " + std::to_string(session.credentials.uid) +
+                                         " looks at this pool by " + std::to_string(observers) +
+                                         " connections already; end one");
+    }
+    ++observers;
     session.role = SessionRole::observer;
     return Answer{welcome_numbers(PeerId{}), {}, {steward_.control_read_only().get()}, false};
 }
@@ -183,6 +193,11 @@ Result<void> RequestDesk::check_places(uid_t user) const {
 
 /// Everything that can fail comes before the peer is in the table.
 Result<Peer*> RequestDesk::enter(Session& session, const wire::Hello& request) {
+    if (session.credentials.pid <= 0) {
+        return fail(Errc::no_permission,
+                    "the host can not see this process: it runs in a pid namespace outside of the "
+                    "host's; start the host in the same one, or in one above it");
+    }
     if (auto room = check_places(session.credentials.uid); !room) {
         return tl::unexpected(room.error());
     }
@@ -261,6 +276,17 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Rejoin& re
     return plain(wire::Rejoined{numbers.host_pid, numbers.host_incarnation});
 }
 
+namespace {
+
+/// A number of another namespace tells nothing; then the user must do, and the incarnation that
+/// only the peer was told.
+bool is_process_of(const Peer& peer, const Credentials& caller) {
+    if (peer.of_other_space) return peer.credentials.uid == caller.uid;
+    return peer.credentials.pid == caller.pid;
+}
+
+}  // namespace
+
 /// The segment by the kernel's word, the peer by its process: nobody can come back as another.
 Result<Peer*> RequestDesk::find_rejoining(const Session& session, const wire::Rejoin& request,
                                           std::span<const Descriptor> descriptors) const {
@@ -272,7 +298,7 @@ Result<Peer*> RequestDesk::find_rejoining(const Session& session, const wire::Re
     }
     Peer* const peer = registry_.find({request.peer_index, request.peer_incarnation});
     if (peer == nullptr || peer->phase != PeerPhase::present ||
-        peer->credentials.pid != session.credentials.pid) {
+        !is_process_of(*peer, session.credentials)) {
         return fail(Errc::segment_replaced,
                     "there is no peer " + std::to_string(request.peer_index) +
                         " of this process with incarnation " +
@@ -299,6 +325,7 @@ void RequestDesk::close_unlisted(PeerId peer, const wire::Rejoin& request) {
 
 void RequestDesk::undo_hello(Session& session) {
     Peer* const peer = registry_.find(session.peer);
+    if (session.role == SessionRole::observer) observer_left(session.credentials.uid);
     session.role = SessionRole::unintroduced;
     session.peer = PeerId{};
     if (peer == nullptr || peer->phase != PeerPhase::present) return;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -38,6 +39,9 @@ public:
 
     /// The answer to this hello could not be delivered: nobody knows of the peer.
     void undo_hello(Session& session);
+
+    /// The connection of one that only looked is over.
+    void observer_left(uid_t user) { --observers_[user]; }
 
     /// From now on nobody may come.
     void stop_attaching() { stopping_ = true; }
@@ -85,6 +89,7 @@ private:
     const HostLog& log_;
     bool stopping_ = false;
     LineLimit complaints_;
+    std::map<uid_t, std::uint32_t> observers_;  ///< Connections of each user.
     std::optional<PoolParts> replacement_;
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/segment_source.hpp"
 
+#include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -38,35 +40,63 @@ public:
             const auto tokens = queue->wait(deadline.remaining());
             if (!tokens) return tl::unexpected(tokens.error());
             for (const std::uint64_t token : *tokens) {
-                token == listener_token ? accept(*queue) : look_at(token - 1, *queue);
+                token == listener_token ? accept(*queue) : look_at(token, *queue);
             }
         }
         return {};
     }
 
     std::unique_ptr<SegmentSteward> steward() { return std::move(steward_); }
-    std::vector<LocalConnection> callers() { return std::move(callers_); }
+    std::vector<LocalConnection> callers() {
+        std::vector<LocalConnection> all;
+        for (auto& [token, caller] : callers_) all.push_back(std::move(caller.connection));
+        return all;
+    }
 
 private:
+    struct Caller {
+        LocalConnection connection;
+        Credentials credentials;
+        bool may_attach;
+    };
+
     void accept(EventQueue& queue) {
-        auto caller = listener_.accept(at_once());
-        if (!caller || callers_.size() == callers_max) return;
-        callers_.push_back(std::move(*caller));
-        if (auto watched = queue.add(callers_.back().socket(), callers_.size()); !watched) {
+        auto connection = listener_.accept(at_once());
+        if (!connection) return;
+        const auto credentials = connection->credentials();
+        if (!credentials || !make_room_for_one_more()) return;
+        const bool may_attach =
+            check_right(config_.access, Right::attach, *credentials, own_user_id()).has_value();
+        const std::uint64_t token = ++last_token_;
+        const auto [added, is_new] =
+            callers_.emplace(token, Caller{std::move(*connection), *credentials, may_attach});
+        if (auto watched = queue.add(added->second.connection.socket(), token); !watched) {
             log_.warn(watched.error().message);  // Answered later, as those who say Hello.
         }
     }
 
-    /// Once: what it said stays there, and must not wake us again.
-    void look_at(std::size_t caller_index, EventQueue& queue) {
-        LocalConnection& caller = callers_[caller_index];
-        queue.remove(caller.socket());
-        if (steward_) return;
-        const auto credentials = caller.credentials();
-        if (!credentials) return;
-        if (!check_right(config_.access, Right::attach, *credentials, own_user_id())) return;
-        auto received = caller.try_peek();
-        if (!received || !received->has_value()) return;
+    /// Who has no right to help must not keep out who has: the oldest stranger goes.
+    bool make_room_for_one_more() {
+        if (callers_.size() < callers_max) return true;
+        const auto stranger = std::ranges::find_if(
+            callers_, [](const auto& entry) { return !entry.second.may_attach; });
+        if (stranger == callers_.end()) return false;
+        callers_.erase(stranger);
+        return true;
+    }
+
+    /// Once: what it said stays there, and must not wake us again. Who has hung up is forgotten.
+    void look_at(std::uint64_t token, EventQueue& queue) {
+        const auto found = callers_.find(token);
+        if (found == callers_.end()) return;
+        Caller& caller = found->second;
+        queue.remove(caller.connection.socket());
+        auto received = caller.connection.try_peek();
+        if (!received) {
+            callers_.erase(found);
+            return;
+        }
+        if (steward_ || !caller.may_attach || !received->has_value()) return;
         auto& [packet, descriptors] = **received;
         const auto message = wire::decode(packet.bytes(), descriptors.size());
         if (!message || !std::holds_alternative<wire::Rejoin>(message->body)) return;
@@ -75,7 +105,7 @@ private:
         if (steward) {
             steward_ = std::move(*steward);
         } else {
-            log_.warn("pid " + std::to_string(credentials->pid) +
+            log_.warn("pid " + std::to_string(caller.credentials.pid) +
                       " has handed over a segment that can not be taken over: " +
                       steward.error().message);
         }
@@ -85,7 +115,8 @@ private:
     LocalListener& listener_;
     const HostLog& log_;
     std::unique_ptr<SegmentSteward> steward_;
-    std::vector<LocalConnection> callers_;
+    std::map<std::uint64_t, Caller> callers_;  ///< By token, the oldest first.
+    std::uint64_t last_token_ = listener_token;
 };
 
 std::chrono::nanoseconds patience_for(const PoolConfig& config, const LocalListener& listener,

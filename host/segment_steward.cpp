@@ -89,6 +89,11 @@ Result<std::unique_ptr<SegmentSteward>> SegmentSteward::take_over(const std::str
     if (auto right = check_pool_name(segment->header(), pool_name); !right) {
         return tl::unexpected(right.error());
     }
+    if (segment->header().host_state.load(std::memory_order_relaxed) ==
+        static_cast<std::uint32_t>(HostState::replaced)) {
+        return fail(Errc::segment_replaced,
+                    "this segment was given up when the pool was made anew");
+    }
     auto locked = lock(*segment);
     if (!locked) return tl::unexpected(locked.error());
     const auto region = pool_region_of(*segment);
@@ -109,7 +114,8 @@ Result<std::unique_ptr<SegmentSteward>> SegmentSteward::take_over(const std::str
 }
 
 Result<SegmentSteward::Locked> SegmentSteward::lock(const Segment& segment) {
-    auto host_lock = lock_object(segment.control());
+    // Not control: whoever may look has a descriptor of that, and could take the lock himself.
+    auto host_lock = lock_object(segment.payload());
     if (!host_lock && host_lock.error().code == Errc::name_taken) {
         return fail(Errc::name_taken, "another host serves this segment; stop it first");
     }

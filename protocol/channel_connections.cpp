@@ -58,33 +58,8 @@ tl::unexpected<Error> ChannelDirectory::damaged(const std::string& what) const {
                 what + ", which cannot be. " + std::string(explain(Errc::pool_damaged)));
 }
 
-std::optional<std::uint64_t> ChannelDirectory::find_entries(std::uint64_t capacity) const {
-    struct Range {
-        std::uint64_t begin;
-        std::uint64_t end;
-    };
-    std::vector<Range> used;
-    for (std::uint32_t i = 0; i < view_.rings.count; ++i) {
-        if (!in_use(view_.rings.at(i))) continue;
-        const RingView ring = RingView::of(view_, i);
-        if (!ring) {
-            pool_.view().mark_damaged();
-            continue;
-        }
-        const auto begin = static_cast<std::uint64_t>(ring.entries - view_.entries.find(0));
-        used.push_back({begin, begin + ring.index_mask + 1});
-    }
-    std::ranges::sort(used, {}, &Range::begin);
-    std::uint64_t start = 0;
-    for (const Range& range : used) {  // First fit.
-        if (range.begin >= start && range.begin - start >= capacity) return start;
-        start = std::max(start, range.end);
-    }
-    return start + capacity <= view_.entries.count ? std::optional(start) : std::nullopt;
-}
-
 Result<void> ChannelDirectory::connect(std::uint32_t publisher_index,
-                                       std::uint32_t subscriber_index) {
+                                       std::uint32_t subscriber_index, RingRoom& room) {
     PublisherImage& publisher = view_.publishers.at(publisher_index);
     SubscriberImage& subscriber = view_.subscribers.at(subscriber_index);
     const std::uint32_t depth = subscriber.depth.load(std::memory_order_relaxed);
@@ -95,10 +70,8 @@ Result<void> ChannelDirectory::connect(std::uint32_t publisher_index,
     }
     const std::uint64_t capacity = std::max<std::uint64_t>(4, std::bit_ceil(depth));
 
-    std::uint32_t ring_index = 0;
-    while (ring_index < view_.rings.count && in_use(view_.rings.at(ring_index))) ++ring_index;
-    const auto offset = find_entries(capacity);
-    if (ring_index == view_.rings.count || !offset) {
+    const auto made = room.take(capacity);
+    if (!made) {
         return fail(Errc::no_ring_space,
                     "there is no room for one more ring of depth " + std::to_string(depth) +
                         "; raise limits.rings (" + std::to_string(view_.rings.count) +
@@ -116,10 +89,11 @@ Result<void> ChannelDirectory::connect(std::uint32_t publisher_index,
                         "configuration");
     }
 
+    const auto [ring_index, entries_offset] = *made;
     RingImage& ring = view_.rings.at(ring_index);
     for (std::uint64_t i = 0; i < capacity; ++i) {
         // Stamps of an earlier use would be valid again: positions begin at 0.
-        view_.entries.at(static_cast<std::uint32_t>(*offset + i))
+        view_.entries.at(static_cast<std::uint32_t>(entries_offset + i))
             .stamp.store(0, std::memory_order_relaxed);
     }
     ring.publisher_index.store(publisher_index, std::memory_order_relaxed);
@@ -130,7 +104,7 @@ Result<void> ChannelDirectory::connect(std::uint32_t publisher_index,
     ring.capacity.store(static_cast<std::uint32_t>(capacity), std::memory_order_relaxed);
     ring.depth.store(depth, std::memory_order_relaxed);
     ring.closed.store(0, std::memory_order_relaxed);
-    ring.entries_offset.store(*offset, std::memory_order_relaxed);
+    ring.entries_offset.store(entries_offset, std::memory_order_relaxed);
     ring.head.store(0, std::memory_order_relaxed);
     ring.drop_seen.store(0, std::memory_order_relaxed);
     ring.tail.store(0, std::memory_order_relaxed);

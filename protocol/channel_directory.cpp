@@ -177,13 +177,14 @@ Result<Opened> ChannelDirectory::open_publisher(const ChannelRequest& request,
     set(publisher.state, EndpointState::open);
     recount();
 
+    RingRoom room(pool_.view(), view_);
     for (std::uint32_t i = 0; i < view_.subscribers.count; ++i) {
         const SubscriberImage& subscriber = view_.subscribers.at(i);
         if (!is(subscriber.state, EndpointState::open) ||
             subscriber.channel_index.load(std::memory_order_relaxed) != *channel_index) {
             continue;
         }
-        if (auto connected = connect(*index, i); !connected) {
+        if (auto connected = connect(*index, i, room); !connected) {
             publisher_left(*index, EndpointState::left);
             return tl::unexpected(connected.error());
         }
@@ -247,13 +248,14 @@ Result<Opened> ChannelDirectory::open_subscriber(const ChannelRequest& request,
     set(subscriber.state, EndpointState::open);
     recount();
 
+    RingRoom room(pool_.view(), view_);
     for (std::uint32_t i = 0; i < view_.publishers.count; ++i) {
         const PublisherImage& publisher = view_.publishers.at(i);
         if (!is(publisher.state, EndpointState::open) ||
             publisher.channel_index.load(std::memory_order_relaxed) != *channel_index) {
             continue;
         }
-        if (auto connected = connect(i, *index); !connected) {
+        if (auto connected = connect(i, *index, room); !connected) {
             subscriber_left(*index, EndpointState::left);
             return tl::unexpected(connected.error());
         }

@@ -16,6 +16,7 @@
 
 #include "protocol/protocol_view.hpp"
 #include "protocol/ring.hpp"
+#include "protocol/ring_room.hpp"
 #include "shmpool/pool/var_slot_pool.hpp"
 
 namespace shmpool {
@@ -69,8 +70,7 @@ private:
     [[nodiscard]] std::optional<std::uint32_t> free_lease_bit(const ChannelImage& channel) const;
 
     [[nodiscard]] Result<void> connect(std::uint32_t publisher_index,
-                                       std::uint32_t subscriber_index);
-    [[nodiscard]] std::optional<std::uint64_t> find_entries(std::uint64_t capacity) const;
+                                       std::uint32_t subscriber_index, RingRoom& room);
     /// What only the host writes is not as it wrote it: nobody knows who did.
     [[nodiscard]] tl::unexpected<Error> damaged(const std::string& what) const;
     void decide_intent(PublisherImage& publisher);

@@ -58,6 +58,7 @@ enum class EndpointState : std::uint32_t { empty = 0, open = 1, left = 2, died =
 //         24     64  name              host
 //         88      8  process_started   host   with pid: which process; 0 unknown (process.hpp)
 //         96      4  read_only         host   1: has the payload to read only
+//        104      8  process_space     host   whose numbers pid and process_started are
 //        128      4  left_incarnation  peer   = incarnation: has left in order, maybe unheard
 //        136      8  drawn_slots       peer   ever taken out of free lists, by all of its lanes
 //        144      8  drawn_bytes       peer   the same in bytes of whole slots
@@ -75,7 +76,8 @@ struct PeerImage {
     Atomic<std::uint64_t> process_started;
     Atomic<std::uint32_t> read_only;
     std::uint32_t reserved_0;
-    std::uint64_t reserved_1[3];
+    Atomic<std::uint64_t> process_space;
+    std::uint64_t reserved_1[2];
     alignas(cache_line_bytes) Atomic<std::uint32_t> left_incarnation;
     std::uint32_t reserved_2;
     Atomic<std::uint64_t> drawn_slots;

@@ -69,6 +69,21 @@ pid_t own_pid() noexcept {
     return ::getpid();
 }
 
+std::uint64_t process_space() {
+    struct stat pids {};
+    if (::stat("/proc/self/ns/pid", &pids) != 0) return 0;
+    std::uint32_t clock = 0;  // A kernel without time namespaces has no such file.
+    std::ifstream file("/proc/self/timens_offsets");
+    for (std::string line; std::getline(file, line);) {
+        std::istringstream fields(line);
+        std::string name;
+        std::int64_t seconds = 0;
+        fields >> name >> seconds;
+        if (name == "boottime") clock = static_cast<std::uint32_t>(seconds);
+    }
+    return (std::uint64_t{pids.st_ino} << 32) | clock;
+}
+
 std::uint64_t process_started(pid_t pid) {
     std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
     std::string text;

@@ -23,6 +23,11 @@ struct Credentials {
 
 [[nodiscard]] pid_t own_pid() noexcept;
 
+/// In which pid namespace, and by which clock of boot time, this process counts pids and times of
+/// start: two processes in which it is equal mean the same by them. 0 if it cannot be known. (The
+/// number of a namespace is used again only when nobody is in it any more, nor in one below it.)
+[[nodiscard]] std::uint64_t process_space();
+
 /// When the process of that pid was started, in ticks since the machine was: with the pid it names
 /// one process for ever. 0 if it cannot be seen from here.
 [[nodiscard]] std::uint64_t process_started(pid_t pid);

@@ -255,6 +255,19 @@ TEST_F(DaemonClients, RefusesAnObserverThatWantsToPublish) {
               static_cast<std::uint32_t>(Errc::protocol_violation));
 }
 
+TEST_F(DaemonClients, LetsOneUserLookByALimitedNumberOfConnections) {
+    std::vector<LocalConnection> observers;
+    const auto observe = [&] {
+        observers.push_back(connect_to(daemon.socket()));
+        return ask(observers.back(), observer_hello());
+    };
+    for (int i = 0; i < 64; ++i) (void)expect<wire::Welcome>(observe());
+    EXPECT_EQ(expect<wire::Refused>(observe()).code, static_cast<std::uint32_t>(Errc::refused));
+    expect_honest_service();
+    observers.front() = connect_to(daemon.socket());
+    EXPECT_TRUE(eventually([&] { return std::holds_alternative<wire::Welcome>(observe()); }));
+}
+
 TEST_F(DaemonClients, WritesAPeersNameInOneLineOfTheLog) {
     wire::Hello hello = honest_hello();
     hello.peer_name = *wire::Text<name_bytes>::of("a\nb");

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -99,6 +100,43 @@ TEST_F(DaemonTakeover, GetsTheSegmentFromTheDescriptorStoreThoughNobodyLives) {
     EXPECT_EQ(next->wait(), 0);
     (void)store.next_about("STOPPING");
     EXPECT_THAT(store.next_about("FDSTOREREMOVE").text, HasSubstr("shmpool-control"));
+}
+
+TEST_F(DaemonTakeover, IsNotKeptFromTheSegmentByOneWhoMayOnlyLook) {
+    PlainPeer peer(first->socket());
+    const Descriptor mark = mark_presence(first->socket());
+    const PlainObserver observer(first->socket());
+    EXPECT_EQ(::flock(observer.control.get(), LOCK_SH | LOCK_NB), 0);
+    kill_first();
+    const auto next = start();
+    listens(*next);
+    (void)expect<wire::Rejoined>(peer.rejoin(next->socket(), peer.rejoin_request()));
+}
+
+TEST_F(DaemonTakeover, IsNotKeptFromTheSegmentByManyWhoHangUp) {
+    PlainPeer peer(first->socket());
+    const Descriptor mark = mark_presence(first->socket());
+    kill_first();
+    setup.config = "[takeover]\npatience = \"10m\"\n";
+    const auto next = start();
+    listens(*next);
+    constexpr std::uint32_t more_than_it_keeps = 3 * peer_count_max;
+    for (std::uint32_t i = 0; i < more_than_it_keeps; ++i) (void)connect_to(next->socket());
+    (void)expect<wire::Rejoined>(peer.rejoin(next->socket(), peer.rejoin_request()));
+}
+
+TEST_F(DaemonTakeover, TakesNoSegmentThatWasGivenUpWhenThePoolWasMadeAnew) {
+    PlainPeer peer(first->socket());
+    const Descriptor mark = mark_presence(first->socket());
+    kill_first();
+    peer.segment->header().host_state = static_cast<std::uint32_t>(HostState::replaced);
+    setup.config = "[takeover]\npatience = \"100ms\"\n";
+    const auto next = start();
+    listens(*next);
+    (void)peer.rejoin(next->socket(), peer.rejoin_request());
+    EXPECT_TRUE(next->logs("was given up when the pool was made anew"));
+    ready(*next);
+    EXPECT_EQ(incarnation_of(*next), 1U);
 }
 
 TEST_F(DaemonTakeover, StartsAfreshWhenNobodyHandsTheSegmentOver) {

@@ -151,6 +151,7 @@ TEST_F(ReaperTest, NeverKillsUnderThePolicyWait) {
 
 TEST_F(ReaperTest, DoesNotKillTheProgramThatHasReplacedASuspect) {
     build(SuspectPolicy::kill);
+    maps = false;
     const PeerId id = attach().id;
     reaper->connection_closed(id, no_session, ClosedBy::peer);
     reaper->beacon_fired(id, now_ns);
@@ -236,6 +237,42 @@ TEST_F(ReaperTest, WaitsForThoseWhoLiveUnderNoHost) {
     EXPECT_EQ(kills, 0) << "to be late is no silence";
     ended = true;
     reaper->pidfd_readable(id);
+    EXPECT_EQ(shown(id), PeerState::empty);
+}
+
+TEST_F(ReaperTest, TakesNobodyForDeadByANumberOfAnotherNamespace) {
+    build(SuspectPolicy::kill);
+    const PeerId id = attach().id;
+    ASSERT_EQ(steward->view().peers.at(id.index).process_space.load(), process_space());
+    steward->view().peers.at(id.index).process_space = process_space() + 1;
+    build_reaper();
+    registry->take_over();
+    ended = true;  // So it looks from here.
+    maps = false;
+    stopped = true;
+    reaper->take_over();
+    for (int i = 0; i < 10; ++i) run_to_next_tick();
+    EXPECT_EQ(shown(id), PeerState::attached);
+    EXPECT_EQ(kills, 0);
+
+    registry->rejoined(*registry->find(id), {4712, 1000, 1000}, false);
+    EXPECT_EQ(steward->view().peers.at(id.index).process_space.load(), process_space());
+    EXPECT_EQ(steward->view().peers.at(id.index).pid.load(), 4712U);
+    reaper->rejoined(*registry->find(id), 7, Descriptor());
+    reaper->pidfd_readable(id);
+    EXPECT_EQ(shown(id), PeerState::empty) << "from now on it is looked after";
+}
+
+TEST_F(ReaperTest, TakesNobodyForReplacedWhoStillMapsTheSegment) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach().id;
+    reaper->beacon_fired(id, now_ns);                           // Its attaching thread has ended,
+    reaper->connection_closed(id, no_session, ClosedBy::peer);  // and it has closed everything.
+    const std::uint64_t start_ns = now_ns;
+    while (now_ns < start_ns + 2'000 * ms) run_to_next_tick();
+    EXPECT_NE(shown(id), PeerState::empty);
+    maps = false;
+    while (now_ns < start_ns + 10'000 * ms && shown(id) != PeerState::empty) run_to_next_tick();
     EXPECT_EQ(shown(id), PeerState::empty);
 }
 
