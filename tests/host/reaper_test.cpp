@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "host/event_tokens.hpp"
 #include "tests/shmpool/platform/temporary_directory.hpp"
 
 namespace shmpool::host {
@@ -56,7 +57,7 @@ protected:
                          [this](std::int64_t) { return stopped; },
                          [this](pid_t, std::uint64_t) -> Result<std::optional<Descriptor>> {
                              if (ended) return std::nullopt;
-                             return std::optional(Descriptor());
+                             return std::optional(std::move(found_process));
                          },
                          [this](pid_t, const Descriptor&) -> Result<bool> { return maps; }});
     }
@@ -73,6 +74,21 @@ protected:
         ASSERT_TRUE(next);
         now_ns = std::max(now_ns, *next);
         reaper->tick();
+    }
+
+    void run_for(std::uint64_t duration_ns) {
+        const std::uint64_t start_ns = now_ns;
+        while (now_ns < start_ns + duration_ns) run_to_next_tick();
+    }
+    /// As if the process had ended.
+    [[nodiscard]] Descriptor readable_pidfd() {
+        flag.raise();
+        return *Descriptor::duplicate(flag.descriptor());
+    }
+    void expect_end_is_noticed(const PeerId& id) {
+        const auto tokens = queue->wait(std::chrono::nanoseconds::zero());
+        ASSERT_TRUE(tokens);
+        EXPECT_THAT(*tokens, testing::ElementsAre(token_of(id)));
     }
 
     [[nodiscard]] PeerState shown(const PeerId& id) const {
@@ -94,6 +110,8 @@ protected:
     std::unique_ptr<EventQueue> queue;
     std::unique_ptr<Reaper> reaper;
     std::uint64_t now_ns = 5'000 * ms;
+    EventFlag flag = *EventFlag::create();
+    Descriptor found_process;
     bool ended = false;
     bool maps = true;
     bool stopped = false;
@@ -188,6 +206,42 @@ TEST_F(ReaperTest, SuspectsAPeerThatStaysStoppedAndTrustsItWhenItRuns) {
     EXPECT_THAT(log_text(), HasSubstr("runs again"));
 }
 
+TEST_F(ReaperTest, SuspectsAPeerAsOftenAsItStops) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach().id;
+    for (int round = 0; round < 3; ++round) {
+        stopped = true;
+        run_for(2'000 * ms);
+        EXPECT_EQ(shown(id), PeerState::suspect);
+        stopped = false;
+        run_to_next_tick();
+        EXPECT_EQ(shown(id), PeerState::attached);
+    }
+}
+
+TEST_F(ReaperTest, KillsNoStoppedPeerBeforeSuspectAfterHasPassed) {
+    build(SuspectPolicy::kill);
+    const PeerId id = attach().id;
+    stopped = true;
+    run_to_next_tick();  // Seen for the first time.
+    now_ns += 999 * ms;
+    reaper->tick();
+    EXPECT_EQ(kills, 0);
+    EXPECT_EQ(shown(id), PeerState::attached);
+    now_ns += 1 * ms;
+    reaper->tick();
+    EXPECT_EQ(kills, 1);
+}
+
+TEST_F(ReaperTest, TakesNoConnectionThatTheHostHasClosedAsEvidence) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach().id;
+    reaper->connection_closed(id, no_session, ClosedBy::host);
+    reaper->beacon_fired(id, now_ns);
+    run_for(3'000 * ms);
+    EXPECT_EQ(shown(id), PeerState::dying);
+}
+
 TEST_F(ReaperTest, AsksForNoTickWhenNobodyIsThereAndNothingWaits) {
     build(SuspectPolicy::wait);
     EXPECT_FALSE(reaper->next_tick_ns());
@@ -268,6 +322,26 @@ TEST_F(ReaperTest, DoesNotAskForTheMappingsOfThoseWhoAreBack) {
     const std::uint64_t start_ns = now_ns;
     while (now_ns < start_ns + 10'000 * ms) run_to_next_tick();
     EXPECT_EQ(shown(id), PeerState::attached);
+}
+
+TEST_F(ReaperTest, WatchesThoseWhoLiveUnderNoHost) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach().id;
+    build_reaper();
+    registry->take_over();
+    found_process = readable_pidfd();
+    reaper->take_over();
+    expect_end_is_noticed(id);
+}
+
+TEST_F(ReaperTest, WatchesThoseWhoAreBack) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach().id;
+    build_reaper();
+    registry->take_over();
+    reaper->take_over();
+    reaper->rejoined(*registry->find(id), 7, readable_pidfd());
+    expect_end_is_noticed(id);
 }
 
 TEST_F(ReaperTest, FinishesWhatTheHostBeforeHadBegun) {
