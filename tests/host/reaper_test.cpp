@@ -59,7 +59,10 @@ protected:
                              if (ended) return std::nullopt;
                              return std::optional(std::move(found_process));
                          },
-                         [this](pid_t, const Descriptor&) -> Result<bool> { return maps; }});
+                         [this](pid_t, const Descriptor&) -> Result<bool> {
+                             shown_at_look = shown({0, 0});
+                             return maps;
+                         }});
     }
 
     Peer& attach() {
@@ -112,6 +115,7 @@ protected:
     std::uint64_t now_ns = 5'000 * ms;
     EventFlag flag = *EventFlag::create();
     Descriptor found_process;
+    PeerState shown_at_look = PeerState::empty;  ///< Of the first place, at a look at mappings.
     bool ended = false;
     bool maps = true;
     bool stopped = false;
@@ -197,8 +201,7 @@ TEST_F(ReaperTest, SuspectsAPeerThatStaysStoppedAndTrustsItWhenItRuns) {
     build(SuspectPolicy::wait);
     const PeerId id = attach().id;
     stopped = true;
-    const std::uint64_t start_ns = now_ns;
-    while (now_ns < start_ns + 2'000 * ms) run_to_next_tick();
+    run_for(2'000 * ms);
     EXPECT_EQ(shown(id), PeerState::suspect);
     stopped = false;
     run_to_next_tick();
@@ -252,6 +255,17 @@ TEST_F(ReaperTest, AsksForNoTickWhenNobodyIsThereAndNothingWaits) {
     EXPECT_FALSE(reaper->next_tick_ns());
 }
 
+TEST_F(ReaperTest, FindsTheLanesOfAPeerThatHasWrittenAnotherIncarnation) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach().id;
+    const auto lane = steward->pool().open_lane(owner_of_peer(id.index, id.incarnation));
+    ASSERT_TRUE(lane && steward->pool().allocate(**lane, 64));
+    steward->view().peers.at(id.index).incarnation = id.incarnation + 7;
+    ended = true;
+    reaper->pidfd_readable(id);
+    EXPECT_EQ(steward->pool().view().lanes[(*lane)->index()].owner.load(), 0U);
+}
+
 TEST_F(ReaperTest, CountsDeathsInTheSegmentAndNotDepartures) {
     build(SuspectPolicy::wait);
     const SegmentHeader& header = steward->header();
@@ -284,8 +298,7 @@ TEST_F(ReaperTest, WaitsForThoseWhoLiveUnderNoHost) {
     build_reaper();
     registry->take_over();
     reaper->take_over();
-    const std::uint64_t start_ns = now_ns;
-    while (now_ns < start_ns + 60'000 * ms) run_to_next_tick();
+    run_for(60'000 * ms);
     EXPECT_EQ(shown(id), PeerState::attached);
     EXPECT_EQ(kills, 0) << "to be late is no silence";
     ended = true;
@@ -311,6 +324,18 @@ TEST_F(ReaperTest, TakesBackWhoLeftOrReplacedItsProgramUnderNoHost) {
     EXPECT_EQ(shown(replaced), PeerState::empty);
 }
 
+/// Who was welcomed a moment ago maps the segment, then looks at its state.
+TEST_F(ReaperTest, ShowsThatAPlaceMayBeTakenBackBeforeItLooksAtTheMappings) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach().id;
+    build_reaper();
+    registry->take_over();
+    reaper->take_over();
+    run_for(3'000 * ms);
+    EXPECT_EQ(shown_at_look, PeerState::reclaiming);
+    EXPECT_EQ(shown(id), PeerState::attached) << "it maps the segment";
+}
+
 TEST_F(ReaperTest, DoesNotAskForTheMappingsOfThoseWhoAreBack) {
     build(SuspectPolicy::wait);
     const PeerId id = attach().id;
@@ -319,8 +344,7 @@ TEST_F(ReaperTest, DoesNotAskForTheMappingsOfThoseWhoAreBack) {
     reaper->take_over();
     reaper->rejoined(*registry->find(id), 7, Descriptor());
     maps = false;
-    const std::uint64_t start_ns = now_ns;
-    while (now_ns < start_ns + 10'000 * ms) run_to_next_tick();
+    run_for(10'000 * ms);
     EXPECT_EQ(shown(id), PeerState::attached);
 }
 
