@@ -81,7 +81,7 @@ protected:
 
     void run_for(std::uint64_t duration_ns) {
         const std::uint64_t start_ns = now_ns;
-        while (now_ns < start_ns + duration_ns) run_to_next_tick();
+        while (now_ns < start_ns + duration_ns && !HasFatalFailure()) run_to_next_tick();
     }
     /// As if the process had ended.
     [[nodiscard]] Descriptor readable_pidfd() {
