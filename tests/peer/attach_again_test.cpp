@@ -23,7 +23,10 @@ protected:
         const Relay relay(path, host_.socket(), [&](const Scene& scene) {
             auto* const welcome = std::get_if<wire::Welcome>(&scene.answer);
             if (welcome == nullptr || welcomes_++ >= losses) return Fate::lives;
-            if (how == Loss::to_another) ++welcome->peer_incarnation;
+            if (how == Loss::to_another) {
+                welcome->peer_index = resident_.index();
+                ++welcome->peer_incarnation;
+            }
             if (how == Loss::to_nobody) {
                 (void)test::expect<wire::Farewell>(test::ask(scene.host, wire::Goodbye{}));
             }
@@ -38,6 +41,7 @@ protected:
 
     const test::TemporaryDirectory directory_;
     const RunningHost host_;
+    const Peer resident_ = Peer::attach(host_.pool()).value();
     std::atomic<int> welcomes_{0};
     bool is_of_use_ = false;
     Error error_;
