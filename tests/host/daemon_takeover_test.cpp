@@ -191,6 +191,32 @@ TEST_F(DaemonTakeover, LetsNobodyComeBackAsAnother) {
     EXPECT_EQ(incarnation_of(*next), 2U);
 }
 
+TEST_F(DaemonTakeover, LetsNobodyComeBackWithAnotherSegment) {
+    PlainPeer former(first->socket());
+    kill_first();
+    const auto next = start();
+    ready(*next);
+    PlainPeer fresh(next->socket());  // Of this process, and with the number of the former one.
+    ASSERT_EQ(fresh.welcome.peer_index, former.welcome.peer_index);
+    ASSERT_EQ(fresh.welcome.peer_incarnation, former.welcome.peer_incarnation);
+    const auto comes_with = [&](Descriptor& control, Descriptor& payload) {
+        std::swap(former.descriptors[0], control);
+        std::swap(former.descriptors[1], payload);
+        const auto answer = former.rejoin(next->socket(), former.rejoin_request());
+        std::swap(former.descriptors[0], control);
+        std::swap(former.descriptors[1], payload);
+        return answer;
+    };
+    for (const auto& answer : {comes_with(former.descriptors[0], former.descriptors[1]),
+                               comes_with(fresh.descriptors[0], former.descriptors[1]),
+                               comes_with(former.descriptors[0], fresh.descriptors[1])}) {
+        ASSERT_TRUE(std::holds_alternative<wire::Refused>(answer));
+        EXPECT_EQ(wire::error_of(std::get<wire::Refused>(answer)).code, Errc::segment_replaced);
+    }
+    EXPECT_TRUE(std::holds_alternative<wire::Rejoined>(
+        comes_with(fresh.descriptors[0], fresh.descriptors[1])));
+}
+
 TEST_F(DaemonTakeover, TakesNoMemoryThatIsNoSegmentOfThisPool) {
     PlainPeer peer(first->socket());
     setup.name = "other";

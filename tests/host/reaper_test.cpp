@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "host/event_tokens.hpp"
 #include "tests/shmpool/platform/temporary_directory.hpp"
 
 namespace shmpool::host {
@@ -56,9 +57,12 @@ protected:
                          [this](std::int64_t) { return stopped; },
                          [this](pid_t, std::uint64_t) -> Result<std::optional<Descriptor>> {
                              if (ended) return std::nullopt;
-                             return std::optional(Descriptor());
+                             return std::optional(std::move(found_process));
                          },
-                         [this](pid_t, const Descriptor&) -> Result<bool> { return maps; }});
+                         [this](pid_t, const Descriptor&) -> Result<bool> {
+                             shown_at_look = shown({0, 0});
+                             return maps;
+                         }});
     }
 
     Peer& attach() {
@@ -73,6 +77,21 @@ protected:
         ASSERT_TRUE(next);
         now_ns = std::max(now_ns, *next);
         reaper->tick();
+    }
+
+    void run_for(std::uint64_t duration_ns) {
+        const std::uint64_t start_ns = now_ns;
+        while (now_ns < start_ns + duration_ns && !HasFatalFailure()) run_to_next_tick();
+    }
+    /// As if the process had ended.
+    [[nodiscard]] Descriptor readable_pidfd() {
+        flag.raise();
+        return *Descriptor::duplicate(flag.descriptor());
+    }
+    void expect_end_is_noticed(const PeerId& id) {
+        const auto tokens = queue->wait(std::chrono::nanoseconds::zero());
+        ASSERT_TRUE(tokens);
+        EXPECT_THAT(*tokens, testing::ElementsAre(token_of(id)));
     }
 
     [[nodiscard]] PeerState shown(const PeerId& id) const {
@@ -94,6 +113,9 @@ protected:
     std::unique_ptr<EventQueue> queue;
     std::unique_ptr<Reaper> reaper;
     std::uint64_t now_ns = 5'000 * ms;
+    EventFlag flag = *EventFlag::create();
+    Descriptor found_process;
+    PeerState shown_at_look = PeerState::empty;  ///< Of the first place, at a look at mappings.
     bool ended = false;
     bool maps = true;
     bool stopped = false;
@@ -180,13 +202,48 @@ TEST_F(ReaperTest, SuspectsAPeerThatStaysStoppedAndTrustsItWhenItRuns) {
     build(SuspectPolicy::wait);
     const PeerId id = attach().id;
     stopped = true;
-    const std::uint64_t start_ns = now_ns;
-    while (now_ns < start_ns + 2'000 * ms) run_to_next_tick();
+    run_for(2'000 * ms);
     EXPECT_EQ(shown(id), PeerState::suspect);
     stopped = false;
     run_to_next_tick();
     EXPECT_EQ(shown(id), PeerState::attached);
     EXPECT_THAT(log_text(), HasSubstr("runs again"));
+}
+
+TEST_F(ReaperTest, SuspectsAPeerAsOftenAsItStops) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach().id;
+    for (int round = 0; round < 3; ++round) {
+        stopped = true;
+        run_for(2'000 * ms);
+        EXPECT_EQ(shown(id), PeerState::suspect);
+        stopped = false;
+        run_to_next_tick();
+        EXPECT_EQ(shown(id), PeerState::attached);
+    }
+}
+
+TEST_F(ReaperTest, KillsNoStoppedPeerBeforeSuspectAfterHasPassed) {
+    build(SuspectPolicy::kill);
+    const PeerId id = attach().id;
+    stopped = true;
+    run_to_next_tick();  // Seen for the first time.
+    now_ns += 999 * ms;
+    reaper->tick();
+    EXPECT_EQ(kills, 0);
+    EXPECT_EQ(shown(id), PeerState::attached);
+    now_ns += 1 * ms;
+    reaper->tick();
+    EXPECT_EQ(kills, 1);
+}
+
+TEST_F(ReaperTest, TakesNoConnectionThatTheHostHasClosedAsEvidence) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach().id;
+    reaper->connection_closed(id, no_session, ClosedBy::host);
+    reaper->beacon_fired(id, now_ns);
+    run_for(3'000 * ms);
+    EXPECT_EQ(shown(id), PeerState::dying);
 }
 
 TEST_F(ReaperTest, AsksForNoTickWhenNobodyIsThereAndNothingWaits) {
@@ -197,6 +254,17 @@ TEST_F(ReaperTest, AsksForNoTickWhenNobodyIsThereAndNothingWaits) {
     reaper->pidfd_readable(id);
     for (int i = 0; i < 10 && reaper->next_tick_ns(); ++i) run_to_next_tick();
     EXPECT_FALSE(reaper->next_tick_ns());
+}
+
+TEST_F(ReaperTest, FindsTheLanesOfAPeerThatHasWrittenAnotherIncarnation) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach().id;
+    const auto lane = steward->pool().open_lane(owner_of_peer(id.index, id.incarnation));
+    ASSERT_TRUE(lane && steward->pool().allocate(**lane, 64));
+    steward->view().peers.at(id.index).incarnation = id.incarnation + 7;
+    ended = true;
+    reaper->pidfd_readable(id);
+    EXPECT_EQ(steward->pool().view().lanes[(*lane)->index()].owner.load(), 0U);
 }
 
 TEST_F(ReaperTest, CountsDeathsInTheSegmentAndNotDepartures) {
@@ -231,8 +299,7 @@ TEST_F(ReaperTest, WaitsForThoseWhoLiveUnderNoHost) {
     build_reaper();
     registry->take_over();
     reaper->take_over();
-    const std::uint64_t start_ns = now_ns;
-    while (now_ns < start_ns + 60'000 * ms) run_to_next_tick();
+    run_for(60'000 * ms);
     EXPECT_EQ(shown(id), PeerState::attached);
     EXPECT_EQ(kills, 0) << "to be late is no silence";
     ended = true;
@@ -294,6 +361,18 @@ TEST_F(ReaperTest, TakesBackWhoLeftOrReplacedItsProgramUnderNoHost) {
     EXPECT_EQ(shown(replaced), PeerState::empty);
 }
 
+/// Who was welcomed a moment ago maps the segment, then looks at its state.
+TEST_F(ReaperTest, ShowsThatAPlaceMayBeTakenBackBeforeItLooksAtTheMappings) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach().id;
+    build_reaper();
+    registry->take_over();
+    reaper->take_over();
+    run_for(3'000 * ms);
+    EXPECT_EQ(shown_at_look, PeerState::reclaiming);
+    EXPECT_EQ(shown(id), PeerState::attached) << "it maps the segment";
+}
+
 TEST_F(ReaperTest, DoesNotAskForTheMappingsOfThoseWhoAreBack) {
     build(SuspectPolicy::wait);
     const PeerId id = attach().id;
@@ -302,9 +381,28 @@ TEST_F(ReaperTest, DoesNotAskForTheMappingsOfThoseWhoAreBack) {
     reaper->take_over();
     reaper->rejoined(*registry->find(id), 7, Descriptor());
     maps = false;
-    const std::uint64_t start_ns = now_ns;
-    while (now_ns < start_ns + 10'000 * ms) run_to_next_tick();
+    run_for(10'000 * ms);
     EXPECT_EQ(shown(id), PeerState::attached);
+}
+
+TEST_F(ReaperTest, WatchesThoseWhoLiveUnderNoHost) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach().id;
+    build_reaper();
+    registry->take_over();
+    found_process = readable_pidfd();
+    reaper->take_over();
+    expect_end_is_noticed(id);
+}
+
+TEST_F(ReaperTest, WatchesThoseWhoAreBack) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach().id;
+    build_reaper();
+    registry->take_over();
+    reaper->take_over();
+    reaper->rejoined(*registry->find(id), 7, readable_pidfd());
+    expect_end_is_noticed(id);
 }
 
 TEST_F(ReaperTest, FinishesWhatTheHostBeforeHadBegun) {

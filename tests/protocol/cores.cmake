@@ -39,5 +39,5 @@ target_link_libraries(protocol_with_crash_points PUBLIC shmpool_segment GTest::g
 
 shmpool_test(protocol_death_test
     LABELS processes
-    SOURCES host_death_test.cpp peer_death_test.cpp zombie_test.cpp
+    SOURCES endless_rival_test.cpp host_death_test.cpp peer_death_test.cpp zombie_test.cpp
     LIBRARIES protocol_with_crash_points)
