@@ -74,6 +74,20 @@ LocalConnection connect(const std::string& socket) {
     }
 }
 
+/// Attached, well-behaved and busy: the host makes and ends 64 rings for each turn.
+[[noreturn]] void open_and_close(const std::string&) {
+    for (;;) {
+        auto peer = Peer::attach("test");
+        if (!peer) continue;
+        std::vector<Publisher> publishers;
+        for (int i = 0; i < 64; ++i) {
+            if (auto one = peer->publisher("busy")) publishers.push_back(std::move(*one));
+        }
+        while (peer->subscriber("busy").has_value()) {
+        }
+    }
+}
+
 void an_honest_request(benchmark::State& state, BadClient bad_client, int bad_clients) {
     const RunningHost host;
     std::vector<std::unique_ptr<Child>> others;
@@ -107,6 +121,8 @@ SHMPOOL_BESIDE(alone, nullptr, 0);
 SHMPOOL_BESIDE(beside_silent_ones, be_silent, 2);
 SHMPOOL_BESIDE(beside_one_that_floods, talk_nonsense, 1);
 SHMPOOL_BESIDE(beside_four_that_flood, talk_nonsense, 4);
+SHMPOOL_BESIDE(beside_one_that_opens_and_closes, open_and_close, 1);
+SHMPOOL_BESIDE(beside_four_that_open_and_close, open_and_close, 4);
 SHMPOOL_BESIDE(beside_four_that_compute, compute, 4);
 SHMPOOL_BESIDE(beside_one_that_does_not_read, ask_and_not_read, 1);
 SHMPOOL_BESIDE(beside_four_that_do_not_read, ask_and_not_read, 4);

@@ -132,7 +132,7 @@ TEST(ConfigFile, IsDocumentedWithEveryKeyAndItsDefault) {
         ASSERT_NE(section, std::string::npos) << key;
         EXPECT_NE(text.find("\n" + key.substr(dot + 1) + " = ", section), std::string::npos) << key;
     }
-    EXPECT_EQ(config_keys().size(), 46U);
+    EXPECT_EQ(config_keys().size(), 48U);
 }
 
 TEST(ConfigFile, SaysWhereAnUnknownKeyIsAndWhatWasMeant) {
