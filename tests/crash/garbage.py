@@ -9,6 +9,7 @@ crashed, an operation hung, or somebody did not come back; each finding names th
 the writes.
 """
 
+import argparse
 import json
 import os
 import pathlib
@@ -21,10 +22,17 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SANITIZERS = "handle_abort=1:detect_leaks=0:log_path="
 
 
+def positive(text: str) -> int:
+    number = int(text)
+    if number <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is none; give 1 or more")
+    return number
+
+
 def add_options(parser):
-    parser.add_argument("--words", type=int, default=1_000_000,
+    parser.add_argument("--words", type=positive, default=1_000_000,
                         help="how many, of all episodes together; default 1000000")
-    parser.add_argument("--words-per-episode", type=int, default=20_000,
+    parser.add_argument("--words-per-episode", type=positive, default=20_000,
                         help="then the pool is made anew; default 20000")
     parser.add_argument("--seed", type=int, help="of the first episode; default a new one")
     parser.add_argument("--preset", choices=["asan", "release", "debug"], default="asan",
