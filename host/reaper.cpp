@@ -277,22 +277,32 @@ void Reaper::drain(std::uint64_t now_ns) {
     drain_at_ns_ = waiting ? now_ns + drain_interval_ns_ : 0;
 }
 
-/// Its memory is gone with its old program: exec drops the mappings, then closes the socket. A
-/// thread that ended and a descriptor that was closed can look the same from here.
+/// Its memory is gone with its old program: exec drops the mappings, then closes the socket.
 void Reaper::look_for_replaced() {
     replaced_look_at_ns_ = 0;
     for (Peer& peer : registry_.all()) {
         if (peer.phase != PeerPhase::present || !peer.beacon_gone || !peer.closed_by_peer) continue;
+        if (still_maps(peer)) {
+            replaced_look_at_ns_ = senses_.now_ns() + last_interval_ns;
+            continue;
+        }
         if (!senses_.has_ended(peer.pidfd)) {
-            const auto maps = senses_.maps_object(peer.credentials.pid, steward_.control());
-            if (maps && *maps) {
-                replaced_look_at_ns_ = senses_.now_ns() + last_interval_ns;
-                continue;
-            }
             log_.info(PeerRegistry::describe(peer) + " has replaced its program without a goodbye");
         }
         reclaim(peer, EndpointState::died);
     }
+}
+
+/// A thread that has ended and a descriptor that was closed look the same as a replaced program,
+/// but for the mapping. That tells nothing if the process is another peer by now.
+bool Reaper::still_maps(const Peer& peer) const {
+    const bool is_another_too = std::ranges::any_of(registry_.all(), [&](const Peer& other) {
+        return &other != &peer && other.phase == PeerPhase::present && other.connected &&
+               other.credentials.pid == peer.credentials.pid;
+    });
+    if (is_another_too || senses_.has_ended(peer.pidfd)) return false;
+    const auto maps = senses_.maps_object(peer.credentials.pid, steward_.control());
+    return maps && *maps;
 }
 
 void Reaper::look_for_stopped(std::uint64_t now_ns) {

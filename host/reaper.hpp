@@ -90,6 +90,7 @@ private:
     void look_soon();
     void drain(std::uint64_t now_ns);
     void look_for_replaced();
+    [[nodiscard]] bool still_maps(const Peer& peer) const;
     void look_for_stopped(std::uint64_t now_ns);
     void look_at_awaited(Peer& peer);
     void judge_silent(std::uint64_t now_ns);

@@ -69,6 +69,17 @@ TEST_F(ReaperTest, DoesNotKillTheProgramThatHasReplacedASuspect) {
     EXPECT_EQ(kills, 0);
 }
 
+TEST_F(ReaperTest, TakesBackAReplacedProgramThoughTheNextOneHasAttached) {
+    build(SuspectPolicy::wait);
+    const PeerId old = attach().id;
+    reaper->beacon_fired(old, now_ns);
+    reaper->connection_closed(old, no_session, ClosedBy::peer);
+    const PeerId next = attach().id;  // By the same process, which maps the segment again.
+    run_to_next_tick();
+    EXPECT_EQ(shown(old), PeerState::empty);
+    EXPECT_EQ(shown(next), PeerState::attached);
+}
+
 TEST_F(ReaperTest, GivesTheNumberAwayAgainAndIgnoresNewsOfTheFormerPeer) {
     build(SuspectPolicy::wait);
     const PeerId former = attach().id;
