@@ -93,7 +93,10 @@ TEST(Help, OfEveryCommandGoesToStandardOutputWithAnExample) {
 
 class WithoutHost : public testing::Test {
 protected:
-    WithoutHost() { setenv("SHMPOOL_RUNTIME_DIR", folder_.path("").c_str(), 1); }
+    WithoutHost() {
+        setenv("SHMPOOL_RUNTIME_DIR", folder_.path("").c_str(), 1);
+        unsetenv("SHMPOOL_POOL");  // Of a test before this one, in the same process.
+    }
     Folder folder_;
 };
 
