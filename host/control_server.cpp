@@ -41,9 +41,7 @@ void ControlServer::accept() {
             begin_session(std::move(*connection));
             continue;
         }
-        const bool wants_words =
-            connection.error().code != Errc::timed_out && complaints_.ask(monotonic_ns());
-        if (wants_words) log_.warn(connection.error().message);
+        if (connection.error().code != Errc::timed_out) complain(connection.error().message);
         return;
     }
 }
@@ -153,7 +151,7 @@ std::optional<ClosedBy> ControlServer::deliver(Session& session, const wire::Pac
     const auto sent = session.connection.send(packet, answer.descriptors, at_once());
     if (sent) return std::nullopt;
     if (sent.error().code == Errc::host_gone) return ClosedBy::peer;
-    complain(session, " does not take its messages: " + sent.error().message);
+    complain(describe(session) + " does not take its messages: " + sent.error().message);
     return ClosedBy::host;
 }
 
@@ -168,16 +166,12 @@ void ControlServer::tell_all(const wire::Body& body) {
 
 // --- going ---------------------------------------------------------------------------------------
 
-void ControlServer::complain(const Session& session, const std::string& what) {
-    const auto left_out = complaints_.ask(monotonic_ns());
-    if (!left_out) return;
-    const std::string more =
-        *left_out == 0 ? "" : "; " + std::to_string(*left_out) + " lines like this were left out";
-    log_.warn(describe(session) + what + more);
+void ControlServer::complain(const std::string& text) {
+    warn_sparingly(log_, complaints_, text);
 }
 
 void ControlServer::close_for(Session& session, const std::string& why) {
-    complain(session, " is closed: " + printable(why));
+    complain(describe(session) + " is closed: " + printable(why));
     close(sessions_.find(session.id), ClosedBy::host);
 }
 

@@ -49,7 +49,7 @@ private:
     [[nodiscard]] std::optional<ClosedBy> deliver(Session& session, const wire::Packet& packet,
                                                   const Answer& answer);
     void close(Sessions::iterator session, ClosedBy who);
-    void complain(const Session& session, const std::string& what);
+    void complain(const std::string& text);
     void close_for(Session& session, const std::string& why);
     [[nodiscard]] Sessions::iterator oldest_unintroduced();
 

@@ -6,7 +6,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <utility>
+
+#include "host/host_log.hpp"
+#include "shmpool/platform/monotonic_clock.hpp"
 
 namespace shmpool::host {
 
@@ -31,5 +35,14 @@ private:
     std::uint64_t free_at_ns_ = 0;  ///< When the whole burst is free again.
     std::uint64_t left_out_ = 0;
 };
+
+/// A line about a stranger, if its turn has come.
+inline void warn_sparingly(const HostLog& log, LineLimit& limit, const std::string& text) {
+    const auto left_out = limit.ask(monotonic_ns());
+    if (!left_out) return;
+    const std::string more =
+        *left_out == 0 ? "" : "; " + std::to_string(*left_out) + " lines like this were left out";
+    log.warn(text + more);
+}
 
 }  // namespace shmpool::host

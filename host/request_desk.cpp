@@ -221,10 +221,9 @@ RequestDesk::Granted RequestDesk::welcome_peer(Session& session, const wire::Hel
     if (!beacon) return refuse(beacon.error());
     const auto entered = enter(session, request);
     if (!entered) {
-        if (complaints_.ask(monotonic_ns())) {
-            log_.warn("pid " + std::to_string(session.credentials.pid) +
-                      " can not attach: " + entered.error().message);
-        }
+        warn_sparingly(log_, complaints_,
+                       "pid " + std::to_string(session.credentials.pid) +
+                           " can not attach: " + entered.error().message);
         return refuse(entered.error());
     }
     Peer& peer = **entered;

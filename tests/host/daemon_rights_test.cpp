@@ -90,6 +90,19 @@ TEST_F(AccessToAHost, RefuseAStrangerWhoGetsThroughTheSocket) {
     EXPECT_TRUE(daemon->logs("was refused: user 65534"));
 }
 
+/// The kernel has no number for it there: a next host could not look for it.
+TEST_F(AccessToAHost, RefuseAPeerOutsideOfTheHostsPidNamespace) {
+    const std::string said = as_user({0, 0, {}}, [&] {
+        if (::unshare(CLONE_NEWPID) != 0) return std::string("no namespace");
+        const Daemon inner(directory);  // In the new one, unlike this process.
+        if (!inner.becomes_ready()) return inner.log();
+        const PlainObserver observer(inner.socket());
+        const PlainPeer peer(inner.socket());
+        return attached;
+    });
+    EXPECT_THAT(said, HasSubstr("runs in a pid namespace outside of the host's"));
+}
+
 TEST_F(AccessToAHost, LetAnAllowedUserUseThePool) {
     start(open_socket + "[access.attach]\nallow_users = [65534]\n");
     EXPECT_EQ(attach_as({}), attached);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The program behind `scripts/crash sweep`: sweeps the operations that its options name, and says
-/// what it found, one line of JSON for each.
+/// The program behind `scripts/crash sweep` and `stops`: kills or stops in the operations that its
+/// options name, and says what it found, one line of JSON for each.
 #include <dlfcn.h>
 
 #include <CLI/CLI.hpp>

@@ -2,6 +2,10 @@
 /// Goal: a process that was seen by an earlier host is found again, and nobody else is taken for
 /// it.
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <fstream>
 
 #include "shmpool/platform/memory_object.hpp"
 #include "shmpool/platform/process.hpp"
@@ -46,6 +50,44 @@ TEST(FindProcess, FindsNobodyWhenItHasEnded) {
     const auto found = find_process(pid, started);
     ASSERT_TRUE(found);
     EXPECT_FALSE(*found);
+}
+
+/// What a process sees that was born behind `enter`, which gives 0.
+std::uint64_t space_behind(int (*enter)()) {
+    const Shared<std::uint64_t> seen;
+    ForkedChild child([&] {
+        if (enter() != 0) return 1;
+        ForkedChild inner([&] {
+            *seen = process_space();
+            return 0;
+        });
+        return inner.wait();
+    });
+    EXPECT_EQ(child.wait(), 0);
+    return *seen;
+}
+
+TEST(ProcessSpace, IsOneForThoseWhoCountAlike) {
+    EXPECT_NE(process_space(), 0U);
+    EXPECT_EQ(space_behind([] { return 0; }), process_space());
+}
+
+TEST(ProcessSpace, IsAnotherInAnotherPidNamespace) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root to make a namespace";
+    const std::uint64_t other = space_behind([] { return ::unshare(CLONE_NEWPID); });
+    EXPECT_NE(other, 0U);
+    EXPECT_NE(other, process_space());
+}
+
+TEST(ProcessSpace, IsAnotherByAnotherClock) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root to make a namespace";
+    const std::uint64_t other = space_behind([] {
+        if (::unshare(CLONE_NEWTIME) != 0) return 1;
+        std::ofstream offsets("/proc/self/timens_offsets");
+        return offsets << "boottime 5000 0" << std::flush ? 0 : 1;
+    });
+    EXPECT_NE(other, process_space());
+    EXPECT_EQ(other >> 32, process_space() >> 32);
 }
 
 TEST(MapsObject, TellsWhoHasItFromWhoHasNot) {
