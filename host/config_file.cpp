@@ -45,16 +45,18 @@ MaybeFlaw take_choice(const toml::node& node, const std::array<Choice, Count>& c
     return std::nullopt;
 }
 
-MaybeFlaw take_suspect_policy(const toml::node& node, PoolConfig& config) {
-    static constexpr std::array choices{SuspectPolicy::wait, SuspectPolicy::kill};
-    return take_choice(node, choices, config.suspect_policy);
+template <auto Field, auto... Choices>
+MaybeFlaw take_choice_of(const toml::node& node, PoolConfig& config) {
+    static constexpr std::array choices{Choices...};
+    return take_choice(node, choices, config.*Field);
 }
-
-MaybeFlaw take_log_level(const toml::node& node, PoolConfig& config) {
-    static constexpr std::array choices{LogLevel::trace, LogLevel::debug, LogLevel::info,
-                                        LogLevel::warn,  LogLevel::error, LogLevel::off};
-    return take_choice(node, choices, config.log_level);
-}
+constexpr auto take_suspect_policy =
+    take_choice_of<&PoolConfig::suspect_policy, SuspectPolicy::wait, SuspectPolicy::kill>;
+constexpr auto take_unseen_peers =
+    take_choice_of<&PoolConfig::unseen_peers, UnseenPeers::refuse, UnseenPeers::accept>;
+constexpr auto take_log_level =
+    take_choice_of<&PoolConfig::log_level, LogLevel::trace, LogLevel::debug, LogLevel::info,
+                   LogLevel::warn, LogLevel::error, LogLevel::off>;
 
 template <std::uint32_t PoolLimits::*Field>
 MaybeFlaw take_limit(const toml::node& node, PoolConfig& config) {
@@ -124,10 +126,11 @@ constexpr std::array<KeyRule<UserQuota>, 6> user_quota_keys = [] {
 constexpr std::array<KeyRule<PoolConfig>, 1> stop_keys{{
     {"grace", [](const toml::node& n, PoolConfig& c) { return take_duration(n, c.stop_grace_ms); }},
 }};
-constexpr std::array<KeyRule<PoolConfig>, 2> death_keys{{
+constexpr std::array<KeyRule<PoolConfig>, 3> death_keys{{
     {"suspect_policy", take_suspect_policy},
     {"suspect_after",
      [](const toml::node& n, PoolConfig& c) { return take_duration(n, c.suspect_after_ms); }},
+    {"unseen_peers", take_unseen_peers},
 }};
 constexpr std::array<KeyRule<PoolConfig>, 1> takeover_keys{{
     {"patience",

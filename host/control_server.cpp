@@ -32,6 +32,11 @@ ControlServer::ControlServer(LocalListener& listener, RequestDesk& desk, Reaper&
                              EventQueue& queue, const HostLog& log)
     : listener_(listener), desk_(desk), reaper_(reaper), queue_(queue), log_(log) {}
 
+/// The server of the next pool finds the door open.
+ControlServer::~ControlServer() {
+    open_door();
+}
+
 // --- coming --------------------------------------------------------------------------------------
 
 void ControlServer::accept() {
@@ -44,6 +49,21 @@ void ControlServer::accept() {
         if (connection.error().code != Errc::timed_out) complain(connection.error().message);
         return;
     }
+}
+
+/// The listener is level-triggered: out of the queue it wakes nobody.
+void ControlServer::shut_door() {
+    queue_.remove(listener_.socket());
+    is_shut_ = true;
+    warn_sparingly(log_, floods_,
+                   "a flood of connections that end without a hello: who connects waits until it "
+                   "has passed");
+}
+
+/// If the kernel has no memory for it, the next tick tries again.
+void ControlServer::open_door() {
+    if (!is_shut_) return;
+    is_shut_ = !queue_.add(listener_.socket(), make_token(TokenKind::listener)).has_value();
 }
 
 void ControlServer::begin_session(LocalConnection connection) {
@@ -78,6 +98,18 @@ ControlServer::Sessions::iterator ControlServer::oldest_unintroduced() {
     return std::ranges::find_if(sessions_, [](const auto& entry) {
         return entry.second.role == SessionRole::unintroduced;
     });
+}
+
+std::optional<std::uint64_t> ControlServer::next_tick_ns() const {
+    const auto drop_ns = next_drop_ns();
+    if (!is_shut_) return drop_ns;
+    return std::min(door_.reopens_at_ns(), drop_ns.value_or(door_.reopens_at_ns()));
+}
+
+void ControlServer::tick(std::uint64_t now_ns) {
+    drop_silent(now_ns);
+    if (!is_shut_ && door_.should_shut(now_ns)) return shut_door();
+    if (is_shut_ && now_ns >= door_.reopens_at_ns()) open_door();
 }
 
 std::optional<std::uint64_t> ControlServer::next_drop_ns() const {
@@ -182,8 +214,11 @@ void ControlServer::end_session(std::uint64_t session_id) {
 
 void ControlServer::close(Sessions::iterator session, ClosedBy who) {
     queue_.remove(session->second.connection.socket());
-    if (session->second.role == SessionRole::unintroduced) --unintroduced_count_;
     const SessionRole role = session->second.role;
+    if (role == SessionRole::unintroduced) {
+        --unintroduced_count_;
+        door_.stranger_left(monotonic_ns());
+    }
     const uid_t user = session->second.credentials.uid;
     const PeerId peer = session->second.peer;
     const std::uint64_t id = session->first;

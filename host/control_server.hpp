@@ -2,13 +2,15 @@
 /// The host's side of the control socket: one session per connection, none of which can keep the
 /// loop busy or waiting. Sends without waiting: a client whose buffer is full is dropped. Reads a
 /// few messages per turn. Whoever says nothing for 2 s is dropped, and of those that have not said
-/// hello the oldest goes when there are more than 64. Garbage ends its connection.
+/// hello the oldest goes when there are more than 64. Garbage ends its connection, and a flood of
+/// strangers waits outside.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
 
+#include "host/door.hpp"
 #include "host/line_limit.hpp"
 #include "host/request_desk.hpp"
 #include "host/session.hpp"
@@ -23,6 +25,7 @@ class ControlServer {
 public:
     ControlServer(LocalListener& listener, RequestDesk& desk, Reaper& reaper, EventQueue& queue,
                   const HostLog& log);
+    ~ControlServer();
 
     /// The listener is readable.
     void accept();
@@ -33,9 +36,10 @@ public:
     /// Its peer is dead, whoever else may have inherited the socket.
     void end_session(std::uint64_t session_id);
 
-    /// When `drop_silent` wants to be called; none: everybody has introduced himself.
-    [[nodiscard]] std::optional<std::uint64_t> next_drop_ns() const;
-    void drop_silent(std::uint64_t now_ns);
+    /// When `tick` wants to be called; none: everybody has introduced himself.
+    [[nodiscard]] std::optional<std::uint64_t> next_tick_ns() const;
+    /// Drops who is silent, and opens the door when it was shut for long enough.
+    void tick(std::uint64_t now_ns);
 
     /// To everybody who has introduced himself.
     void tell_all(const wire::Body& body);
@@ -43,7 +47,11 @@ public:
 private:
     using Sessions = std::map<std::uint64_t, Session>;  // Ascending: the oldest first.
 
+    [[nodiscard]] std::optional<std::uint64_t> next_drop_ns() const;
+    void drop_silent(std::uint64_t now_ns);
     void make_room_for_one_more();
+    void shut_door();
+    void open_door();
     [[nodiscard]] bool handle_one(Session& session, const LocalConnection::Received& received);
     /// Who ended the connection, if it can not be delivered.
     [[nodiscard]] std::optional<ClosedBy> deliver(Session& session, const wire::Packet& packet,
@@ -62,7 +70,10 @@ private:
     std::uint64_t last_session_id_ = no_session;
     std::uint32_t unintroduced_count_ = 0;
     std::uint64_t turned_away_ = 0;
+    Door door_;
+    bool is_shut_ = false;
     LineLimit complaints_;
+    LineLimit floods_;
 };
 
 }  // namespace shmpool::host

@@ -139,7 +139,7 @@ Result<void> Host::run() {
             dispatch(token);
             if (replace_pool()) break;  // The other tokens were of the old one, or come again.
         }
-        service_->server.drop_silent(monotonic_ns());
+        service_->server.tick(monotonic_ns());
         service_->reaper.tick();
         if (service_->registry.present_count() != 0) service_->damage.look_if_due(monotonic_ns());
     }
@@ -155,7 +155,7 @@ std::chrono::nanoseconds Host::time_to_next_look() const {
                                     ? std::nullopt
                                     : std::optional(service_->damage.next_look_ns());
     for (const auto at_ns :
-         {service_->reaper.next_tick_ns(), service_->server.next_drop_ns(), damage_look_ns}) {
+         {service_->reaper.next_tick_ns(), service_->server.next_tick_ns(), damage_look_ns}) {
         if (!at_ns) continue;
         longest = std::min(longest, nanoseconds(*at_ns > now_ns ? *at_ns - now_ns : 0));
     }

@@ -16,11 +16,11 @@ PeerRegistry::PeerRegistry(const ProtocolView& view, const QuotaRules& quotas)
 
 namespace {
 
-/// Relaxed: show() releases it.
+/// Relaxed: show() releases it. Who has no pid here is in no space that a next host can look into.
 void write_process(PeerImage& image, pid_t pid) {
     image.pid.store(static_cast<std::uint32_t>(pid), std::memory_order_relaxed);
     image.process_started.store(process_started(pid), std::memory_order_relaxed);
-    image.process_space.store(process_space(), std::memory_order_relaxed);
+    image.process_space.store(pid > 0 ? process_space() : 0, std::memory_order_relaxed);
 }
 
 bool is_of_space(const PeerImage& image, std::uint64_t space) {
@@ -44,6 +44,7 @@ Result<Peer*> PeerRegistry::attach(const Credentials& credentials, std::string_v
     peer.id = id;
     peer.phase = PeerPhase::present;
     peer.credentials = credentials;
+    peer.unseen = credentials.pid <= 0;
     peer.name = printable(name);
     peer.read_only = read_only;
     peer.pidfd = std::move(pidfd);
@@ -76,7 +77,7 @@ void PeerRegistry::take_over() {
         peer.phase = PeerPhase::present;
         peer.awaited = true;
         peer.credentials.pid = static_cast<pid_t>(image.pid.load(std::memory_order_relaxed));
-        peer.of_other_space = !is_of_space(image, process_space());
+        peer.unseen = !is_of_space(image, process_space());
         peer.credentials.uid = image.uid.load(std::memory_order_relaxed);
         peer.read_only = image.read_only.load(std::memory_order_relaxed) != 0;
         peer.name = printable({image.name, strnlen(image.name, name_bytes)});
@@ -86,7 +87,7 @@ void PeerRegistry::take_over() {
 
 void PeerRegistry::rejoined(Peer& peer, const Credentials& credentials, bool read_only) {
     peer.credentials = credentials;
-    peer.of_other_space = false;
+    peer.unseen = credentials.pid <= 0;
     peer.read_only = read_only;
     PeerImage& image = view_.peers.at(peer.id.index);
     write_process(image, credentials.pid);

@@ -49,8 +49,9 @@ struct Peer {
     bool beacon_gone = false;           ///< The thread that held it has ended, or exec.
     bool connected = true;
     bool read_only = false;  ///< Has the payload to read only.
-    /// Its pid is another namespace's, where the host before was; until it comes back.
-    bool of_other_space = false;
+    /// Its pid says nothing here: the host before, which wrote it down, was in another namespace;
+    /// or it has none in this one.
+    bool unseen = false;
     bool awaited = false;         ///< Left by an earlier host, and not yet back.
     bool closed_by_peer = false;  ///< Not by the host: that would be no evidence.
     EndpointState departure = EndpointState::died;

@@ -117,6 +117,10 @@ std::string_view name_of(SuspectPolicy policy) {
     return policy == SuspectPolicy::kill ? "kill" : "wait";
 }
 
+std::string_view name_of(UnseenPeers policy) {
+    return policy == UnseenPeers::accept ? "accept" : "refuse";
+}
+
 std::string_view name_of(LogLevel level) {
     switch (level) {
         case LogLevel::trace: return "trace";

@@ -18,9 +18,13 @@
 namespace shmpool::host {
 
 enum class SuspectPolicy : std::uint8_t { wait, kill };
+
+/// What about a peer that has no pid in the host's pid namespace.
+enum class UnseenPeers : std::uint8_t { refuse, accept };
 enum class LogLevel : std::uint8_t { trace, debug, info, warn, error, off };
 
 [[nodiscard]] std::string_view name_of(SuspectPolicy policy);
+[[nodiscard]] std::string_view name_of(UnseenPeers policy);
 [[nodiscard]] std::string_view name_of(LogLevel level);
 
 /// 1 KiB x 4096, 64 KiB x 512, 1 MiB x 32: about 70 MiB.
@@ -54,6 +58,7 @@ struct PoolConfig {
     std::uint32_t stop_grace_ms = 2'000;
     SuspectPolicy suspect_policy = SuspectPolicy::wait;
     std::uint32_t suspect_after_ms = 10'000;
+    UnseenPeers unseen_peers = UnseenPeers::refuse;
     std::uint32_t takeover_patience_ms = 5'000;
     LogLevel log_level = LogLevel::info;
     std::string log_file;  ///< Empty: stderr.

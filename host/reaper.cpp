@@ -120,9 +120,9 @@ void Reaper::take_over() {
 
 Result<std::optional<Descriptor>> Reaper::find_process(const Peer& peer,
                                                        const PeerImage& image) const {
-    if (peer.of_other_space) {
+    if (peer.unseen) {
         return fail(Errc::no_permission,
-                    "the host before this one was in another pid or time namespace");
+                    "it, or the host before this one, is in another pid or time namespace");
     }
     return senses_.find_process(peer.credentials.pid,
                                 image.process_started.load(std::memory_order_relaxed));
@@ -294,8 +294,10 @@ void Reaper::look_for_replaced() {
 }
 
 /// A thread that has ended and a descriptor that was closed look the same as a replaced program,
-/// but for the mapping. That tells nothing if the process is another peer by now.
+/// but for the mapping. That tells nothing if the process is another peer by now. Whose mappings
+/// nobody here can see keeps all until its process has ended.
 bool Reaper::still_maps(const Peer& peer) const {
+    if (peer.unseen) return !senses_.has_ended(peer.pidfd);
     const bool is_another_too = std::ranges::any_of(registry_.all(), [&](const Peer& other) {
         return &other != &peer && other.phase == PeerPhase::present && other.connected &&
                other.credentials.pid == peer.credentials.pid;
@@ -310,7 +312,7 @@ void Reaper::look_for_stopped(std::uint64_t now_ns) {
     for (Peer& peer : registry_.all()) {
         if (peer.phase != PeerPhase::present) continue;
         any = true;
-        if (!peer.connected || peer.of_other_space) continue;
+        if (!peer.connected || peer.unseen) continue;
         if (peer.awaited) look_at_awaited(peer);
         if (peer.phase != PeerPhase::present) continue;
         // A pid is used again only after its pidfd says so.

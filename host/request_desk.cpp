@@ -193,10 +193,11 @@ Result<void> RequestDesk::check_places(uid_t user) const {
 
 /// Everything that can fail comes before the peer is in the table.
 Result<Peer*> RequestDesk::enter(Session& session, const wire::Hello& request) {
-    if (session.credentials.pid <= 0) {
+    if (session.credentials.pid <= 0 && config_.unseen_peers == UnseenPeers::refuse) {
         return fail(Errc::no_permission,
                     "the host can not see this process: it runs in a pid namespace outside of the "
-                    "host's; start the host in the same one, or in one above it");
+                    "host's; start the host in the same one, or in one above it, or set [death] "
+                    "unseen_peers = \"accept\"");
     }
     if (auto room = check_places(session.credentials.uid); !room) {
         return tl::unexpected(room.error());
@@ -280,7 +281,7 @@ namespace {
 /// A number of another namespace tells nothing; then the user must do, and the incarnation that
 /// only the peer was told.
 bool is_process_of(const Peer& peer, const Credentials& caller) {
-    if (peer.of_other_space) return peer.credentials.uid == caller.uid;
+    if (peer.unseen) return peer.credentials.uid == caller.uid;
     return peer.credentials.pid == caller.pid;
 }
 

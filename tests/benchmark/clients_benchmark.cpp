@@ -88,7 +88,17 @@ LocalConnection connect(const std::string& socket) {
     }
 }
 
-void an_honest_request(benchmark::State& state, BadClient bad_client, int bad_clients) {
+using Step = Result<void> (*)(const std::string& pool, Peer& peer);
+
+Result<void> ask(const std::string&, Peer& peer) {
+    return peer.publisher("honest").map([](const Publisher&) {});
+}
+
+Result<void> attach(const std::string& pool, Peer&) {
+    return Peer::attach(pool).map([](const Peer&) {});
+}
+
+void honest(benchmark::State& state, Step step, BadClient bad_client, int bad_clients) {
     const RunningHost host;
     std::vector<std::unique_ptr<Child>> others;
     for (int i = 0; i < bad_clients; ++i) {
@@ -100,9 +110,9 @@ void an_honest_request(benchmark::State& state, BadClient bad_client, int bad_cl
     std::vector<double> all_ms;
     for (auto _ : state) {
         const std::uint64_t begin_ns = monotonic_ns();
-        const auto publisher = peer->publisher("honest");
+        const auto done = step(host.pool(), *peer);
         const std::uint64_t end_ns = monotonic_ns();
-        if (!publisher) return state.SkipWithError(publisher.error().message.c_str());
+        if (!done) return state.SkipWithError(done.error().message.c_str());
         all_ms.push_back(static_cast<double>(end_ns - begin_ns) * 1e-6);
         state.SetIterationTime(all_ms.back() * 1e-3);
     }
@@ -112,20 +122,32 @@ void an_honest_request(benchmark::State& state, BadClient bad_client, int bad_cl
     state.counters["max_ms"] = all_ms.back();
 }
 
-#define SHMPOOL_BESIDE(name, ...)                           \
-    BENCHMARK_CAPTURE(an_honest_request, name, __VA_ARGS__) \
-        ->Iterations(5000)                                  \
-        ->UseManualTime()                                   \
+void an_honest_request(benchmark::State& state, BadClient bad_client, int bad_clients) {
+    honest(state, ask, bad_client, bad_clients);
+}
+
+void an_honest_attach(benchmark::State& state, BadClient bad_client, int bad_clients) {
+    honest(state, attach, bad_client, bad_clients);
+}
+
+#define SHMPOOL_BESIDE(step, name, ...)        \
+    BENCHMARK_CAPTURE(step, name, __VA_ARGS__) \
+        ->Iterations(5000)                     \
+        ->UseManualTime()                      \
         ->Unit(benchmark::kMillisecond)
-SHMPOOL_BESIDE(alone, nullptr, 0);
-SHMPOOL_BESIDE(beside_silent_ones, be_silent, 2);
-SHMPOOL_BESIDE(beside_one_that_floods, talk_nonsense, 1);
-SHMPOOL_BESIDE(beside_four_that_flood, talk_nonsense, 4);
-SHMPOOL_BESIDE(beside_one_that_opens_and_closes, open_and_close, 1);
-SHMPOOL_BESIDE(beside_four_that_open_and_close, open_and_close, 4);
-SHMPOOL_BESIDE(beside_four_that_compute, compute, 4);
-SHMPOOL_BESIDE(beside_one_that_does_not_read, ask_and_not_read, 1);
-SHMPOOL_BESIDE(beside_four_that_do_not_read, ask_and_not_read, 4);
+SHMPOOL_BESIDE(an_honest_request, alone, nullptr, 0);
+SHMPOOL_BESIDE(an_honest_request, beside_silent_ones, be_silent, 2);
+SHMPOOL_BESIDE(an_honest_request, beside_one_that_floods, talk_nonsense, 1);
+SHMPOOL_BESIDE(an_honest_request, beside_four_that_flood, talk_nonsense, 4);
+SHMPOOL_BESIDE(an_honest_request, beside_one_that_opens_and_closes, open_and_close, 1);
+SHMPOOL_BESIDE(an_honest_request, beside_four_that_open_and_close, open_and_close, 4);
+SHMPOOL_BESIDE(an_honest_request, beside_four_that_compute, compute, 4);
+SHMPOOL_BESIDE(an_honest_request, beside_one_that_does_not_read, ask_and_not_read, 1);
+SHMPOOL_BESIDE(an_honest_request, beside_four_that_do_not_read, ask_and_not_read, 4);
+SHMPOOL_BESIDE(an_honest_attach, alone, nullptr, 0);
+SHMPOOL_BESIDE(an_honest_attach, beside_one_that_floods, talk_nonsense, 1);
+SHMPOOL_BESIDE(an_honest_attach, beside_four_that_flood, talk_nonsense, 4);
+SHMPOOL_BESIDE(an_honest_attach, beside_four_that_compute, compute, 4);
 
 }  // namespace
 }  // namespace shmpool

@@ -88,6 +88,7 @@ TEST(ConfigFile, ReadsEveryKey) {
         [death]
         suspect_policy = "kill"
         suspect_after = "1m"
+        unseen_peers = "accept"
         [takeover]
         patience = "3s"
         [log]
@@ -112,6 +113,7 @@ TEST(ConfigFile, ReadsEveryKey) {
                             250,
                             SuspectPolicy::kill,
                             60'000,
+                            UnseenPeers::accept,
                             3'000,
                             LogLevel::debug,
                             "/var/log/cars.log"};
@@ -132,7 +134,7 @@ TEST(ConfigFile, IsDocumentedWithEveryKeyAndItsDefault) {
         ASSERT_NE(section, std::string::npos) << key;
         EXPECT_NE(text.find("\n" + key.substr(dot + 1) + " = ", section), std::string::npos) << key;
     }
-    EXPECT_EQ(config_keys().size(), 48U);
+    EXPECT_EQ(config_keys().size(), 49U);
 }
 
 TEST(ConfigFile, SaysWhereAnUnknownKeyIsAndWhatWasMeant) {
@@ -212,6 +214,8 @@ TEST(ConfigFile, RefusesUnknownWordsAndNamesTheNearest) {
               "p.toml:2:9: [log] level: has the unknown value \"inof\"; did you mean \"info\"?");
     EXPECT_THAT(error_of("[death]\nsuspect_policy = \"fence\"\n"),
                 HasSubstr("known here: wait, kill"));
+    EXPECT_THAT(error_of("[death]\nunseen_peers = \"trust\"\n"),
+                HasSubstr("known here: refuse, accept"));
 }
 
 TEST(ConfigFile, RefusesDuplicateKeysWithTheirPlace) {

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstring>
+#include <thread>
 
 #include "shmpool/layout/abi_constants.hpp"
 #include "tests/host/daemon.hpp"
@@ -143,6 +144,22 @@ TEST_F(DaemonClients, ServesAnHonestHelloAmongAThousandSilentConnections) {
     expect_honest_service();
     EXPECT_TRUE(daemon.logs("have not said hello"));
     for (LocalConnection& one : silent) EXPECT_TRUE(is_closed_by_host(one));
+    expect_honest_service();
+}
+
+TEST_F(DaemonClients, LetsAFloodOfStrangersWaitOutsideAndServesAnHonestHelloAmongThem) {
+    const auto talk_nonsense = [&] {
+        for (int i = 0; i < 1000; ++i) {
+            const LocalConnection stranger = connect_to(daemon.socket());
+            (void)::send(stranger.socket().get(), "nonsense", 8, MSG_NOSIGNAL);
+        }
+    };
+    std::thread one(talk_nonsense);
+    std::thread other(talk_nonsense);
+    EXPECT_TRUE(daemon.logs("a flood of connections"));
+    expect_honest_service();
+    one.join();
+    other.join();
     expect_honest_service();
 }
 

@@ -103,6 +103,36 @@ TEST_F(AccessToAHost, RefuseAPeerOutsideOfTheHostsPidNamespace) {
     EXPECT_THAT(said, HasSubstr("runs in a pid namespace outside of the host's"));
 }
 
+TEST_F(AccessToAHost, AcceptsAnUnseenPeerIfToldToAndTakesBackWhatItHeld) {
+    const std::string said = as_user({0, 0, {}}, [&] {
+        DaemonSetup setup;
+        setup.config = "[death]\nunseen_peers = \"accept\"\n";
+        std::unique_ptr<Daemon> inner;
+        testing_protocol::ChildProcess unseen(
+            [&] {  // Outside of the namespace in which the host will be.
+                ::raise(SIGSTOP);
+                PlainPeer peer(directory.file("test.sock"));
+                peer.hold_slots(10, 64);
+                const Beacon beacon = peer.hold_beacon();
+                for (;;) ::pause();
+                return 0;
+            });
+        unseen.wait();
+        if (::unshare(CLONE_NEWPID) != 0) return std::string("no namespace");
+        inner = std::make_unique<Daemon>(directory, setup);
+        if (!inner->becomes_ready()) return inner->log();
+        const PlainObserver observer(inner->socket());
+        unseen.send(SIGCONT);
+        if (!eventually([&] { return observer.free_slots() < observer.all_slots(); })) {
+            return "it did not get in: " + inner->log();
+        }
+        unseen.kill();
+        if (!eventually([&] { return observer.peers_reclaimed() == 1; })) return inner->log();
+        return std::string(observer.free_slots() == observer.all_slots() ? "all back" : "lost");
+    });
+    EXPECT_EQ(said, "all back");
+}
+
 TEST_F(AccessToAHost, LetAnAllowedUserUseThePool) {
     start(open_socket + "[access.attach]\nallow_users = [65534]\n");
     EXPECT_EQ(attach_as({}), attached);

@@ -62,8 +62,8 @@ protected:
                          }});
     }
 
-    Peer& attach() {
-        Peer& peer = **registry->attach({4711, 1000, 1000}, "camera", false, Descriptor(), now_ns);
+    Peer& attach(pid_t pid = 4711) {
+        Peer& peer = **registry->attach({pid, 1000, 1000}, "camera", false, Descriptor(), now_ns);
         reaper->peer_attached();
         return peer;
     }

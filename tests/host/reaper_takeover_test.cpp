@@ -53,6 +53,31 @@ TEST_F(ReaperTest, TakesNobodyForDeadByANumberOfAnotherNamespace) {
     EXPECT_EQ(shown(id), PeerState::empty) << "from now on it is looked after";
 }
 
+TEST_F(ReaperTest, LooksAfterAnUnseenPeerByItsPidfdAlone) {
+    build(SuspectPolicy::wait);
+    const PeerId id = attach(0).id;
+    EXPECT_EQ(steward->view().peers.at(id.index).process_space.load(), 0U);
+    stopped = true;  // So it looks, by the number 0.
+    maps = false;
+    reaper->beacon_fired(id, now_ns);
+    reaper->connection_closed(id, registry->find(id)->session_id, ClosedBy::peer);
+    run_for(60'000 * ms);
+    EXPECT_EQ(shown(id), PeerState::dying) << "its program may have been replaced, or not";
+    EXPECT_EQ(kills, 0);
+
+    build_reaper();
+    registry->take_over();
+    ended = true;  // By the number 0.
+    reaper->take_over();
+    for (int i = 0; i < 10; ++i) run_to_next_tick();
+    EXPECT_EQ(shown(id), PeerState::attached) << "the next host can not look for it";
+    registry->rejoined(*registry->find(id), {0, 1000, 1000}, false);
+    EXPECT_TRUE(registry->find(id)->unseen);
+    reaper->rejoined(*registry->find(id), 7, Descriptor());
+    reaper->pidfd_readable(id);
+    EXPECT_EQ(shown(id), PeerState::empty);
+}
+
 TEST_F(ReaperTest, TakesBackWhoLeftOrReplacedItsProgramUnderNoHost) {
     build(SuspectPolicy::wait);
     const PeerId left = attach().id;

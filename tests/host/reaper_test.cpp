@@ -135,6 +135,7 @@ TEST_F(ReaperTest, KillsNoStoppedPeerBeforeSuspectAfterHasPassed) {
 
 TEST_F(ReaperTest, TakesNoConnectionThatTheHostHasClosedAsEvidence) {
     build(SuspectPolicy::wait);
+    maps = false;
     const PeerId id = attach().id;
     reaper->connection_closed(id, no_session, ClosedBy::host);
     reaper->beacon_fired(id, now_ns);

@@ -3,6 +3,8 @@
 /// beside running ones, threads that come and end.
 #include "operation.hpp"
 
+#include <unistd.h>
+
 namespace shmpool::sweep {
 namespace {
 
@@ -66,6 +68,27 @@ void use_pool(Victim& victim) {
     victim.result = ref && victim.peer->free(*ref) ? 1 : 0;
 }
 
+/// Without a thread that does it aside.
+Operation coming_back() {
+    Operation one{
+        "come_back", Lists::either,
+        [](Victim& victim) {
+            PeerOptions options;
+            options.control_thread = false;
+            victim.peer.emplace(must(Peer::attach(victim.pool, options), "the victim attaches"));
+            use_pool(victim);
+            advertise(victim, to_one(P::block));
+            victim.hold_marked_loan(middle_bytes);
+        },
+        [](Victim& victim) {
+            while (!victim.peer->host_gone()) (void)victim.peer->drive();
+            while (!victim.peer->drive()) ::usleep(1000);
+        },
+        [](Victim& victim) { return !victim.peer->host_gone(); }};
+    one.under_next_host = true;
+    return one;
+}
+
 bool is_one(const Victim& victim) {
     return victim.result == 1;
 }
@@ -91,6 +114,7 @@ std::vector<Operation> connect_operations() {
         advertising("to_three", to_three(P::block)),
         closing("to_one", to_one(P::block)),
         closing("to_three", to_three(P::block)),
+        coming_back(),
         {"thread/begin", Lists::changed, [](Victim& victim) { victim.attach(); }, use_pool, is_one,
          Where::new_thread},
         {"thread/end", Lists::changed, [](Victim& victim) { victim.attach(); }, [](Victim&) {},

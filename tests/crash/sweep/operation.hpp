@@ -64,7 +64,8 @@ struct Operation {
     std::function<bool(Victim&)> went_as_named;
     Where where = Where::main_thread;
     std::function<void(Victim&)> prepare_in_thread{};
-    bool calls_kernel = false;  ///< It must: to wake somebody.
+    bool calls_kernel = false;     ///< It must: to wake somebody, or to sleep.
+    bool under_next_host = false;  ///< The host is killed before it, and the next one is there.
 };
 
 /// Every public operation, by each of its paths.
@@ -73,6 +74,7 @@ struct Operation {
 [[nodiscard]] std::vector<Operation> slot_operations();
 [[nodiscard]] std::vector<Operation> publish_operations();
 [[nodiscard]] std::vector<Operation> take_operations();
+[[nodiscard]] std::vector<Operation> sleep_operations();
 [[nodiscard]] std::vector<Operation> connect_operations();
 
 }  // namespace shmpool::sweep

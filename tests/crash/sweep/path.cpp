@@ -42,7 +42,7 @@ private:
 }  // namespace
 
 Path trace(Arena& arena, const Operation& operation) {
-    SteppedVictim victim(arena.board(), operation, arena.pool());
+    SteppedVictim victim(arena, operation);
     WatchedMemory memory(arena.control_memory());
     const auto heads = arena.list_heads();
     std::unordered_map<std::uint64_t, std::uint32_t> visits;

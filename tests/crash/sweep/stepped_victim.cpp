@@ -65,17 +65,17 @@ void do_operation(Victim& victim, const Operation& operation) {
 
 }  // namespace
 
-SteppedVictim::SteppedVictim(Board& board, const Operation& operation, const std::string& pool,
-                             Afterwards afterwards)
-    : board_(board) {
+SteppedVictim::SteppedVictim(Arena& arena, const Operation& operation, Afterwards afterwards)
+    : board_(arena.board()) {
     board_.stepped_thread = 0;
     board_.over = false;
     board_.went_as_named = -1;
     ++board_.victims;
     process_ = ::fork();
     if (process_ < 0) throw std::runtime_error("fork failed");
-    if (process_ == 0) play_victim(board, operation, pool, afterwards);
+    if (process_ == 0) play_victim(board_, operation, arena.pool(), afterwards);
     await_beginning();
+    if (operation.under_next_host) arena.replace_host();
 }
 
 SteppedVictim::~SteppedVictim() {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "arena.hpp"
 #include "operation.hpp"
 
 namespace shmpool::sweep {
@@ -20,7 +21,7 @@ enum class Afterwards : std::uint8_t { nothing, live_on };
 class SteppedVictim {
 public:
     /// Returns when the operation is to begin.
-    SteppedVictim(Board& board, const Operation& operation, const std::string& pool,
+    SteppedVictim(Arena& arena, const Operation& operation,
                   Afterwards afterwards = Afterwards::nothing);
     ~SteppedVictim();
     SteppedVictim(const SteppedVictim&) = delete;

@@ -95,7 +95,7 @@ void Stops::play(const Stop& stop, Arena& arena, StopsRow& row, Finding& finding
     Board& board = arena.board();
     Account before;
     {
-        SteppedVictim victim(board, stop.operation, arena.pool(), Afterwards::live_on);
+        SteppedVictim victim(arena, stop.operation, Afterwards::live_on);
         const bool calm = finding.point % 2 == 0;
         lead(victim, stop.point, calm ? Rivals::calm : Rivals::busy, board, random_);
         finding.address = victim.address();

@@ -59,6 +59,7 @@ INSTANTIATE_TEST_SUITE_P(Of, ShortStops,
                          ::testing::Values(Named{"Slots", slot_operations},
                                            Named{"Publish", publish_operations},
                                            Named{"Take", take_operations},
+                                           Named{"Sleep", sleep_operations},
                                            Named{"Connect", connect_operations}),
                          [](const auto& tested) { return std::string(tested.param.name); });
 

@@ -6,7 +6,7 @@ namespace shmpool::sweep {
 void Sweep::kill_at(const Operation& operation, const Point& point, Rivals rivals,
                     Finding& finding) {
     Board& board = arena_.board();
-    SteppedVictim victim(board, operation, arena_.pool());
+    SteppedVictim victim(arena_, operation);
     lead(victim, point, rivals, board, random_);
     finding.address = victim.address();
     // The rivals meet what the victim leaves half done before anybody knows that it is dead.

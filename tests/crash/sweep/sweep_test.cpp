@@ -44,6 +44,7 @@ INSTANTIATE_TEST_SUITE_P(Of, ShortSweep,
                          ::testing::Values(Named{"Slots", slot_operations},
                                            Named{"Publish", publish_operations},
                                            Named{"Take", take_operations},
+                                           Named{"Sleep", sleep_operations},
                                            Named{"Connect", connect_operations}),
                          [](const auto& tested) { return std::string(tested.param.name); });
 

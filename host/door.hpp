@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+/// How many strangers are let in who leave without a hello. Each costs the host some work, and a
+/// flood of them would keep it from those whom it serves: then the door stays shut for some
+/// milliseconds, and who knocks waits in the kernel's queue. Who says hello costs nothing here.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace shmpool::host {
+
+/// One thread. A bucket that fills by one for each stranger and drains with time.
+class Door {
+public:
+    static constexpr std::uint64_t burst = 16;              ///< So many at once shut it.
+    static constexpr std::uint64_t reopens_at = burst / 2;  ///< Open for some again, not for one.
+    static constexpr std::uint64_t interval_ns = 50'000;    ///< One of them is forgotten.
+
+    void stranger_left(std::uint64_t now_ns) {
+        drained_at_ns_ = std::max(drained_at_ns_, now_ns) + interval_ns;
+    }
+
+    [[nodiscard]] bool should_shut(std::uint64_t now_ns) const {
+        return drained_at_ns_ >= now_ns + burst * interval_ns;
+    }
+
+    [[nodiscard]] std::uint64_t reopens_at_ns() const {
+        return drained_at_ns_ - reopens_at * interval_ns;
+    }
+
+private:
+    std::uint64_t drained_at_ns_ = 0;
+};
+
+}  // namespace shmpool::host
