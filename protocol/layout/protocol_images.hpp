@@ -128,20 +128,20 @@ static_assert(sizeof(ChannelImage) == 384 && std::is_standard_layout_v<ChannelIm
 static_assert(offsetof(ChannelImage, name) == 64);
 
 //  PublisherImage: 512 bytes per publisher.
-//     offset  bytes  field            written by        read by
-//          0      4  state            host              all      EndpointState
-//          4      4  peer_index       host              all
-//          8      4  peer_incarnation host              all
-//         12      4  channel_index    host              all
-//         16      4  epoch            host              publisher   <- changes with `rings`
-//         64      8  intent_key       publisher         host        <- slot being published or
-//         dropped 72      8  intent_detail    publisher         host        <- readers' bits; or
-//         ring position 80      8  intent_kind      publisher         host        <- kind, class,
-//         ring; written last 88      8  published_total  publisher         all 96      8  activity
-//         publisher         host        <- odd inside a verb
-//        128      4  space_doorbell   subscribers       publisher   <- futex
-//        132      4  wait_ticket      publisher         subscribers <- odd: waits for room; grows
-//        192    240  rings[60]        host              publisher   <- by lease bit; ring index + 1
+//     offset  bytes  field             written by   read by
+//          0      4  state             host         all        EndpointState
+//          4      4  peer_index        host         all
+//          8      4  peer_incarnation  host         all
+//         12      4  channel_index     host         all
+//         16      4  epoch             host         publisher  changes with `rings`
+//         64      8  intent_key        publisher    host       slot being published or dropped
+//         72      8  intent_detail     publisher    host       readers' bits; or ring position
+//         80      8  intent_kind       publisher    host       kind, class, ring; written last
+//         88      8  published_total   publisher    all
+//         96      8  activity          publisher    host       odd inside a verb
+//        128      4  space_doorbell    subscribers  publisher  futex
+//        132      4  wait_ticket       publisher    subscribers  odd: waits for room; grows
+//        192    240  rings[60]         host         publisher  by lease bit; ring index + 1
 struct PublisherImage {
     Atomic<std::uint32_t> state;
     Atomic<std::uint32_t> peer_index;
@@ -164,21 +164,22 @@ static_assert(offsetof(PublisherImage, space_doorbell) == 128);
 static_assert(offsetof(PublisherImage, rings) == 192);
 
 //  SubscriberImage: 192 bytes per subscriber, then `publishers_per_channel` ring numbers (4 bytes).
-//     offset  bytes  field             written by     read by
-//          0      4  state             host           all          EndpointState
-//          4      4  peer_index        host           all
-//          8      4  peer_incarnation  host           all
-//         12      4  channel_index     host           all
-//         16      4  lease_bit         host           all
-//         20      4  depth             host           all
-//         24      4  flags             host           publishers   <- 1: may sleep
-//         28      4  epoch             host           subscriber   <- changes with the ring numbers
-//         32      4  connected_total   host           subscriber   <- publishers that ever
-//         connected 36      4  last_departure    host           subscriber   <- EndpointState left
-//         or died 40      8  retired_received  host           all 48      8  retired_dropped   host
-//         all 64      4  doorbell          publishers     subscriber   <- futex 68      4
-//         sleep_ticket      subscriber     publishers   <- odd: asleep; grows
-//        128      8  activity          subscriber     host         <- odd inside a verb
+//     offset  bytes  field             written by   read by
+//          0      4  state             host         all         EndpointState
+//          4      4  peer_index        host         all
+//          8      4  peer_incarnation  host         all
+//         12      4  channel_index     host         all
+//         16      4  lease_bit         host         all
+//         20      4  depth             host         all
+//         24      4  flags             host         publishers  1: may sleep
+//         28      4  epoch             host         subscriber  changes with the ring numbers
+//         32      4  connected_total   host         subscriber  publishers that ever connected
+//         36      4  last_departure    host         subscriber  EndpointState left or died
+//         40      8  retired_received  host         all
+//         48      8  retired_dropped   host         all
+//         64      4  doorbell          publishers   subscriber  futex
+//         68      4  sleep_ticket      subscriber   publishers  odd: asleep; grows
+//        128      8  activity          subscriber   host        odd inside a verb
 struct SubscriberImage {
     Atomic<std::uint32_t> state;
     Atomic<std::uint32_t> peer_index;
@@ -200,22 +201,22 @@ static_assert(sizeof(SubscriberImage) == 192 && std::is_standard_layout_v<Subscr
 inline constexpr std::uint32_t subscriber_may_sleep = 1;
 
 //  RingImage: 192 bytes per ring: one publisher to one subscriber.
-//     offset  bytes  field             written by                    read by
-//          0      4  state             host                          all        EndpointState
-//          4      4  publisher_index   host                          all
-//          8      4  subscriber_index  host                          all
-//         12      4  channel_index     host                          all
-//         16      4  lease_bit         host                          all
-//         20      4  capacity          host                          all        <- entries, power
-//         of 2 24      4  depth             host                          all        <- entries in
-//         use 28      4  closed            closer (subscriber or host)   publisher 32      8
-//         entries_offset    host                          all        <- entry number 40      4
-//         publisher_state   host                          subscriber <- open, left, died 44      4
-//         incarnation       host                          all        <- grows with each use 64 8
-//         head              subscriber; publisher (*)     all 72      8  drop_seen subscriber host
-//         <- (*) drop_oldest
-//        128      8  tail              publisher                     all
-//        136      8  dropped           publisher                     all
+//     offset  bytes  field             written by         read by
+//          0      4  state             host               all         EndpointState
+//          4      4  publisher_index   host               all
+//          8      4  subscriber_index  host               all
+//         12      4  channel_index     host               all
+//         16      4  lease_bit         host               all
+//         20      4  capacity          host               all         entries, power of 2
+//         24      4  depth             host               all         entries in use
+//         28      4  closed            reader or host     publisher
+//         32      8  entries_offset    host               all         entry number
+//         40      4  publisher_state   host               subscriber  open, left, died
+//         44      4  incarnation       host               all         grows with each use
+//         64      8  head              reader; writer(*)  all
+//         72      8  drop_seen         subscriber         host        (*) drop_oldest
+//        128      8  tail              publisher          all
+//        136      8  dropped           publisher          all
 //  (*) drop_oldest only: head = position << 1 | 1 if the publisher made the last step. Before the
 //  subscriber overwrites such a head it stores the position into `drop_seen`: see ring.hpp.
 struct RingImage {
