@@ -198,6 +198,18 @@ TEST_P(SlotOwnership, TakesNothingAwayFromTheLivingByAHostileIntent) {  // I6, I
     other_.reset();
 }
 
+TEST_P(SlotOwnership, FollowsNoLinkOutOfTheClass) {  // I6
+    const SlotRef raw = pool_->allocate(*other_, 1).value();
+    pool_.view().classes[0].records[raw.slot_index].link = 0x7FFF'FFFF;
+    other_->next_sequence();
+    other_->announce({IntentKind::push, 0, 0, raw.slot_index, 3});
+    recover_intent(pool_.view(), other_->index());
+    EXPECT_EQ(other_->cell().intent.load(), 0U);
+    EXPECT_EQ(pool_->slot_state(raw), SlotState::loaned_raw) << "nothing of that chain is sound";
+    EXPECT_TRUE(pool_->free(*other_, raw));
+    pool_->flush(*other_);
+}
+
 TEST(SlotsOfTheDead, ComeBackWithoutALossThroughSeveralChains) {
     constexpr std::uint32_t held = 3'000;  // Chains of 256, 512, 1024 and the rest.
     OwnPool pool(Configs{{128, 4'096}});
