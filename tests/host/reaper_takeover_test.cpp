@@ -62,7 +62,7 @@ TEST_F(ReaperTest, LooksAfterAnUnseenPeerByItsPidfdAlone) {
     reaper->beacon_fired(id, now_ns);
     reaper->connection_closed(id, registry->find(id)->session_id, ClosedBy::peer);
     run_for(60'000 * ms);
-    EXPECT_EQ(shown(id), PeerState::dying) << "its program may have been replaced, or not";
+    ASSERT_EQ(shown(id), PeerState::dying) << "its program may have been replaced, or not";
     EXPECT_EQ(kills, 0);
 
     build_reaper();
@@ -70,7 +70,7 @@ TEST_F(ReaperTest, LooksAfterAnUnseenPeerByItsPidfdAlone) {
     ended = true;  // By the number 0.
     reaper->take_over();
     for (int i = 0; i < 10; ++i) run_to_next_tick();
-    EXPECT_EQ(shown(id), PeerState::attached) << "the next host can not look for it";
+    ASSERT_EQ(shown(id), PeerState::attached) << "the next host can not look for it";
     registry->rejoined(*registry->find(id), {0, 1000, 1000}, false);
     EXPECT_TRUE(registry->find(id)->unseen);
     reaper->rejoined(*registry->find(id), 7, Descriptor());
