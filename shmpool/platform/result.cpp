@@ -174,6 +174,27 @@ constexpr Entry entry_of(Errc code) noexcept {
         case Errc::ended_by_death:
             return {"ended_by_death",
                     "The last publisher died; all that it had published was delivered."};
+        case Errc::no_memory:
+            return {"no_memory",
+                    "The heap has no free block of this size and alignment; free some, or add "
+                    "memory to it."};
+        case Errc::not_allocated:
+            return {"not_allocated",
+                    "Nothing that is allocated begins there: it was freed already, or never was "
+                    "the heap's; nothing was changed."};
+        case Errc::memory_overlap:
+            return {"memory_overlap",
+                    "The memory overlaps a part that the heap has already; nothing was changed."};
+        case Errc::unsupported:
+            return {"unsupported", "Heaps of this kind can not do that; see its documentation."};
+        case Errc::would_block:
+            return {"would_block",
+                    "Somebody else was changing the heap all the while; try again, or look with "
+                    "`shmpool doctor` for who is stopped in it."};
+        case Errc::heap_damaged:
+            return {"heap_damaged",
+                    "The heap holds what none of its operations can have written; nothing was "
+                    "changed. Audit it, and make it anew."};
         case Errc::pool_damaged:
             return {"pool_damaged",
                     "Shared memory holds what no honest peer writes: 'shmpool doctor' says what, "

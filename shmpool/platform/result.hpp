@@ -77,6 +77,14 @@ enum class Errc : std::uint16_t {
     ended,
     ended_by_death,
 
+    // Heaps.
+    no_memory,
+    not_allocated,
+    memory_overlap,
+    unsupported,
+    would_block,
+    heap_damaged,
+
     // Damage and our own faults.
     pool_damaged,
     peer_fault,

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A heap of bytes as one process has it, whatever its engine. Everything that is handed out is an
+/// offset from the beginning of the heap's memory, the same in every process.
+///
+/// Processes and threads: any may call anything at any time; each says who it is (`HeapHolder`, one
+/// for each thread). One change at a time: who comes waits, no longer than `patience`, for whoever
+/// is in it; a holder that has died is passed over as soon as its death is known (heap_lock.hpp),
+/// and what it left half done is undone by the next one.
+///
+/// Errors: invalid_argument (an alignment that is no power of two or larger than the mapping's),
+/// no_memory, not_allocated (nothing live begins there: freed already, foreign, or inside of a
+/// block), memory_overlap, region_too_small, unsupported, would_block, heap_damaged. After an error
+/// everything is as it was.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "shmpool/heap/heap_census.hpp"
+#include "shmpool/heap/heap_lock.hpp"
+#include "shmpool/heap/heap_words.hpp"
+
+namespace shmpool {
+
+struct HeapStatistics {
+    std::uint64_t total_bytes = 0;  ///< What can be handed out, overhead of blocks included.
+    std::uint64_t used_bytes = 0;   ///< What is, overhead included.
+    std::uint64_t blocks = 0;       ///< How many are.
+};
+
+/// Does not own the memory.
+class ByteHeap {
+public:
+    virtual ~ByteHeap() = default;
+
+    /// `bytes` or more, uninitialised. 0 bytes are a block too.
+    [[nodiscard]] virtual Outcome<HeapOffset> allocate(HeapHolder holder, std::uint64_t bytes,
+                                                       std::uint64_t alignment) = 0;
+    virtual Outcome<void> free(HeapHolder holder, HeapOffset block) = 0;
+    /// How many bytes of a live block may be used.
+    [[nodiscard]] virtual Outcome<std::uint64_t> usable_bytes(HeapHolder holder,
+                                                              HeapOffset block) = 0;
+    /// One more part of the heap's memory, anywhere in it.
+    virtual Outcome<void> add_memory(HeapHolder holder, const HeapExtent& extent) = 0;
+
+    [[nodiscard]] virtual Outcome<HeapStatistics> statistics(HeapHolder holder) = 0;
+    /// Reads everything. Empty: all is right.
+    [[nodiscard]] virtual Outcome<std::vector<HeapFinding>> audit(HeapHolder holder) = 0;
+
+    /// The kernel says that who was this holder is dead. Call it before the number is another's.
+    virtual void holder_died(HeapHolder holder) = 0;
+};
+
+struct HeapOptions {
+    /// Of the memory's address in every process that opens the heap: power of two.
+    std::uint64_t map_alignment = page_bytes;
+    /// Part of the memory to manage from the beginning; 0 bytes: all that is left.
+    HeapExtent first_region{};
+};
+
+inline constexpr std::chrono::seconds heap_patience{10};
+
+/// Writes a new heap into the memory, which nobody else uses yet. region_too_small,
+/// misaligned_base, invalid_argument.
+[[nodiscard]] Result<void> format_heap(std::span<std::byte> memory, HeapKind kind,
+                                       const HeapOptions& options = {});
+
+/// Of any kind that this build knows. `memory` is what format_heap had, at any address of that
+/// alignment, and outlives the heap. wrong_magic, wrong_layout_version, damaged_header,
+/// misaligned_base, unsupported.
+[[nodiscard]] Result<std::unique_ptr<ByteHeap>> open_byte_heap(
+    std::span<std::byte> memory, std::chrono::nanoseconds patience = heap_patience);
+
+}  // namespace shmpool

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The lock of a heap: one futex word that names its holder. Nobody waits for the dead: whoever
+/// learns from the kernel that a holder has died says so in the word (`orphan`), and then the
+/// lock is free for the next one. No list of held locks in
+/// private memory, no pointer in the shared word: nonsense in it can only make somebody wait until
+/// his time is up.
+///
+///   word = holder : 30 | orphan : 1 | waited : 1        0: free
+///
+/// `waited` is set before anybody sleeps, and whoever unlocks a waited word wakes all: one who is
+/// woken may be dead, or stopped, before he looks.
+///
+/// Source: the three-state mutex of U. Drepper, "Futexes Are Tricky" (2011), with a holder.
+#pragma once
+
+#include <cstdint>
+
+#include "shmpool/platform/atomics.hpp"
+#include "shmpool/platform/monotonic_clock.hpp"
+#include "shmpool/platform/result.hpp"
+
+namespace shmpool {
+
+/// Who can hold heap locks: a lane's number + 1, as long as that lane is somebody's. 0 is nobody.
+using HeapHolder = std::uint32_t;
+inline constexpr HeapHolder heap_holder_max = (1U << 30) - 1;
+
+/// Threads and processes. `word` lies in the segment and outlives this.
+class HeapLock {
+public:
+    explicit HeapLock(Atomic<std::uint32_t>& word) : word_(word) {}
+
+    /// would_block when the time is up, or at once when `holder` has it already. What a dead holder
+    /// has left half done stands in the journal.
+    [[nodiscard]] Outcome<void> lock(HeapHolder holder, const Deadline& deadline);
+    void unlock();
+
+    /// `holder` is dead, and its number not yet somebody else's. True: it had the lock.
+    bool orphan(HeapHolder holder);
+    /// 0: nobody.
+    [[nodiscard]] HeapHolder holder() const;
+
+private:
+    static constexpr std::uint32_t waited = 1U << 31;
+    static constexpr std::uint32_t orphaned = 1U << 30;
+    static constexpr std::uint32_t holder_bits = heap_holder_max;
+
+    [[nodiscard]] Outcome<void> lock_slowly(HeapHolder holder, const Deadline& deadline);
+
+    Atomic<std::uint32_t>& word_;
+};
+
+inline Outcome<void> HeapLock::lock(HeapHolder holder, const Deadline& deadline) {
+    std::uint32_t free = 0;
+    // [A-heap] sees what the holders before have written; partner of [R-heap].
+    if (word_.compare_exchange_strong(free, holder, std::memory_order_acquire,
+                                      std::memory_order_relaxed)) {
+        return {};
+    }
+    return lock_slowly(holder, deadline);
+}
+
+}  // namespace shmpool

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+/// How engines read and write the words of a heap, so that a change of many words is all there or
+/// not at all, wherever its author dies. Before a word changes, its old value is written into the
+/// journal; `commit` empties the journal with one store, and that decides. Whoever finds entries
+/// in it, because their author died or gave up, puts the old values back (`undo`), the last first;
+/// to do that twice, or to die in it and begin again, changes nothing.
+///
+/// Only the holder of the heap's lock touches the journal and writes words. The stores of one
+/// author need no order but the program's: a kill leaves a prefix of them, and who looks next has
+/// got the lock behind the author.
+///
+/// What is read is not believed (I6): an offset outside of the memory reads as 0, writes nowhere,
+/// and makes `failed` true for good; then the whole change is undone and the heap is damaged.
+///
+/// Class: logged, with undo; the method is the rollback journal of data bases, on words.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "shmpool/heap/heap_image.hpp"
+#include "shmpool/platform/atomics.hpp"
+
+namespace shmpool {
+
+/// A part of a heap's memory.
+struct HeapExtent {
+    HeapOffset offset = 0;
+    std::uint64_t bytes = 0;
+
+    [[nodiscard]] constexpr bool holds(HeapOffset at) const {
+        return at >= offset && at - offset < bytes;
+    }
+    [[nodiscard]] constexpr bool overlaps(const HeapExtent& other) const {
+        return offset < other.offset + other.bytes && other.offset < offset + bytes;
+    }
+};
+
+/// What an engine has handed out.
+struct HeapPiece {
+    HeapOffset offset = 0;
+    std::uint64_t bytes = 0;  ///< Of what is used for it, overhead included.
+};
+
+/// Called before every store: a test counts, and dies where it wants to.
+struct NoStoreHook {
+    static void before_store() {}
+};
+
+/// One process's hold of the memory of one heap. The holder of the lock, one thread.
+template <typename StoreHook = NoStoreHook>
+class HeapWords {
+public:
+    /// `memory`: of the whole heap; its header has been checked. Not owned.
+    explicit HeapWords(std::span<std::byte> memory, std::uint64_t journal_offset,
+                       std::uint64_t journal_limit)
+        : base_(memory.data()),
+          limit_(memory.size() - sizeof(std::uint64_t)),
+          journal_(reinterpret_cast<JournalEntry*>(memory.data() + journal_offset)),
+          journal_limit_(journal_limit) {}
+
+    [[nodiscard]] std::uint64_t get(HeapOffset at) {
+        if (!is_word(at)) {
+            fail();
+            return 0;
+        }
+        return word(at).load(std::memory_order_relaxed);
+    }
+
+    void set(HeapOffset at, std::uint64_t value) {
+        if (!is_word(at) || count_ == journal_limit_) return fail();
+        Atomic<std::uint64_t>& changed = word(at);
+        JournalEntry& entry = journal_[count_];
+        store(entry.offset, at);
+        store(entry.old_value, changed.load(std::memory_order_relaxed));
+        compiler_barrier();  // An entry counts only when it is whole.
+        store(header().journal_count, ++count_);
+        compiler_barrier();  // No change without an entry that counts.
+        store(changed, value);
+    }
+
+    /// For words whose old value nobody needs: they lie in memory that is free before the change
+    /// and after its undoing. Costs no entry.
+    void set_in_free(HeapOffset at, std::uint64_t value) {
+        if (!is_word(at)) return fail();
+        store(word(at), value);
+    }
+
+    void add(HeapOffset at, std::uint64_t difference) { set(at, get(at) + difference); }
+
+    void fail() { failed_ = true; }
+    [[nodiscard]] bool failed() const { return failed_; }
+
+    /// Region number `index`; empty if there is none, or none that lies inside of the memory.
+    [[nodiscard]] HeapExtent region(std::uint32_t index) const {
+        const HeapRegionImage& image = header().regions[index];
+        const HeapExtent extent{image.offset.load(std::memory_order_relaxed),
+                                image.bytes.load(std::memory_order_relaxed)};
+        const std::uint64_t memory_bytes = limit_ + sizeof(std::uint64_t);
+        const bool lies_inside = extent.offset % 8 == 0 && extent.offset <= memory_bytes &&
+                                 extent.bytes <= memory_bytes - extent.offset;
+        return lies_inside ? extent : HeapExtent{};
+    }
+    /// Empty if there is none.
+    [[nodiscard]] HeapExtent region_holding(HeapOffset at) const {
+        for (std::uint32_t i = 0; i < heap_regions_max; ++i) {
+            if (const HeapExtent extent = region(i); extent.holds(at)) return extent;
+        }
+        return {};
+    }
+
+    /// The change is complete.
+    void commit() {
+        if (count_ == 0) return;
+        compiler_barrier();  // All of it before.
+        count_ = 0;
+        store(header().journal_count, 0);
+    }
+
+    /// Somebody has left a change that is not complete.
+    [[nodiscard]] bool has_entries() const {
+        return header().journal_count.load(std::memory_order_relaxed) != 0;
+    }
+
+    /// Whatever the journal holds never happened. Entries that are nonsense are left out.
+    void undo() {
+        count_ = header().journal_count.load(std::memory_order_relaxed);
+        for (std::uint64_t i = count_ <= journal_limit_ ? count_ : 0; i-- > 0;) {
+            const HeapOffset at = journal_[i].offset.load(std::memory_order_relaxed);
+            if (!is_word(at)) continue;
+            store(word(at), journal_[i].old_value.load(std::memory_order_relaxed));
+        }
+        commit();
+    }
+
+private:
+    [[nodiscard]] bool is_word(HeapOffset at) const { return at <= limit_ && at % 8 == 0; }
+    [[nodiscard]] Atomic<std::uint64_t>& word(HeapOffset at) const {
+        return *reinterpret_cast<Atomic<std::uint64_t>*>(base_ + at);
+    }
+    [[nodiscard]] HeapHeader& header() const { return *reinterpret_cast<HeapHeader*>(base_); }
+    static void store(Atomic<std::uint64_t>& target, std::uint64_t value) {
+        StoreHook::before_store();
+        target.store(value, std::memory_order_relaxed);
+    }
+
+    std::byte* base_;
+    std::uint64_t limit_;
+    JournalEntry* journal_;
+    std::uint64_t journal_limit_;
+    std::uint64_t count_ = 0;
+    bool failed_ = false;
+};
+
+}  // namespace shmpool

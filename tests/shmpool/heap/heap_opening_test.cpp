@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What is refused before it is a heap: memory that is too small, misaligned, no heap, another
+/// build's heap, or damaged; and memory that is added.
+#include "shmpool/heap/byte_heap.hpp"
+#include "tests/shmpool/heap/own_heap.hpp"
+
+namespace shmpool {
+namespace {
+
+using test::broken;
+using test::HeapMemory;
+using ::testing::HasSubstr;
+
+constexpr HeapHolder me = 1;
+
+Errc opening_error(std::span<std::byte> memory) {
+    const auto heap = open_byte_heap(memory);
+    return heap ? Errc::internal_fault : heap.error().code;
+}
+
+TEST(HeapFormat, RefusesMemoryThatIsNothing) {
+    HeapMemory memory(1 << 20);
+    EXPECT_EQ(format_heap(memory.view().first(1000), HeapKind::tlsf).error().code,
+              Errc::region_too_small);
+    EXPECT_EQ(format_heap(memory.view().first(8450), HeapKind::tlsf).error().code,
+              Errc::region_too_small);
+    EXPECT_EQ(format_heap(memory.view().subspan(64), HeapKind::tlsf).error().code,
+              Errc::misaligned_base);
+    EXPECT_EQ(format_heap(memory.view(), HeapKind::none).error().code, Errc::invalid_argument);
+    EXPECT_EQ(format_heap(memory.view(), HeapKind::tlsf, {.map_alignment = 48}).error().code,
+              Errc::invalid_argument);
+    EXPECT_EQ(opening_error(memory.view()), Errc::wrong_magic);
+}
+
+class HeapOpening : public testing::Test {
+protected:
+    void SetUp() override { ASSERT_TRUE(format_heap(memory.view(), HeapKind::tlsf)); }
+    [[nodiscard]] HeapHeader& header() const {
+        return *reinterpret_cast<HeapHeader*>(memory.view().data());
+    }
+    HeapMemory memory{1 << 20};
+};
+
+TEST_F(HeapOpening, RefusesWhatIsNoHeapOfThisBuild) {
+    EXPECT_EQ(opening_error(memory.view().first(100)), Errc::region_too_small);
+    header().layout_version = 77;
+    EXPECT_EQ(opening_error(memory.view()), Errc::wrong_layout_version);
+    EXPECT_THAT(open_byte_heap(memory.view()).error().message, HasSubstr("version 77"));
+    header().layout_version = heap_layout_version;
+    header().kind = 4711;
+    EXPECT_EQ(opening_error(memory.view()), Errc::unsupported);
+    EXPECT_THAT(open_byte_heap(memory.view()).error().message, HasSubstr("4711"));
+}
+
+TEST_F(HeapOpening, RefusesAHeaderThatDoesNotDescribeItsMemory) {
+    EXPECT_EQ(opening_error(memory.view().first(memory.view().size() / 2)), Errc::damaged_header);
+    for (std::uint64_t HeapHeader::*field :
+         {&HeapHeader::memory_bytes, &HeapHeader::journal_offset, &HeapHeader::journal_limit,
+          &HeapHeader::engine_offset}) {
+        const std::uint64_t right = header().*field;
+        header().*field = right + 8;
+        EXPECT_EQ(opening_error(memory.view()), Errc::damaged_header);
+        header().*field = right;
+    }
+    header().map_alignment = std::uint64_t{1} << 60;
+    EXPECT_EQ(opening_error(memory.view()), Errc::misaligned_base);
+    header().map_alignment = 0;
+    EXPECT_EQ(opening_error(memory.view()), Errc::invalid_argument);
+}
+
+TEST_F(HeapOpening, FindsNonsenseBehindTheHeaderWhenItMeetsIt) {
+    const auto heap = *open_byte_heap(memory.view());
+    auto* const words = reinterpret_cast<std::uint64_t*>(memory.view().data());
+    const std::uint64_t engine = header().engine_offset / 8;
+    for (std::uint64_t i = engine; i < engine + 29; ++i) words[i] = ~std::uint64_t{0};
+    const auto block = heap->allocate(me, 100, 8);
+    ASSERT_FALSE(block);
+    EXPECT_EQ(block.error(), Errc::heap_damaged);
+    EXPECT_EQ(header().damaged.load(), 1U);
+    EXPECT_EQ(header().lock.load(), 0U);
+    EXPECT_NE(broken(*heap, me), "");
+}
+
+class AddedMemory : public testing::Test {
+protected:
+    static constexpr std::uint64_t begin = 64 << 10;
+    void SetUp() override {
+        HeapOptions options;
+        options.first_region = {begin, 64 << 10};
+        ASSERT_TRUE(format_heap(memory.view(), HeapKind::tlsf, options));
+        heap = *open_byte_heap(memory.view());
+    }
+    void TearDown() override { EXPECT_EQ(broken(*heap, me), ""); }
+    Errc adding_error(const HeapExtent& extent) {
+        const auto added = heap->add_memory(me, extent);
+        return added ? Errc::internal_fault : added.error();
+    }
+    HeapMemory memory{1 << 20};
+    std::unique_ptr<ByteHeap> heap;
+};
+
+TEST_F(AddedMemory, IsHandedOutAlthoughItLiesElsewhere) {  // T-AR-6, T-AR-50
+    EXPECT_EQ(heap->allocate(me, 100 << 10, 8).error(), Errc::no_memory);
+    const std::uint64_t total = heap->statistics(me)->total_bytes;
+    ASSERT_TRUE(heap->add_memory(me, {512 << 10, 256 << 10}));
+    EXPECT_GT(heap->statistics(me)->total_bytes, total + (250 << 10));
+    const auto block = heap->allocate(me, 100 << 10, 8);
+    ASSERT_TRUE(block);
+    EXPECT_GE(*block, 512U << 10);
+    EXPECT_TRUE(heap->free(me, *block));
+}
+
+TEST_F(AddedMemory, IsRefusedWhereItOverlapsOrIsNone) {
+    EXPECT_EQ(adding_error({begin + 8, 4096}), Errc::memory_overlap);
+    EXPECT_EQ(adding_error({begin - 4096, 8192}), Errc::memory_overlap);
+    EXPECT_EQ(adding_error({begin - 4096, 1 << 19}), Errc::memory_overlap);
+    EXPECT_EQ(adding_error({0, 4096}), Errc::invalid_argument) << "the header";
+    EXPECT_EQ(adding_error({(512 << 10) + 1, 4096}), Errc::invalid_argument);
+    EXPECT_EQ(adding_error({512 << 10, 1 << 20}), Errc::invalid_argument);
+    EXPECT_EQ(adding_error({~std::uint64_t{7}, 4096}), Errc::invalid_argument);
+    EXPECT_EQ(adding_error({512 << 10, 32}), Errc::region_too_small);
+    for (std::uint32_t i = 1; i < heap_regions_max; ++i) {
+        ASSERT_TRUE(heap->add_memory(me, {(128U << 10) + i * 8192, 8192}));
+    }
+    EXPECT_EQ(adding_error({768 << 10, 8192}), Errc::no_memory) << "the table is full";
+}
+
+}  // namespace
+}  // namespace shmpool
