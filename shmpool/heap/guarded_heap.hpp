@@ -160,7 +160,7 @@ private:
     template <typename Body>
     auto change(HeapHolder holder, Body body) -> std::invoke_result_t<Body, Words&, Engine&> {
         HeapLock lock(header().lock);
-        if (auto got = lock.lock(holder, Deadline::after(patience_)); !got) {
+        if (auto got = lock.lock(holder, patience_); !got) {
             return tl::unexpected(got.error());
         }
         Words words(memory_, heap_layout::journal_offset, Engine::journal_limit);

@@ -13,6 +13,7 @@
 /// Source: the three-state mutex of U. Drepper, "Futexes Are Tricky" (2011), with a holder.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 #include "shmpool/platform/atomics.hpp"
@@ -30,9 +31,9 @@ class HeapLock {
 public:
     explicit HeapLock(Atomic<std::uint32_t>& word) : word_(word) {}
 
-    /// would_block when the time is up, or at once when `holder` has it already. What a dead holder
-    /// has left half done stands in the journal.
-    [[nodiscard]] Outcome<void> lock(HeapHolder holder, const Deadline& deadline);
+    /// would_block when `patience` is over, or at once when `holder` has it already. What a dead
+    /// holder has left half done stands in the journal.
+    [[nodiscard]] Outcome<void> lock(HeapHolder holder, std::chrono::nanoseconds patience);
     void unlock();
 
     /// `holder` is dead, and its number not yet somebody else's. True: it had the lock.
@@ -50,14 +51,14 @@ private:
     Atomic<std::uint32_t>& word_;
 };
 
-inline Outcome<void> HeapLock::lock(HeapHolder holder, const Deadline& deadline) {
+inline Outcome<void> HeapLock::lock(HeapHolder holder, std::chrono::nanoseconds patience) {
     std::uint32_t free = 0;
     // [A-heap] sees what the holders before have written; partner of [R-heap].
     if (word_.compare_exchange_strong(free, holder, std::memory_order_acquire,
                                       std::memory_order_relaxed)) {
         return {};
     }
-    return lock_slowly(holder, deadline);
+    return lock_slowly(holder, Deadline::after(patience));  // No clock is read before.
 }
 
 }  // namespace shmpool

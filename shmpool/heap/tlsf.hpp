@@ -68,44 +68,59 @@ public:
         const HeapOffset found = find(tlsf::cell_for(size + gap_max));
         if (found == 0) return fail(Errc::no_memory);
         const std::uint64_t total = words_.get(found);
-        unlink(found, total);
         const HeapOffset block =
             tlsf::round_up(found + tlsf::header_bytes, alignment) - tlsf::header_bytes;
-        if (total % tlsf::granule_bytes != 0 || total < block - found + size) return damage();
-        if (block != found) split_front(found, block);
-        split_back(block, size, total - (block - found));
+        const std::uint64_t gap = block - found;
+        if (total % tlsf::granule_bytes != 0 || total < gap + size) return damage();
+        const std::uint64_t rest = total - gap - size;
+        if (rest != 0) {
+            words_.set_in_free(block + size + 8, block);
+            relink(found, total, block + size, rest, Links::new_ones);
+        } else {
+            unlink(found, total);
+        }
+        if (gap != 0) {
+            words_.set_in_free(block + 8, found);
+            make_free(found, gap, Links::of_content);
+        }
+        words_.set(found + total + 8, rest != 0 ? block + size : block);
         set_live(block, size);
         return HeapPiece{block + tlsf::header_bytes, size};
     }
 
     /// What was used for it. not_allocated: nothing live begins there.
     Outcome<std::uint64_t> free(HeapOffset payload) {
-        const auto found = live_block_bytes(payload);
+        const tlsf::Region region = region_of(payload);
+        const auto found = live_block_bytes(region, payload);
         if (!found) return found;
         HeapOffset block = payload - tlsf::header_bytes;
-        clear_live(block);
+        const HeapOffset bits = region.bits_of(block);
+        words_.set(bits, words_.get(bits) & ~region.bit_of(block));
         std::uint64_t size = *found;
         const HeapOffset next = block + size;
-        if (const std::uint64_t next_size = words_.get(next); !is_live(next_size)) {
-            unlink(next, next_size);
-            size += next_size;
-        }
-        if (const HeapOffset before = words_.get(block + 8); before != 0) {
-            if (const std::uint64_t before_size = words_.get(before); !is_live(before_size)) {
-                unlink(before, before_size);
-                block = before;
-                size += before_size;
-            }
+        const HeapOffset before = words_.get(block + 8);
+        const std::uint64_t next_size = words_.get(next);
+        const std::uint64_t before_size = before != 0 ? words_.get(before) : tlsf::live;
+        if (!is_live(next_size)) size += next_size;
+        if (!is_live(before_size)) {
+            if (!is_live(next_size)) unlink(next, next_size);
+            size += before_size;
+            block = before;
+            relink(before, before_size, block, size, Links::of_content);
+        } else if (!is_live(next_size)) {
+            relink(next, next_size, block, size, Links::of_content);
+        } else {
+            make_free(block, size, Links::of_content);
         }
         words_.set(block + size + 8, block);
-        make_free(block, size, Links::of_content);
         return *found;
     }
 
     /// not_allocated.
     Outcome<std::uint64_t> usable_bytes(HeapOffset payload) {
-        return live_block_bytes(payload).map(
-            [](std::uint64_t bytes) { return bytes - tlsf::header_bytes; });
+        return live_block_bytes(region_of(payload), payload).map([](std::uint64_t bytes) {
+            return bytes - tlsf::header_bytes;
+        });
     }
 
     /// Counts and checks all blocks and all lists.
@@ -135,8 +150,7 @@ private:
     }
 
     /// Of the whole block. not_allocated.
-    Outcome<std::uint64_t> live_block_bytes(HeapOffset payload) {
-        const tlsf::Region region = region_of(payload);
+    Outcome<std::uint64_t> live_block_bytes(const tlsf::Region& region, HeapOffset payload) {
         const HeapOffset block = payload - tlsf::header_bytes;
         if (!region.may_hold(block)) return fail(Errc::not_allocated);
         if ((words_.get(region.bits_of(block)) & region.bit_of(block)) == 0) {
@@ -167,29 +181,57 @@ private:
         return block;
     }
 
-    /// Size, and a place in its list.
+    /// `block` of `size` is free in the place of what was free before, most of all when that was in
+    /// the same list.
+    void relink(HeapOffset old, std::uint64_t old_size, HeapOffset block, std::uint64_t size,
+                Links links) {
+        if (!may_be_size(old_size) || !may_be_size(size)) return words_.fail();
+        const tlsf::Cell cell = tlsf::cell_of(size);
+        if (tlsf::cell_of(old_size) != cell) {
+            unlink(old, old_size);
+            return make_free(block, size, links);
+        }
+        if (block == old) return words_.set(block, size);
+        const HeapOffset next = words_.get(old + 16);
+        const HeapOffset before = words_.get(old + 24);
+        write_free(block, size, next, before, links);
+        words_.set(before != 0 ? before + 16 : head(cell), block);
+        if (next != 0) words_.set(next + 24, block);
+    }
+
+    /// Size, and the first place in its list.
     void make_free(HeapOffset block, std::uint64_t size, Links links) {
-        if (size < tlsf::granule_bytes || size > tlsf::block_bytes_max) return words_.fail();
+        if (!may_be_size(size)) return words_.fail();
         const tlsf::Cell cell = tlsf::cell_of(size);
         const HeapOffset next = words_.get(head(cell));
-        if (links == Links::new_ones) {
-            words_.set_in_free(block, size);
-            words_.set_in_free(block + 16, next);
-            words_.set_in_free(block + 24, 0);
-        } else {
-            words_.set(block, size);
-            words_.set(block + 16, next);
-            words_.set(block + 24, 0);
-        }
+        write_free(block, size, next, 0, links);
         words_.set(head(cell), block);
         if (next != 0) return words_.set(next + 24, block);
-        words_.set(lists(cell.first),
-                   words_.get(lists(cell.first)) | (std::uint64_t{1} << cell.second));
+        const std::uint64_t others = words_.get(lists(cell.first));
+        words_.set(lists(cell.first), others | (std::uint64_t{1} << cell.second));
+        if (others != 0) return;
         words_.set(levels(), words_.get(levels()) | (std::uint64_t{1} << cell.first));
     }
 
+    void write_free(HeapOffset block, std::uint64_t size, HeapOffset next, HeapOffset before,
+                    Links links) {
+        if (links == Links::new_ones) {
+            words_.set_in_free(block, size);
+            words_.set_in_free(block + 16, next);
+            words_.set_in_free(block + 24, before);
+        } else {
+            words_.set(block, size);
+            words_.set(block + 16, next);
+            words_.set(block + 24, before);
+        }
+    }
+
+    [[nodiscard]] static bool may_be_size(std::uint64_t size) {
+        return size >= tlsf::granule_bytes && size <= tlsf::block_bytes_max;
+    }
+
     void unlink(HeapOffset block, std::uint64_t size) {
-        if (size < tlsf::granule_bytes || size > tlsf::block_bytes_max) return words_.fail();
+        if (!may_be_size(size)) return words_.fail();
         const tlsf::Cell cell = tlsf::cell_of(size);
         const HeapOffset next = words_.get(block + 16);
         const HeapOffset before = words_.get(block + 24);
@@ -204,35 +246,12 @@ private:
         words_.set(levels(), words_.get(levels()) & ~(std::uint64_t{1} << cell.first));
     }
 
-    /// What lies between `found` and `block` is free again, for itself.
-    void split_front(HeapOffset found, HeapOffset block) {
-        make_free(found, block - found, Links::of_content);
-        words_.set_in_free(block + 8, found);
-    }
-
-    /// `block` has `size` of its `room`; the rest, if there is any, is free for itself.
-    void split_back(HeapOffset block, std::uint64_t size, std::uint64_t room) {
-        HeapOffset before_next = block;
-        if (room > size) {
-            before_next = block + size;
-            words_.set_in_free(before_next + 8, block);
-            make_free(before_next, room - size, Links::new_ones);
-        }
-        words_.set(block + room + 8, before_next);
-    }
-
     void set_live(HeapOffset block, std::uint64_t size) {
         const tlsf::Region region = region_of(block);
         if (!region.may_hold(block)) return words_.fail();
         const HeapOffset bits = region.bits_of(block);
         words_.set(block, size | tlsf::live);
         words_.set(bits, words_.get(bits) | region.bit_of(block));
-    }
-
-    void clear_live(HeapOffset block) {
-        const tlsf::Region region = region_of(block);
-        const HeapOffset bits = region.bits_of(block);
-        words_.set(bits, words_.get(bits) & ~region.bit_of(block));
     }
 
     Words& words_;

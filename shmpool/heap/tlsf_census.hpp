@@ -87,10 +87,7 @@ private:
         for (HeapOffset before = 0; block != 0; before = block, block = words_.get(block + 16)) {
             const auto found = free_.find(block);
             if (found == free_.end()) return census_.find(block, "in a list, and not free");
-            const Cell right = cell_of(found->second);
-            if (right.first != cell.first || right.second != cell.second) {
-                census_.find(block, "in a list of another size");
-            }
+            if (cell_of(found->second) != cell) census_.find(block, "in a list of another size");
             census_.expect("the one before in the list", block, before, words_.get(block + 24));
             free_.erase(found);
         }

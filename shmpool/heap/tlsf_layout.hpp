@@ -41,6 +41,8 @@ inline constexpr std::uint64_t block_bytes_max = (granule_bytes << first_levels)
 struct Cell {
     std::uint32_t first;
     std::uint32_t second;
+
+    friend constexpr bool operator==(const Cell&, const Cell&) = default;
 };
 
 /// Where a block of `size`, a multiple of 32, belongs.

@@ -33,7 +33,7 @@ TEST(HeapLock, LetsOneInAtATime) {
     const auto work = [&](HeapHolder me) {
         HeapLock lock(shared.word);
         for (int i = 0; i < rounds; ++i) {
-            ASSERT_TRUE(lock.lock(me, Deadline::after(60s)));
+            ASSERT_TRUE(lock.lock(me, 60s));
             ASSERT_EQ(lock.holder(), me);
             ++shared.plain;
             lock.unlock();
@@ -49,22 +49,22 @@ TEST(HeapLock, LetsOneInAtATime) {
 TEST(HeapLock, IsRefusedWhenTheTimeIsUpAndToWhoHasIt) {
     Shared shared;
     HeapLock lock(shared.word);
-    ASSERT_TRUE(lock.lock(1, Deadline::passed()));
-    EXPECT_EQ(lock.lock(2, Deadline::after(1ms)).error(), Errc::would_block);
-    EXPECT_EQ(lock.lock(2, Deadline::passed()).error(), Errc::would_block);
-    EXPECT_EQ(lock.lock(1, Deadline::never()).error(), Errc::would_block);
+    ASSERT_TRUE(lock.lock(1, 0s));
+    EXPECT_EQ(lock.lock(2, 1ms).error(), Errc::would_block);
+    EXPECT_EQ(lock.lock(2, 0s).error(), Errc::would_block);
+    EXPECT_EQ(lock.lock(1, std::chrono::nanoseconds::max()).error(), Errc::would_block);
     lock.unlock();
-    EXPECT_TRUE(lock.lock(2, Deadline::passed()));
+    EXPECT_TRUE(lock.lock(2, 0s));
 }
 
 TEST(HeapLock, IsNobodyElsesWhenAnotherHolderDies) {
     Shared shared;
     HeapLock lock(shared.word);
-    ASSERT_TRUE(lock.lock(1, Deadline::passed()));
+    ASSERT_TRUE(lock.lock(1, 0s));
     EXPECT_FALSE(lock.orphan(2));
-    EXPECT_EQ(lock.lock(2, Deadline::passed()).error(), Errc::would_block);
+    EXPECT_EQ(lock.lock(2, 0s).error(), Errc::would_block);
     EXPECT_TRUE(lock.orphan(1));
-    EXPECT_TRUE(lock.lock(2, Deadline::passed()));
+    EXPECT_TRUE(lock.lock(2, 0s));
     EXPECT_FALSE(lock.orphan(1)) << "it is another's by now";
     EXPECT_EQ(lock.holder(), 2U);
 }
@@ -74,7 +74,7 @@ protected:
     /// A process that dies with the lock.
     void let_die_inside() {
         ChildProcess holder([&] {
-            (void)HeapLock(shared->word).lock(7, Deadline::never());
+            (void)HeapLock(shared->word).lock(7, std::chrono::nanoseconds::max());
             shared->ready = 1;
             for (;;) ::pause();
             return 0;
@@ -91,7 +91,7 @@ TEST_F(DeadHolder, LetsThoseWhoSleepInAsSoonAsItsDeathIsKnown) {
     for (HeapHolder me = 1; me <= 3; ++me) {
         waiting.emplace_back([&, me] {
             HeapLock lock(shared->word);
-            EXPECT_TRUE(lock.lock(me, Deadline::after(60s)));
+            EXPECT_TRUE(lock.lock(me, 60s));
             ++shared->plain;
             lock.unlock();
         });
@@ -105,10 +105,10 @@ TEST_F(DeadHolder, LetsThoseWhoSleepInAsSoonAsItsDeathIsKnown) {
 /// It is woken for the lock, and does not live to take it, or to let anybody else know.
 TEST_F(DeadHolder, WhoIsStoppedWhileItWaitsKeepsNobodyOut) {
     HeapLock lock(shared->word);
-    ASSERT_TRUE(lock.lock(1, Deadline::passed()));
+    ASSERT_TRUE(lock.lock(1, 0s));
     ChildProcess stopped([&] {
         shared->ready = 1;
-        (void)HeapLock(shared->word).lock(7, Deadline::never());
+        (void)HeapLock(shared->word).lock(7, std::chrono::nanoseconds::max());
         return 0;
     });
     while (shared->ready == 0 || (shared->word >> 31) == 0) std::this_thread::yield();
@@ -118,7 +118,7 @@ TEST_F(DeadHolder, WhoIsStoppedWhileItWaitsKeepsNobodyOut) {
     std::thread waiting([&] {
         shared->ready = 2;
         HeapLock other(shared->word);
-        EXPECT_TRUE(other.lock(2, Deadline::after(60s)));
+        EXPECT_TRUE(other.lock(2, 60s));
         other.unlock();
     });
     while (shared->ready != 2) std::this_thread::yield();
@@ -127,7 +127,7 @@ TEST_F(DeadHolder, WhoIsStoppedWhileItWaitsKeepsNobodyOut) {
     waiting.join();
     stopped.kill();
     lock.orphan(7);
-    EXPECT_TRUE(lock.lock(3, Deadline::after(60s)));
+    EXPECT_TRUE(lock.lock(3, 60s));
 }
 
 }  // namespace

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What a heap in shared memory costs, beside Boost.Interprocess's managed_shared_memory (whose
+/// users hang or lose memory when one of them dies) and glibc's malloc (in one process), in the
+/// same run: a pair of allocate and free of one size; random sizes among a thousand live blocks;
+/// the same in a heap that has seen 10^7 random steps; two processes at once.
+#include <benchmark/benchmark.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <boost/interprocess/managed_shared_memory.hpp>
+#include <cstdlib>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "shmpool/heap/byte_heap.hpp"
+#include "tests/protocol/child_process.hpp"
+
+namespace shmpool {
+namespace {
+
+namespace ipc = boost::interprocess;
+using testing_protocol::ChildProcess;
+using testing_protocol::SharedWithChildren;
+
+constexpr std::size_t memory_bytes = std::size_t{256} << 20;
+constexpr std::uint64_t alignment = 16;
+
+/// Each process says who it is.
+HeapHolder me = 1;
+
+class Tlsf {
+public:
+    Tlsf() {
+        void* const memory = ::mmap(nullptr, memory_bytes, PROT_READ | PROT_WRITE,
+                                    MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+        if (memory == MAP_FAILED) std::abort();
+        memory_ = {static_cast<std::byte*>(memory), memory_bytes};
+        if (!format_heap(memory_, HeapKind::tlsf)) std::abort();
+        heap_ = *open_byte_heap(memory_);
+    }
+    ~Tlsf() { ::munmap(memory_.data(), memory_.size()); }
+    Tlsf(const Tlsf&) = delete;
+    Tlsf& operator=(const Tlsf&) = delete;
+
+    [[nodiscard]] void* allocate(std::size_t bytes) {
+        const auto block = heap_->allocate(me, bytes, alignment);
+        return block ? memory_.data() + *block : nullptr;
+    }
+    void free(void* block) {
+        const auto offset =
+            static_cast<HeapOffset>(static_cast<std::byte*>(block) - memory_.data());
+        if (!heap_->free(me, offset)) std::abort();
+    }
+
+private:
+    std::span<std::byte> memory_;
+    std::unique_ptr<ByteHeap> heap_;
+};
+
+class ManagedSharedMemory {
+public:
+    ManagedSharedMemory()
+        : name_("shmpool_bench_" + std::to_string(::getpid())),
+          memory_(ipc::create_only, name_.c_str(), memory_bytes) {
+        ipc::shared_memory_object::remove(name_.c_str());
+        memory_.zero_free_memory();
+    }
+    [[nodiscard]] void* allocate(std::size_t bytes) {
+        return memory_.allocate_aligned(bytes, alignment, std::nothrow);
+    }
+    void free(void* block) { memory_.deallocate(block); }
+
+private:
+    std::string name_;
+    ipc::managed_shared_memory memory_;
+};
+
+class Malloc {
+public:
+    [[nodiscard]] void* allocate(std::size_t bytes) { return std::malloc(bytes); }
+    void free(void* block) { std::free(block); }
+};
+
+template <typename Heap>
+void pair(benchmark::State& state) {
+    Heap heap;
+    const auto bytes = static_cast<std::size_t>(state.range(0));
+    for (auto _ : state) {
+        void* const block = heap.allocate(bytes);
+        benchmark::DoNotOptimize(block);
+        heap.free(block);
+    }
+}
+
+/// 16 B .. 64 KiB, each power of two as likely as the next.
+class RandomSizes {
+public:
+    std::size_t next() {
+        const std::size_t power = random_() % 12;
+        return (std::size_t{16} << power) + random_() % (std::size_t{16} << power);
+    }
+    std::size_t below(std::size_t limit) { return random_() % limit; }
+
+private:
+    std::minstd_rand random_{11};
+};
+
+template <typename Heap>
+class LiveSet {
+public:
+    explicit LiveSet(Heap& heap) : heap_(heap), blocks_(1000, nullptr) {}
+    ~LiveSet() {
+        for (void* const one : blocks_) {
+            if (one != nullptr) heap_.free(one);
+        }
+    }
+    LiveSet(const LiveSet&) = delete;
+    LiveSet& operator=(const LiveSet&) = delete;
+    /// One is freed, another takes its place.
+    void step() {
+        void*& place = blocks_[sizes_.below(blocks_.size())];
+        if (place != nullptr) heap_.free(place);
+        place = heap_.allocate(sizes_.next());
+    }
+
+private:
+    Heap& heap_;
+    RandomSizes sizes_;
+    std::vector<void*> blocks_;
+};
+
+template <typename Heap>
+void random_pairs(benchmark::State& state) {
+    Heap heap;
+    LiveSet<Heap> live(heap);
+    for (std::int64_t i = 0; i < state.range(0); ++i) live.step();
+    for (auto _ : state) live.step();
+}
+
+/// The rival does the same all the while.
+template <typename Heap>
+void pair_of_two_processes(benchmark::State& state) {
+    Heap heap;
+    const auto bytes = static_cast<std::size_t>(state.range(0));
+    const ChildProcess rival([&] {
+        me = 2;
+        for (;;) heap.free(heap.allocate(bytes));
+        return 0;
+    });
+    for (auto _ : state) {
+        void* const block = heap.allocate(bytes);
+        benchmark::DoNotOptimize(block);
+        heap.free(block);
+    }
+}
+
+#define SHMPOOL_HEAPS(play, ...)                       \
+    BENCHMARK(play<Tlsf>)->__VA_ARGS__;                \
+    BENCHMARK(play<ManagedSharedMemory>)->__VA_ARGS__; \
+    BENCHMARK(play<Malloc>)->__VA_ARGS__
+SHMPOOL_HEAPS(pair, Arg(64)->Arg(1024)->Arg(65536));
+SHMPOOL_HEAPS(random_pairs, Arg(10'000)->Arg(10'000'000));
+BENCHMARK(pair_of_two_processes<Tlsf>)->Arg(1024)->UseRealTime();
+BENCHMARK(pair_of_two_processes<ManagedSharedMemory>)->Arg(1024)->UseRealTime();
+
+}  // namespace
+}  // namespace shmpool
+
+BENCHMARK_MAIN();
