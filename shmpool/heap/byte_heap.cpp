@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shmpool/heap/byte_heap.hpp"
 
+#include "shmpool/heap/buddy.hpp"
 #include "shmpool/heap/guarded_heap.hpp"
 #include "shmpool/heap/tlsf.hpp"
 
@@ -53,6 +54,7 @@ Result<std::unique_ptr<ByteHeap>> open_as(std::span<std::byte> memory,
 Result<void> format_heap(std::span<std::byte> memory, HeapKind kind, const HeapOptions& options) {
     switch (kind) {
         case HeapKind::tlsf: return GuardedHeap<Tlsf>::format(memory, options);
+        case HeapKind::buddy: return GuardedHeap<Buddy>::format(memory, options);
         case HeapKind::none: break;
     }
     return fail(Errc::invalid_argument, "there is no kind of heap with the number " +
@@ -76,6 +78,7 @@ Result<std::unique_ptr<ByteHeap>> open_byte_heap(std::span<std::byte> memory,
     }
     switch (static_cast<HeapKind>(header.kind)) {
         case HeapKind::tlsf: return open_as<GuardedHeap<Tlsf>>(memory, patience);
+        case HeapKind::buddy: return open_as<GuardedHeap<Buddy>>(memory, patience);
         case HeapKind::none: break;
     }
     return fail(Errc::unsupported,

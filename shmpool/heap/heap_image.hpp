@@ -22,6 +22,7 @@ using HeapOffset = std::uint64_t;
 enum class HeapKind : std::uint32_t {
     none = 0,
     tlsf = 1,
+    buddy = 4,
 };
 
 //  HeapRegionImage: 16 bytes.

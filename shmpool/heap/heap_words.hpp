@@ -43,6 +43,12 @@ struct HeapPiece {
     std::uint64_t bytes = 0;  ///< Of what is used for it, overhead included.
 };
 
+/// What the links of a block that becomes free lie upon.
+enum class Links : std::uint8_t {
+    new_ones,    ///< Memory that is free before and after: nobody needs it again.
+    of_content,  ///< What its user has written, until the change is complete.
+};
+
 /// Called before every store: a test counts, and dies where it wants to.
 struct NoStoreHook {
     static void before_store() {}
@@ -85,6 +91,10 @@ public:
     void set_in_free(HeapOffset at, std::uint64_t value) {
         if (!is_word(at)) return fail();
         store(word(at), value);
+    }
+
+    void set_link(HeapOffset at, std::uint64_t value, Links links) {
+        links == Links::new_ones ? set_in_free(at, value) : set(at, value);
     }
 
     void add(HeapOffset at, std::uint64_t difference) { set(at, get(at) + difference); }

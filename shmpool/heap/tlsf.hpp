@@ -127,12 +127,6 @@ public:
     HeapCensus take_census() { return tlsf::Census(words_, engine_).take(); }
 
 private:
-    /// What the links of a block that becomes free lie upon.
-    enum class Links : std::uint8_t {
-        new_ones,    ///< Memory that is free before and after: nobody needs it again.
-        of_content,  ///< What its user has written, until the change is complete.
-    };
-
     [[nodiscard]] static bool is_live(std::uint64_t size) { return (size & tlsf::live) != 0; }
     /// Holds nothing if there is none.
     [[nodiscard]] tlsf::Region region_of(HeapOffset at) {
@@ -215,15 +209,9 @@ private:
 
     void write_free(HeapOffset block, std::uint64_t size, HeapOffset next, HeapOffset before,
                     Links links) {
-        if (links == Links::new_ones) {
-            words_.set_in_free(block, size);
-            words_.set_in_free(block + 16, next);
-            words_.set_in_free(block + 24, before);
-        } else {
-            words_.set(block, size);
-            words_.set(block + 16, next);
-            words_.set(block + 24, before);
-        }
+        words_.set_link(block, size, links);
+        words_.set_link(block + 16, next, links);
+        words_.set_link(block + 24, before, links);
     }
 
     [[nodiscard]] static bool may_be_size(std::uint64_t size) {

@@ -30,19 +30,20 @@ constexpr std::uint64_t alignment = 16;
 /// Each process says who it is.
 HeapHolder me = 1;
 
-class Tlsf {
+template <HeapKind Kind>
+class Ours {
 public:
-    Tlsf() {
+    Ours() {
         void* const memory = ::mmap(nullptr, memory_bytes, PROT_READ | PROT_WRITE,
                                     MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
         if (memory == MAP_FAILED) std::abort();
         memory_ = {static_cast<std::byte*>(memory), memory_bytes};
-        if (!format_heap(memory_, HeapKind::tlsf)) std::abort();
+        if (!format_heap(memory_, Kind)) std::abort();
         heap_ = *open_byte_heap(memory_);
     }
-    ~Tlsf() { ::munmap(memory_.data(), memory_.size()); }
-    Tlsf(const Tlsf&) = delete;
-    Tlsf& operator=(const Tlsf&) = delete;
+    ~Ours() { ::munmap(memory_.data(), memory_.size()); }
+    Ours(const Ours&) = delete;
+    Ours& operator=(const Ours&) = delete;
 
     [[nodiscard]] void* allocate(std::size_t bytes) {
         const auto block = heap_->allocate(me, bytes, alignment);
@@ -58,6 +59,9 @@ private:
     std::span<std::byte> memory_;
     std::unique_ptr<ByteHeap> heap_;
 };
+
+using Tlsf = Ours<HeapKind::tlsf>;
+using Buddy = Ours<HeapKind::buddy>;
 
 class ManagedSharedMemory {
 public:
@@ -156,14 +160,15 @@ void pair_of_two_processes(benchmark::State& state) {
     }
 }
 
-#define SHMPOOL_HEAPS(play, ...)                       \
-    BENCHMARK(play<Tlsf>)->__VA_ARGS__;                \
-    BENCHMARK(play<ManagedSharedMemory>)->__VA_ARGS__; \
-    BENCHMARK(play<Malloc>)->__VA_ARGS__
+#define SHMPOOL_HEAPS(play, ...)         \
+    BENCHMARK(play<Tlsf>)->__VA_ARGS__;  \
+    BENCHMARK(play<Buddy>)->__VA_ARGS__; \
+    BENCHMARK(play<ManagedSharedMemory>)->__VA_ARGS__
 SHMPOOL_HEAPS(pair, Arg(64)->Arg(1024)->Arg(65536));
+BENCHMARK(pair<Malloc>)->Arg(64)->Arg(1024)->Arg(65536);
 SHMPOOL_HEAPS(random_pairs, Arg(10'000)->Arg(10'000'000));
-BENCHMARK(pair_of_two_processes<Tlsf>)->Arg(1024)->UseRealTime();
-BENCHMARK(pair_of_two_processes<ManagedSharedMemory>)->Arg(1024)->UseRealTime();
+BENCHMARK(random_pairs<Malloc>)->Arg(10'000)->Arg(10'000'000);
+SHMPOOL_HEAPS(pair_of_two_processes, Arg(1024)->UseRealTime());
 
 }  // namespace
 }  // namespace shmpool

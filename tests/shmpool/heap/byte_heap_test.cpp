@@ -193,9 +193,9 @@ TEST_P(ByteHeapTest, IsOneHeapAtTwoAddresses) {
     EXPECT_EQ(other->statistics(me)->blocks, 0U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, ByteHeapTest, testing::Values(HeapKind::tlsf),
+INSTANTIATE_TEST_SUITE_P(Kinds, ByteHeapTest, testing::Values(HeapKind::tlsf, HeapKind::buddy),
                          [](const auto& tested) {
-                             return std::string(tested.param == HeapKind::tlsf ? "Tlsf" : "?");
+                             return std::string(tested.param == HeapKind::tlsf ? "Tlsf" : "Buddy");
                          });
 
 }  // namespace

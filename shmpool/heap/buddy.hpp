@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Binary buddies over the words of a heap: blocks of 32 bytes times a power of two, each aligned
+/// to its size. A block that is too large is halved until it fits; a block that is freed and whose
+/// other half is free becomes one with it, and so on.
+///
+/// One byte for each 32 bytes of a region says whether a block begins there, of which order, and
+/// whether it is live. So nothing of the heap lies in live blocks, double frees, foreign offsets
+/// and offsets into a block are errors, exactly, and the other half is found free in one look. A
+/// region begins with its bytes: blocks of two regions are never halves of one.
+///
+/// Every change is logged (heap_words.hpp): under the heap's lock, undone by its next holder.
+///
+/// Source: Knowlton, "A fast storage allocator" (CACM 1965); doubly linked lists of free blocks.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "shmpool/heap/buddy_census.hpp"
+#include "shmpool/heap/buddy_layout.hpp"
+#include "shmpool/heap/heap_words.hpp"
+#include "shmpool/platform/result.hpp"
+
+namespace shmpool {
+
+/// The holder of the heap's lock, one thread. After an error, and after `words.failed()`, the
+/// caller undoes what was written.
+template <typename Words>
+class Buddy {
+public:
+    static constexpr HeapKind kind = HeapKind::buddy;
+    static constexpr std::uint64_t engine_bytes = buddy::heads_offset + 8 * buddy::orders;
+    /// Of one call, at most: six words for each order that is joined, or four for each of the
+    /// blocks that a new region is cut into, two of each order.
+    static constexpr std::uint32_t journal_limit = 8 * buddy::orders + 16;
+
+    /// `engine`: where its words begin, all of them 0 at first.
+    Buddy(Words& words, HeapOffset engine) : words_(words), engine_(engine) {}
+
+    /// Cuts it into the largest blocks that fit: how many bytes they have. region_too_small.
+    Outcome<std::uint64_t> add_region(const HeapExtent& extent) {
+        const auto region = buddy::Region::of(extent);
+        if (region.begin == region.end) return fail(Errc::region_too_small);
+        for (HeapOffset at = region.marks; at + 8 <= region.begin; at += 8) {
+            words_.set_in_free(at, 0);
+        }
+        for (HeapOffset at = region.begin; at < region.end;) {
+            const std::uint32_t order = region.largest_at(at);
+            link(region, at, order, Links::new_ones);
+            at += buddy::bytes_of(order);
+        }
+        return region.end - region.begin;
+    }
+
+    /// `bytes` or more, aligned to `alignment`, a power of two. no_memory.
+    Outcome<HeapPiece> allocate(std::uint64_t bytes, std::uint64_t alignment) {
+        const std::uint32_t wanted = buddy::order_for(std::max(bytes, alignment));
+        if (wanted >= buddy::orders) return fail(Errc::no_memory);
+        const std::uint64_t has_blocks = words_.get(engine_) & (~std::uint64_t{0} << wanted);
+        if (has_blocks == 0) return fail(Errc::no_memory);
+        auto order = static_cast<std::uint32_t>(std::countr_zero(has_blocks));
+        if (order >= buddy::orders) return damage();
+        const HeapOffset block = words_.get(buddy::head_of(engine_, order));
+        const buddy::Region region = region_of(block);
+        if (!region.may_hold(block)) return damage();
+        unlink(block, order);
+        while (order > wanted) {
+            --order;
+            link(region, block + buddy::bytes_of(order), order, Links::new_ones);
+        }
+        buddy::Marks(words_, region).set(block, buddy::live_mark | wanted);
+        return HeapPiece{block, buddy::bytes_of(wanted)};
+    }
+
+    /// What was used for it. not_allocated: nothing live begins there.
+    Outcome<std::uint64_t> free(HeapOffset block) {
+        const buddy::Region region = region_of(block);
+        const auto bytes = live_bytes(region, block);
+        if (!bytes) return bytes;
+        auto order = buddy::order_for(*bytes);
+        buddy::Marks marks(words_, region);
+        marks.set(block, 0);
+        for (; order + 1 < buddy::orders; ++order) {
+            const HeapOffset half = block ^ buddy::bytes_of(order);
+            if (!region.may_hold(half) || marks.get(half) != (buddy::free_mark | order)) break;
+            unlink(half, order);
+            marks.set(half, 0);
+            block = std::min(block, half);
+        }
+        link(region, block, order, Links::of_content);
+        return bytes;
+    }
+
+    /// not_allocated.
+    Outcome<std::uint64_t> usable_bytes(HeapOffset block) {
+        return live_bytes(region_of(block), block);
+    }
+
+    /// Counts and checks all blocks and all lists.
+    HeapCensus take_census() { return buddy::Census(words_, engine_).take(); }
+
+private:
+    /// Holds nothing if there is none.
+    [[nodiscard]] buddy::Region region_of(HeapOffset at) {
+        return buddy::Region::of(words_.region_holding(at));
+    }
+    [[nodiscard]] tl::unexpected<Errc> damage() {
+        words_.fail();
+        return fail(Errc::heap_damaged);
+    }
+
+    Outcome<std::uint64_t> live_bytes(const buddy::Region& region, HeapOffset block) {
+        if (!region.may_hold(block)) return fail(Errc::not_allocated);
+        const std::uint64_t mark = buddy::Marks(words_, region).get(block);
+        if ((mark & buddy::live_mark) == 0) return fail(Errc::not_allocated);
+        const std::uint64_t bytes = buddy::bytes_of(mark & buddy::order_bits);
+        if (block % bytes != 0 || bytes > region.end - block) return damage();
+        return bytes;
+    }
+
+    /// Free from now on, and the first of its list.
+    void link(const buddy::Region& region, HeapOffset block, std::uint32_t order, Links links) {
+        const HeapOffset head = buddy::head_of(engine_, order);
+        const HeapOffset next = words_.get(head);
+        buddy::Marks(words_, region).set(block, buddy::free_mark | order);
+        words_.set_link(block, next, links);
+        words_.set_link(block + 8, 0, links);
+        words_.set(head, block);
+        if (next != 0) return words_.set(next + 8, block);
+        words_.set(engine_, words_.get(engine_) | std::uint64_t{1} << order);
+    }
+
+    void unlink(HeapOffset block, std::uint32_t order) {
+        const HeapOffset next = words_.get(block);
+        const HeapOffset before = words_.get(block + 8);
+        if (next != 0) words_.set(next + 8, before);
+        if (before != 0) return words_.set(before, next);
+        words_.set(buddy::head_of(engine_, order), next);
+        if (next != 0) return;
+        words_.set(engine_, words_.get(engine_) & ~(std::uint64_t{1} << order));
+    }
+
+    Words& words_;
+    HeapOffset engine_;
+};
+
+}  // namespace shmpool
