@@ -68,11 +68,15 @@ TEST_F(HeapOpening, RefusesAHeaderThatDoesNotDescribeItsMemory) {
     EXPECT_EQ(opening_error(memory.view()), Errc::invalid_argument);
 }
 
-TEST_F(HeapOpening, FindsNonsenseBehindTheHeaderWhenItMeetsIt) {
+/// The bits say that there are blocks; the lists begin nowhere, or far away.
+class Nonsense : public HeapOpening, public testing::WithParamInterface<std::uint64_t> {};
+
+TEST_P(Nonsense, BehindTheHeaderIsFoundWhenItIsMet) {
     const auto heap = *open_byte_heap(memory.view());
     auto* const words = reinterpret_cast<std::uint64_t*>(memory.view().data());
     const std::uint64_t engine = header().engine_offset / 8;
     for (std::uint64_t i = engine; i < engine + 29; ++i) words[i] = ~std::uint64_t{0};
+    for (std::uint64_t i = engine + 29; i < engine + 29 + 28 * 32; ++i) words[i] = GetParam();
     const auto block = heap->allocate(me, 100, 8);
     ASSERT_FALSE(block);
     EXPECT_EQ(block.error(), Errc::heap_damaged);
@@ -80,6 +84,9 @@ TEST_F(HeapOpening, FindsNonsenseBehindTheHeaderWhenItMeetsIt) {
     EXPECT_EQ(header().lock.load(), 0U);
     EXPECT_NE(broken(*heap, me), "");
 }
+
+INSTANTIATE_TEST_SUITE_P(Heads, Nonsense,
+                         testing::Values(0, ~std::uint64_t{7}, std::uint64_t{1} << 40, 12345));
 
 class AddedMemory : public testing::Test {
 protected:
