@@ -16,6 +16,19 @@ namespace {
 // Per turn of the loop, so that many or loud clients leave time for the others.
 constexpr int accepts_per_turn = 16;
 constexpr int messages_per_turn = 8;
+constexpr int introductions_per_turn = 4;
+
+/// Who leaves sooner was hardly there.
+constexpr std::uint64_t at_once_ns = 100'000'000;
+
+/// What one who leaves at once has cost, by the time that the host takes for him.
+std::uint64_t cost_of(SessionRole role) {
+    switch (role) {
+        case SessionRole::peer: return 8;
+        case SessionRole::observer: return 2;
+        default: return 1;
+    }
+}
 
 Deadline at_once() {
     return Deadline::after(std::chrono::nanoseconds::zero());
@@ -55,9 +68,9 @@ void ControlServer::accept() {
 void ControlServer::shut_door() {
     queue_.remove(listener_.socket());
     is_shut_ = true;
-    warn_sparingly(log_, floods_,
-                   "a flood of connections that end without a hello: who connects waits until it "
-                   "has passed");
+    warn_sparingly(
+        log_, floods_,
+        "a flood of connections that end at once: who connects waits until it has passed");
 }
 
 /// If the kernel has no memory for it, the next tick tries again.
@@ -107,6 +120,7 @@ std::optional<std::uint64_t> ControlServer::next_tick_ns() const {
 }
 
 void ControlServer::tick(std::uint64_t now_ns) {
+    introductions_ = 0;
     drop_silent(now_ns);
     if (!is_shut_ && door_.should_shut(now_ns)) return shut_door();
     if (is_shut_ && now_ns >= door_.reopens_at_ns()) open_door();
@@ -137,6 +151,9 @@ void ControlServer::serve(std::uint64_t session_id) {
         const auto found = sessions_.find(session_id);
         if (found == sessions_.end()) return;
         Session& session = found->second;
+        if (session.role == SessionRole::unintroduced && introductions_ == introductions_per_turn) {
+            return;  // It is still readable in the next turn.
+        }
         auto received = session.connection.try_receive();
         if (!received) {
             if (received.error().code == Errc::host_gone) return close(found, ClosedBy::peer);
@@ -161,7 +178,10 @@ bool ControlServer::handle_one(Session& session, const LocalConnection::Received
         return false;
     }
     const bool introduced_now = !was_introduced && session.role != SessionRole::unintroduced;
-    if (introduced_now) --unintroduced_count_;
+    if (introduced_now) {
+        --unintroduced_count_;
+        ++introductions_;
+    }
     const wire::Packet packet = wire::encode(answer->body, message->request_id);
     if (const auto ended = deliver(session, packet, *answer)) {
         if (introduced_now && std::holds_alternative<wire::Hello>(message->body)) {
@@ -215,9 +235,10 @@ void ControlServer::end_session(std::uint64_t session_id) {
 void ControlServer::close(Sessions::iterator session, ClosedBy who) {
     queue_.remove(session->second.connection.socket());
     const SessionRole role = session->second.role;
-    if (role == SessionRole::unintroduced) {
-        --unintroduced_count_;
-        door_.stranger_left(monotonic_ns());
+    if (role == SessionRole::unintroduced) --unintroduced_count_;
+    const std::uint64_t now_ns = monotonic_ns();
+    if (now_ns < session->second.accepted_ns + at_once_ns) {
+        door_.left_at_once(cost_of(role), now_ns);
     }
     const uid_t user = session->second.credentials.uid;
     const PeerId peer = session->second.peer;

@@ -3,7 +3,7 @@
 /// loop busy or waiting. Sends without waiting: a client whose buffer is full is dropped. Reads a
 /// few messages per turn. Whoever says nothing for 2 s is dropped, and of those that have not said
 /// hello the oldest goes when there are more than 64. Garbage ends its connection, and a flood of
-/// strangers waits outside.
+/// those who leave again at once waits outside.
 #pragma once
 
 #include <cstdint>
@@ -72,6 +72,7 @@ private:
     std::uint64_t turned_away_ = 0;
     Door door_;
     bool is_shut_ = false;
+    int introductions_ = 0;  ///< In this turn of the loop.
     LineLimit complaints_;
     LineLimit floods_;
 };

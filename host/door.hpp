@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// How many strangers are let in who leave without a hello. Each costs the host some work, and a
-/// flood of them would keep it from those whom it serves: then the door stays shut for some
-/// milliseconds, and who knocks waits in the kernel's queue. Who says hello costs nothing here.
+/// How many are let in who leave again at once: without a hello, or just behind it. Each costs the
+/// host some work, and a flood of them would keep it from those whom it serves: then the door stays
+/// shut for some milliseconds, and who knocks waits in the kernel's queue. Who stays costs nothing.
 #pragma once
 
 #include <algorithm>
@@ -9,15 +9,16 @@
 
 namespace shmpool::host {
 
-/// One thread. A bucket that fills by one for each stranger and drains with time.
+/// One thread. A bucket that fills with what each of them costs and drains with time.
 class Door {
 public:
     static constexpr std::uint64_t burst = 16;              ///< So many at once shut it.
     static constexpr std::uint64_t reopens_at = burst / 2;  ///< Open for some again, not for one.
     static constexpr std::uint64_t interval_ns = 50'000;    ///< One of them is forgotten.
 
-    void stranger_left(std::uint64_t now_ns) {
-        drained_at_ns_ = std::max(drained_at_ns_, now_ns) + interval_ns;
+    /// `cost`: 1 for a stranger.
+    void left_at_once(std::uint64_t cost, std::uint64_t now_ns) {
+        drained_at_ns_ = std::max(drained_at_ns_, now_ns) + cost * interval_ns;
     }
 
     [[nodiscard]] bool should_shut(std::uint64_t now_ns) const {

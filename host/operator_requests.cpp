@@ -20,6 +20,11 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Kick& requ
                                          " with incarnation " + std::to_string(id.incarnation) +
                                          " (any more); look at the peers again");
     }
+    if (peer->unseen) {
+        return refuse(Errc::no_permission,
+                      PeerRegistry::describe(*peer) +
+                          " is in a pid namespace where this host can kill nobody; end it there");
+    }
     if (auto killed = kill_process(peer->pidfd); !killed) {
         log_.error(PeerRegistry::describe(*peer) + " can not be kicked: " + killed.error().message);
         return refuse(killed.error());

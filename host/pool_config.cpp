@@ -181,6 +181,12 @@ Result<void> check_config(const PoolConfig& config, const MemoryProbe& memory) {
         !checked) {
         return checked;
     }
+    if (config.unseen_peers == UnseenPeers::accept &&
+        config.suspect_policy == SuspectPolicy::kill) {
+        return fail(Errc::invalid_config,
+                    "[death] unseen_peers is \"accept\" and suspect_policy is \"kill\": a host can "
+                    "not kill whom it can not see; choose \"refuse\", or \"wait\"");
+    }
     if (const auto checked = check_duration("[death] suspect_after", config.suspect_after_ms,
                                             suspect_after_ms_min, suspect_after_ms_max);
         !checked) {

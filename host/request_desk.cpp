@@ -278,16 +278,17 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Rejoin& re
 
 namespace {
 
-/// A number of another namespace tells nothing; then the user must do, and the incarnation that
-/// only the peer was told.
+/// A number of another namespace tells nothing. Then the user must do, for one whom this host has
+/// not met: processes of one user can do to each other what they like.
 bool is_process_of(const Peer& peer, const Credentials& caller) {
-    if (peer.unseen) return peer.credentials.uid == caller.uid;
+    if (peer.unseen) return peer.awaited && peer.credentials.uid == caller.uid;
     return peer.credentials.pid == caller.pid;
 }
 
 }  // namespace
 
-/// The segment by the kernel's word, the peer by its process: nobody can come back as another.
+/// The segment by the kernel's word, the peer by its process: nobody can come back as another, but
+/// for peers that this host can not see.
 Result<Peer*> RequestDesk::find_rejoining(const Session& session, const wire::Rejoin& request,
                                           std::span<const Descriptor> descriptors) const {
     if (!is_same_object(descriptors[0], steward_.control()) ||

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What bad clients of the control socket cost an honest one: the time from its request to the
 /// host's answer, alone, and beside clients that are silent, that flood the host with nonsense on
-/// ever new connections, and that are attached and ask for more than they read. Beside four busy
-/// processes everybody waits for a processor, so there is a row for four that only compute.
+/// ever new connections, that attach and hang up, and that are attached and ask for more than they
+/// read. Beside four busy processes everybody waits for a processor, so there is a row for four
+/// that only compute.
 #include <benchmark/benchmark.h>
 #include <sys/socket.h>
 
@@ -54,6 +55,15 @@ LocalConnection connect(const std::string& socket) {
             (void)::send(connection.socket().get(), nonsense.data(), nonsense.size(),
                          MSG_NOSIGNAL | MSG_DONTWAIT);
         }
+    }
+}
+
+/// What costs the host most of all that anybody can ask, and never waits for it.
+[[noreturn]] void attach_and_hang_up(const std::string& socket) {
+    const wire::Packet hello = wire::encode(test::honest_hello(), 1);
+    for (;;) {
+        LocalConnection connection = connect(socket);
+        (void)connection.send(hello, {}, Deadline::after(1s));
     }
 }
 
@@ -139,6 +149,8 @@ SHMPOOL_BESIDE(an_honest_request, alone, nullptr, 0);
 SHMPOOL_BESIDE(an_honest_request, beside_silent_ones, be_silent, 2);
 SHMPOOL_BESIDE(an_honest_request, beside_one_that_floods, talk_nonsense, 1);
 SHMPOOL_BESIDE(an_honest_request, beside_four_that_flood, talk_nonsense, 4);
+SHMPOOL_BESIDE(an_honest_request, beside_one_that_hangs_up, attach_and_hang_up, 1);
+SHMPOOL_BESIDE(an_honest_request, beside_four_that_hang_up, attach_and_hang_up, 4);
 SHMPOOL_BESIDE(an_honest_request, beside_one_that_opens_and_closes, open_and_close, 1);
 SHMPOOL_BESIDE(an_honest_request, beside_four_that_open_and_close, open_and_close, 4);
 SHMPOOL_BESIDE(an_honest_request, beside_four_that_compute, compute, 4);
@@ -147,6 +159,8 @@ SHMPOOL_BESIDE(an_honest_request, beside_four_that_do_not_read, ask_and_not_read
 SHMPOOL_BESIDE(an_honest_attach, alone, nullptr, 0);
 SHMPOOL_BESIDE(an_honest_attach, beside_one_that_floods, talk_nonsense, 1);
 SHMPOOL_BESIDE(an_honest_attach, beside_four_that_flood, talk_nonsense, 4);
+SHMPOOL_BESIDE(an_honest_attach, beside_one_that_hangs_up, attach_and_hang_up, 1);
+SHMPOOL_BESIDE(an_honest_attach, beside_four_that_hang_up, attach_and_hang_up, 4);
 SHMPOOL_BESIDE(an_honest_attach, beside_four_that_compute, compute, 4);
 
 }  // namespace

@@ -13,6 +13,7 @@ counted. Exit code 1 if one of the last four columns is not 0, or somebody is mi
 suspect  those that the host held for suspect before they went on
 killed   those that the host has killed
 went on  those that came to an orderly end
+missed   victims that never came to their place: rivals had decided otherwise, and it was over
 lost     slots that nobody gets any more
 doubled  slots handed out twice, or payloads of the living with the bytes of somebody else
 stuck    the living wait, or somebody never comes to an end
@@ -21,8 +22,8 @@ broken   findings of the audits, messages of the living that did not arrive, who
 
 import visits
 
-TABLE = visits.Table("stops", {"points": "points", "stops": "visits", "suspect": "suspected",
-                               "killed": "killed", "went on": "went_on"},
+TABLE = visits.Table("stops", {"points": "points", "stops": "visits", "missed": "missed",
+                               "suspect": "suspected", "killed": "killed", "went on": "went_on"},
                      "* longer than 2,000 instructions")
 
 
@@ -34,7 +35,7 @@ def add_options(parser):
 
 
 def is_clean(row: dict) -> bool:
-    return visits.is_clean(row) and row["killed"] + row["went_on"] == row["visits"]
+    return visits.is_clean(row) and row["killed"] + row["went_on"] == row["visits"] + row["missed"]
 
 
 def run(options) -> int:

@@ -9,6 +9,7 @@ kill a real host takes back what the victim held, the rivals work beside it unti
 everything is counted: each slot can be had once, nothing names the dead, no payload of a living one
 has changed, nobody is stuck. Exit code 1 if a single number is not 0.
 
+missed   victims that never came to their place: rivals had decided otherwise, and it was over
 lost     slots that nobody gets any more
 doubled  slots handed out twice, or payloads of the living with the bytes of somebody else
 stuck    the living wait, or the host never comes to an end with the dead
@@ -18,7 +19,7 @@ broken   findings of the audits, and messages of the living that did not arrive
 import visits
 
 TABLE = visits.Table(
-    "sweep", {"points": "points", "kills": "visits"},
+    "sweep", {"points": "points", "kills": "visits", "missed": "missed"},
     "* longer than 2,000 instructions: before and after each store and system call")
 
 

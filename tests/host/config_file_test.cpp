@@ -88,7 +88,7 @@ TEST(ConfigFile, ReadsEveryKey) {
         [death]
         suspect_policy = "kill"
         suspect_after = "1m"
-        unseen_peers = "accept"
+        unseen_peers = "refuse"
         [takeover]
         patience = "3s"
         [log]
@@ -113,7 +113,7 @@ TEST(ConfigFile, ReadsEveryKey) {
                             250,
                             SuspectPolicy::kill,
                             60'000,
-                            UnseenPeers::accept,
+                            UnseenPeers::refuse,
                             3'000,
                             LogLevel::debug,
                             "/var/log/cars.log"};
@@ -207,6 +207,14 @@ TEST(ConfigFile, SaysWhereAClassIsThatCanNotBe) {
     EXPECT_THAT(error_of("[[class]]\nslot_size = 64\nslot_count = 1\n"
                          "[[class]]\nslot_size = 128\nslot_count = 0\n"),
                 StartsWith("p.toml:4:1: [[class]] slot_count is 0"));
+}
+
+TEST(ConfigFile, LetsUnseenPeersInOnlyUnderAHostThatKillsNobody) {
+    const auto parsed = parse("[death]\nunseen_peers = \"accept\"\n");
+    ASSERT_TRUE(parsed) << parsed.error().message;
+    EXPECT_EQ(parsed->unseen_peers, UnseenPeers::accept);
+    EXPECT_THAT(error_of("[death]\nunseen_peers = \"accept\"\nsuspect_policy = \"kill\"\n"),
+                HasSubstr("can not kill whom it can not see"));
 }
 
 TEST(ConfigFile, RefusesUnknownWordsAndNamesTheNearest) {

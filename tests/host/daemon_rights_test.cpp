@@ -126,6 +126,12 @@ TEST_F(AccessToAHost, AcceptsAnUnseenPeerIfToldToAndTakesBackWhatItHeld) {
         if (!eventually([&] { return observer.free_slots() < observer.all_slots(); })) {
             return "it did not get in: " + inner->log();
         }
+        PlainPeer thief(inner->socket());
+        wire::Rejoin as_unseen = thief.rejoin_request();
+        as_unseen.peer_index = 0;
+        as_unseen.peer_incarnation = 1;  // Everybody can read that.
+        const auto answer = thief.rejoin(inner->socket(), as_unseen);
+        if (!std::holds_alternative<wire::Refused>(answer)) return "a thief: " + inner->log();
         unseen.kill();
         if (!eventually([&] { return observer.peers_reclaimed() == 1; })) return inner->log();
         return std::string(observer.free_slots() == observer.all_slots() ? "all back" : "lost");

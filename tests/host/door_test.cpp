@@ -10,7 +10,7 @@ namespace {
 constexpr std::uint64_t begin_ns = 1'000'000'000'000;
 
 void let_go(Door& door, std::uint64_t strangers, std::uint64_t now_ns) {
-    for (std::uint64_t i = 0; i < strangers; ++i) door.stranger_left(now_ns);
+    for (std::uint64_t i = 0; i < strangers; ++i) door.left_at_once(1, now_ns);
 }
 
 TEST(Door, StaysOpenForABurst) {
@@ -18,16 +18,25 @@ TEST(Door, StaysOpenForABurst) {
     EXPECT_FALSE(door.should_shut(begin_ns));
     let_go(door, Door::burst - 1, begin_ns);
     EXPECT_FALSE(door.should_shut(begin_ns));
-    door.stranger_left(begin_ns);
+    door.left_at_once(1, begin_ns);
     EXPECT_TRUE(door.should_shut(begin_ns));
 }
 
 TEST(Door, NeverShutsForThoseWhoComeSlowly) {
     Door door;
     for (std::uint64_t i = 0; i < 10 * Door::burst; ++i) {
-        door.stranger_left(begin_ns + i * Door::interval_ns);
+        door.left_at_once(1, begin_ns + i * Door::interval_ns);
         ASSERT_FALSE(door.should_shut(begin_ns + i * Door::interval_ns)) << i;
     }
+}
+
+TEST(Door, ShutsSoonerForThoseWhoCostMore) {
+    Door door;
+    door.left_at_once(Door::burst - 1, begin_ns);
+    EXPECT_FALSE(door.should_shut(begin_ns));
+    door.left_at_once(8, begin_ns);
+    EXPECT_TRUE(door.should_shut(begin_ns));
+    EXPECT_FALSE(door.should_shut(begin_ns + 8 * Door::interval_ns));
 }
 
 TEST(Door, OpensForAPartOfABurstAgain) {

@@ -43,6 +43,7 @@ Json json_of(const Row& row) {
             {"instructions", row.instructions},
             {"points", row.points},
             {"visits", row.visits},
+            {"missed", row.missed},
             {"lost", row.lost},
             {"doubled", row.doubled},
             {"stuck", row.stuck},

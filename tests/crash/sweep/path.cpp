@@ -51,17 +51,17 @@ Path trace(Arena& arena, const Operation& operation) {
     std::uint32_t passed = 0;
     for (bool more = true; more; ++passed) {
         if (passed == trace_max) throw std::runtime_error("it does not come to an end");
-        const Point here{victim.address(), ++visits[victim.address()], passed};
+        const Point here{victim.address(), ++visits[victim.address()], passed, false};
         const bool calls = victim.is_at_system_call();
         called_kernel = called_kernel || calls;
-        path.instructions.push_back({here.address, 0, here.passed});
+        path.instructions.push_back({here.address, 0, here.passed, false});
         more = victim.step();
         if (!memory.has_changed() && !calls) continue;
         const std::uint64_t next = victim.address();
         path.events.push_back(here);  // Before and after it.
-        path.events.push_back({next, visits[next] + 1, here.passed + 1});
+        path.events.push_back({next, visits[next] + 1, here.passed + 1, !more});
     }
-    path.instructions.push_back({0, 0, passed});
+    path.instructions.push_back({0, 0, passed, true});
     const bool lists_changed = heads != arena.list_heads();
     path.wrong = wrong_path(operation, victim.went_as_named(), lists_changed, called_kernel);
     return path;
@@ -82,21 +82,22 @@ std::vector<std::size_t> choose(const Operation& operation, std::size_t points,
     return chosen;
 }
 
-void lead(SteppedVictim& victim, const Point& point, Rivals rivals, Board& board,
+bool lead(SteppedVictim& victim, const Point& point, Rivals rivals, Board& board,
           std::minstd_rand& random) {
     std::uint32_t visits = 0;
     std::uint32_t gap = 0;
     for (std::uint32_t passed = 0; passed < trace_max; ++passed) {
         if (point.visit == 0 ? passed == point.passed
                              : victim.address() == point.address && ++visits == point.visit) {
-            return;
+            return true;
         }
         if (rivals == Rivals::busy && gap-- == 0) {
             if (turn_has_ended(board)) begin_turn(board, Order::work);
             gap = static_cast<std::uint32_t>(random() % gap_max);
         }
-        if (!victim.step()) return;
+        if (!victim.step()) return point.is_end;
     }
+    return false;
 }
 
 }  // namespace shmpool::sweep

@@ -28,6 +28,7 @@ struct Point {
     std::uint64_t address = 0;
     std::uint32_t visit = 0;   ///< Of that address, from 1; 0: `passed` alone says where.
     std::uint32_t passed = 0;  ///< Instructions before it, in the traced run.
+    bool is_end = false;       ///< Behind the last one.
 };
 
 struct Path {
@@ -51,8 +52,9 @@ struct Extent {
 [[nodiscard]] std::vector<std::size_t> choose(const Operation& operation, std::size_t points,
                                               const Extent& extent);
 
-/// Steps the victim to a point; less far if the operation is over before.
-void lead(SteppedVictim& victim, const Point& point, Rivals rivals, Board& board,
-          std::minstd_rand& random);
+/// Steps the victim to a point. False: the operation was over before, because another path was
+/// taken: what rivals do decides that too.
+[[nodiscard]] bool lead(SteppedVictim& victim, const Point& point, Rivals rivals, Board& board,
+                        std::minstd_rand& random);
 
 }  // namespace shmpool::sweep

@@ -22,7 +22,8 @@ struct Row {
     std::string name;
     std::uint32_t instructions = 0;
     std::uint32_t points = 0;
-    std::uint32_t visits = 0;  ///< Victims that were killed, or stopped.
+    std::uint32_t visits = 0;  ///< Victims that were killed, or stopped, at their points.
+    std::uint32_t missed = 0;  ///< Those that never came there: the operation was over before.
     std::uint32_t lost = 0;
     std::uint32_t doubled = 0;
     std::uint32_t stuck = 0;

@@ -97,12 +97,13 @@ void Stops::play(const Stop& stop, Arena& arena, StopsRow& row, Finding& finding
     {
         SteppedVictim victim(arena, stop.operation, Afterwards::live_on);
         const bool calm = finding.point % 2 == 0;
-        lead(victim, stop.point, calm ? Rivals::calm : Rivals::busy, board, random_);
+        const bool is_there =
+            lead(victim, stop.point, calm ? Rivals::calm : Rivals::busy, board, random_);
         finding.address = victim.address();
         board.readers_take = true;
         board.may_wait = false;
         victim.stop();
-        ++row.visits;
+        ++(is_there ? row.visits : row.missed);
         outlast(victim, arena, stop, row);
         let_end(victim, arena, stop, row, before);
     }

@@ -2,16 +2,22 @@
 #include "sweep.hpp"
 
 namespace shmpool::sweep {
+namespace {
 
-void Sweep::kill_at(const Operation& operation, const Point& point, Rivals rivals,
+constexpr int tries_max = 3;
+
+}  // namespace
+
+bool Sweep::kill_at(const Operation& operation, const Point& point, Rivals rivals,
                     Finding& finding) {
     Board& board = arena_.board();
     SteppedVictim victim(arena_, operation);
-    lead(victim, point, rivals, board, random_);
+    const bool is_there = lead(victim, point, rivals, board, random_);
     finding.address = victim.address();
     // The rivals meet what the victim leaves half done before anybody knows that it is dead.
     if (turn_has_ended(board)) begin_turn(board, Order::work);
     victim.kill();
+    return is_there;
 }
 
 Row Sweep::run(const Operation& operation, const Extent& extent) {
@@ -22,11 +28,14 @@ Row Sweep::run(const Operation& operation, const Extent& extent) {
         ++row.points;
         for (const Rivals rivals : {Rivals::calm, Rivals::busy}) {
             random_.seed(static_cast<std::uint32_t>(number) + 1);
-            Finding finding{number, rivals == Rivals::calm ? "calm" : "busy", 0, {}};
-            kill_at(operation, points[number], rivals, finding);
-            ++row.visits;
-            finding.account = arena_.settle();
-            row.enter(std::move(finding), arena_);
+            bool is_there = false;
+            for (int tries = 0; tries < tries_max && !is_there; ++tries) {
+                Finding finding{number, rivals == Rivals::calm ? "calm" : "busy", 0, {}};
+                is_there = kill_at(operation, points[number], rivals, finding);
+                finding.account = arena_.settle();
+                row.enter(std::move(finding), arena_);
+            }
+            ++(is_there ? row.visits : row.missed);
         }
     }
     return row;

@@ -33,7 +33,8 @@ TEST_P(ShortSweep, FindsNothing) {
         const Row row = Sweep(arena).run(operation, {.every = short_every});
         EXPECT_EQ(row.wrong_path, "") << row.name;
         EXPECT_GE(row.points, 1U) << row.name;
-        EXPECT_EQ(row.visits, 2 * row.points) << row.name;
+        EXPECT_EQ(row.visits + row.missed, 2 * row.points) << row.name;
+        EXPECT_GE(row.visits, row.points) << row.name << ": calm rivals never decide";
         for (const Finding& one : row.findings) {
             ADD_FAILURE() << row.name << " at point " << one.point << ": " << one.account.text;
         }
@@ -172,6 +173,21 @@ TEST_F(Planted, OperationThatIsNotWhatItsNameSaysIsFound) {
         sweep({"nothing", Lists::untouched, take_slot, nothing, [](Victim&) { return false; }});
     EXPECT_THAT(row.wrong_path, HasSubstr("what its name says"));
     EXPECT_FALSE(row.is_clean());
+}
+
+TEST_F(Planted, PlaceThatIsNeverReachedIsNoKill) {
+    int traced = 0;  // Longer in the traced run than ever after.
+    const Row row = sweep({"short", Lists::untouched, take_slot,
+                           [&traced](Victim& victim) {
+                               const bool first = victim.board.victims == 1;
+                               for (int i = 0; i < (first ? 200 : 10); ++i) ++traced;
+                           },
+                           always},
+                          {.every = 10});
+    EXPECT_GT(row.missed, 0U);
+    EXPECT_GT(row.visits, 0U);
+    EXPECT_EQ(row.visits + row.missed, 2 * row.points);
+    EXPECT_TRUE(row.is_clean()) << "a miss is no loss";
 }
 
 TEST_F(Planted, LongOperationIsKilledAtItsStoresAndCallsOnly) {
