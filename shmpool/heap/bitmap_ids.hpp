@@ -9,7 +9,6 @@
 /// writes into one of the trees, or one number into both. Half a byte for each id in all.
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <string>

@@ -6,7 +6,7 @@
 ///
 /// The lowest aligned run of members is found by going from member to member; whole words, and
 /// whole parts of the tree, that hold none are skipped. Its worst case is linear: a bound on the
-/// time would need the longest run of each word as well, and stores for it in every change.
+/// time would need the longest run below each word as well, and stores for it in every change.
 ///
 /// A change writes each word that differs once; all of them are logged (heap_words.hpp), so a
 /// change has no more entries than the tree has words. Heaps plan their journals so: then no run is

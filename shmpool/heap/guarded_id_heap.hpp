@@ -2,6 +2,7 @@
 /// What makes bitmaps a heap of ids: the guard that all kinds share, and the checks of arguments.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <type_traits>
 

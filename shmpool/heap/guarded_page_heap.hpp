@@ -26,7 +26,6 @@ public:
         const auto region = begin_heap(memory, plan->heap, options);
         if (!region) return tl::unexpected(region.error());
         GuardedPageHeap heap(memory, *plan, std::chrono::nanoseconds::zero());
-        // What is left behind the heap's own words begins anywhere.
         if (const auto added = heap.add_memory(1, *region); !added) {
             return tl::unexpected(to_error(added.error()));
         }

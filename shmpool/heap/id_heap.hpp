@@ -8,10 +8,11 @@
 ///
 /// Processes and threads: as of a heap of bytes (byte_heap.hpp), and deaths as well.
 ///
-/// Errors, in the order in which they are looked for: would_block; invalid_argument (no ids; an
-/// alignment that is no power of two; an id to be fixed that the heap does not have); no_memory
-/// (none, or the one to be fixed is taken); not_allocated (one of the range or more is free, or not
-/// the heap's); unsupported. heap_damaged. After an error everything is as it was.
+/// Errors, in the order in which they are looked for: invalid_argument (no ids; an alignment that
+/// is no power of two); would_block; invalid_argument (an id to be fixed that the heap does not
+/// have); no_memory (none, or the one to be fixed is taken); not_allocated (one of the range or
+/// more is free, or not the heap's); unsupported. heap_damaged. After an error everything is as it
+/// was.
 #pragma once
 
 #include <chrono>

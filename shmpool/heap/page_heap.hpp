@@ -6,9 +6,9 @@
 ///
 /// Processes and threads: as of a heap of bytes (byte_heap.hpp), and deaths as well.
 ///
-/// Errors, in the order in which they are looked for: would_block; invalid_argument (no pages; an
-/// alignment that is no power of two, smaller than a page, or larger than the mapping's; an offset
-/// that is not aligned to it); no_memory; not_allocated (one page of the range or more is free, or
+/// Errors, in the order in which they are looked for: invalid_argument (no pages; an alignment that
+/// is no power of two, smaller than a page, or larger than the mapping's; an offset that is not
+/// aligned to it); would_block; no_memory; not_allocated (one page of the range or more is free, or
 /// never was the heap's). heap_damaged. After an error everything is as it was.
 #pragma once
 
