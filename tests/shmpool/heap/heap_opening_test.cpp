@@ -2,6 +2,9 @@
 /// What is refused before it is a heap: memory that is too small, misaligned, no heap, another
 /// build's heap, or damaged; and memory that is added.
 #include "shmpool/heap/byte_heap.hpp"
+
+#include <random>
+
 #include "shmpool/heap/id_heap.hpp"
 #include "shmpool/heap/page_heap.hpp"
 #include "tests/shmpool/heap/own_heap.hpp"
@@ -157,6 +160,33 @@ TEST_P(BitmapOpening, FindsNonsenseInTheTreeWhenItMeetsIt) {
     std::fill_n(words + begin, 4, ~std::uint64_t{0});
     header().total_bytes.store(GetParam() == HeapKind::ids ? ~std::uint64_t{0} : 1 << 20);
     EXPECT_EQ(allocate().error(), Errc::heap_damaged);
+}
+
+TEST_P(BitmapOpening, ComesToAnEndWhateverItsWordsHold) {
+    const unsigned seed = 20261124;
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 random(seed);
+    auto* const words = reinterpret_cast<std::uint64_t*>(memory.view().data());
+    const std::uint64_t begin = offsetof(HeapHeader, journal_count) / 8;
+    const std::uint64_t end = header().engine_offset / 8 + 1800;
+    for (int round = 0; round < 300; ++round) {
+        SetUp();
+        for (std::uint64_t i = begin; i < end; ++i) {
+            if (random() % 4 == 0) words[i] = random() >> (random() % 64);
+        }
+        for (int i = 0; i < 4; ++i) (void)allocate();
+        if (GetParam() == HeapKind::ids) {
+            const auto heap = *open_id_heap(memory.view());
+            (void)heap->free_id(1, random() % 1000, random() % 1000);
+            (void)heap->audit(1);
+        } else {
+            const auto heap = *open_page_heap(memory.view());
+            (void)heap->free_pages(1, random() % 1000 * page_bytes, random() % 1000);
+            (void)heap->add_memory(1, {random() % 1000 * page_bytes, 9 * page_bytes});
+            (void)heap->audit(1);
+        }
+        ASSERT_EQ(header().lock.load(), 0U);
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, BitmapOpening,
