@@ -14,9 +14,8 @@ namespace shmpool::host {
 namespace {
 
 // Per turn of the loop, so that many or loud clients leave time for the others.
-constexpr int accepts_per_turn = 16;
+constexpr int accepts_per_turn = 2;  // A hello is the dearest that anybody can ask.
 constexpr int messages_per_turn = 8;
-constexpr int introductions_per_turn = 4;
 
 /// Who leaves sooner was hardly there.
 constexpr std::uint64_t at_once_ns = 100'000'000;
@@ -24,7 +23,7 @@ constexpr std::uint64_t at_once_ns = 100'000'000;
 /// What one who leaves at once has cost, by the time that the host takes for him.
 std::uint64_t cost_of(SessionRole role) {
     switch (role) {
-        case SessionRole::peer: return 8;
+        case SessionRole::peer: return 16;
         case SessionRole::observer: return 2;
         default: return 1;
     }
@@ -120,7 +119,6 @@ std::optional<std::uint64_t> ControlServer::next_tick_ns() const {
 }
 
 void ControlServer::tick(std::uint64_t now_ns) {
-    introductions_ = 0;
     drop_silent(now_ns);
     if (!is_shut_ && door_.should_shut(now_ns)) return shut_door();
     if (is_shut_ && now_ns >= door_.reopens_at_ns()) open_door();
@@ -151,9 +149,6 @@ void ControlServer::serve(std::uint64_t session_id) {
         const auto found = sessions_.find(session_id);
         if (found == sessions_.end()) return;
         Session& session = found->second;
-        if (session.role == SessionRole::unintroduced && introductions_ == introductions_per_turn) {
-            return;  // It is still readable in the next turn.
-        }
         auto received = session.connection.try_receive();
         if (!received) {
             if (received.error().code == Errc::host_gone) return close(found, ClosedBy::peer);
@@ -178,10 +173,7 @@ bool ControlServer::handle_one(Session& session, const LocalConnection::Received
         return false;
     }
     const bool introduced_now = !was_introduced && session.role != SessionRole::unintroduced;
-    if (introduced_now) {
-        --unintroduced_count_;
-        ++introductions_;
-    }
+    if (introduced_now) --unintroduced_count_;
     const wire::Packet packet = wire::encode(answer->body, message->request_id);
     if (const auto ended = deliver(session, packet, *answer)) {
         if (introduced_now && std::holds_alternative<wire::Hello>(message->body)) {

@@ -72,7 +72,6 @@ private:
     std::uint64_t turned_away_ = 0;
     Door door_;
     bool is_shut_ = false;
-    int introductions_ = 0;  ///< In this turn of the loop.
     LineLimit complaints_;
     LineLimit floods_;
 };

@@ -18,10 +18,10 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "shmpool/heap/heap_census.hpp"
+#include "shmpool/heap/heap_format.hpp"
 #include "shmpool/heap/heap_lock.hpp"
 #include "shmpool/heap/heap_words.hpp"
 
@@ -56,23 +56,9 @@ public:
     virtual void holder_died(HeapHolder holder) = 0;
 };
 
-struct HeapOptions {
-    /// Of the memory's address in every process that opens the heap: power of two.
-    std::uint64_t map_alignment = page_bytes;
-    /// Part of the memory to manage from the beginning; 0 bytes: all that is left.
-    HeapExtent first_region{};
-};
-
-inline constexpr std::chrono::seconds heap_patience{10};
-
-/// Writes a new heap into the memory, which nobody else uses yet. region_too_small,
-/// misaligned_base, invalid_argument.
-[[nodiscard]] Result<void> format_heap(std::span<std::byte> memory, HeapKind kind,
-                                       const HeapOptions& options = {});
-
-/// Of any kind that this build knows. `memory` is what format_heap had, at any address of that
+/// Of any kind that hands out bytes. `memory` is what format_heap had, at any address of that
 /// alignment, and outlives the heap. wrong_magic, wrong_layout_version, damaged_header,
-/// misaligned_base, unsupported.
+/// misaligned_base, config_mismatch (a heap of another kind), unsupported.
 [[nodiscard]] Result<std::unique_ptr<ByteHeap>> open_byte_heap(
     std::span<std::byte> memory, std::chrono::nanoseconds patience = heap_patience);
 

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <type_traits>
 
 #include "shmpool/platform/atomics.hpp"
@@ -22,8 +23,21 @@ using HeapOffset = std::uint64_t;
 enum class HeapKind : std::uint32_t {
     none = 0,
     tlsf = 1,
+    bitmap_pages = 2,
+    ids = 3,
     buddy = 4,
 };
+
+[[nodiscard]] constexpr std::string_view name_of(HeapKind kind) {
+    switch (kind) {
+        case HeapKind::tlsf: return "tlsf";
+        case HeapKind::bitmap_pages: return "bitmap_pages";
+        case HeapKind::ids: return "ids";
+        case HeapKind::buddy: return "buddy";
+        case HeapKind::none: break;
+    }
+    return "none";
+}
 
 //  HeapRegionImage: 16 bytes.
 //     offset  bytes  field   written under the lock
@@ -47,10 +61,12 @@ static_assert(sizeof(HeapRegionImage) == 16);
 //         48      8  map_alignment    creator        of the memory's address, in every process
 //         64      4  lock             who locks      see heap_lock.hpp; a futex
 //         68      4  damaged          anybody        1: nonsense was found in it
+//         72     16  settings[2]      creator        bitmap_pages: bytes of a page
+//                                                    ids: the first id; how many at most
 //        128      8  journal_count    lock's holder  entries of a change that is not yet complete
-//        136      8  used_bytes       lock's holder  what is handed out
-//        144      8  total_bytes      lock's holder  what can be handed out at most
-//        152      8  blocks           lock's holder  how many are handed out
+//        136      8  used_bytes       lock's holder  what is handed out; ids: how many
+//        144      8  total_bytes      lock's holder  what can be handed out at most; ids: how many
+//        152      8  blocks           lock's holder  how many are handed out; pages, ids: 0
 //        256    256  regions[16]      lock's holder
 struct HeapHeader {
     Atomic<std::uint64_t> magic;
@@ -63,7 +79,8 @@ struct HeapHeader {
     std::uint64_t map_alignment;
     alignas(cache_line_bytes) Atomic<std::uint32_t> lock;
     Atomic<std::uint32_t> damaged;
-    std::uint64_t reserved_0[7];
+    std::uint64_t settings[2];
+    std::uint64_t reserved_0[5];
     alignas(cache_line_bytes) Atomic<std::uint64_t> journal_count;
     Atomic<std::uint64_t> used_bytes;
     Atomic<std::uint64_t> total_bytes;
@@ -72,6 +89,7 @@ struct HeapHeader {
     HeapRegionImage regions[heap_regions_max];
 };
 static_assert(offsetof(HeapHeader, map_alignment) == 48 && offsetof(HeapHeader, lock) == 64);
+static_assert(offsetof(HeapHeader, settings) == 72);
 static_assert(offsetof(HeapHeader, journal_count) == 128 && offsetof(HeapHeader, blocks) == 152);
 static_assert(offsetof(HeapHeader, regions) == 256, "the table above says 256");
 static_assert(sizeof(HeapHeader) == 512 && std::is_standard_layout_v<HeapHeader>);

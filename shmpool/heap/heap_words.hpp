@@ -75,7 +75,7 @@ public:
     }
 
     void set(HeapOffset at, std::uint64_t value) {
-        if (!is_word(at) || count_ == journal_limit_) return fail();
+        if (!may_change(at) || count_ == journal_limit_) return fail();
         Atomic<std::uint64_t>& changed = word(at);
         JournalEntry& entry = journal_[count_];
         store(entry.offset, at);
@@ -89,7 +89,7 @@ public:
     /// For words whose old value nobody needs: they lie in memory that is free before the change
     /// and after its undoing. Costs no entry.
     void set_in_free(HeapOffset at, std::uint64_t value) {
-        if (!is_word(at)) return fail();
+        if (!may_change(at)) return fail();
         store(word(at), value);
     }
 
@@ -138,7 +138,7 @@ public:
         count_ = header().journal_count.load(std::memory_order_relaxed);
         for (std::uint64_t i = count_ <= journal_limit_ ? count_ : 0; i-- > 0;) {
             const HeapOffset at = journal_[i].offset.load(std::memory_order_relaxed);
-            if (!is_word(at)) continue;
+            if (!may_change(at)) continue;
             store(word(at), journal_[i].old_value.load(std::memory_order_relaxed));
         }
         commit();
@@ -146,6 +146,11 @@ public:
 
 private:
     [[nodiscard]] bool is_word(HeapOffset at) const { return at <= limit_ && at % 8 == 0; }
+    /// Not what the creator has written, nor the lock: whatever a nonsense offset says.
+    [[nodiscard]] bool may_change(HeapOffset at) const {
+        constexpr HeapOffset first = offsetof(HeapHeader, used_bytes);
+        return at - first <= limit_ - first && at % 8 == 0;
+    }
     [[nodiscard]] Atomic<std::uint64_t>& word(HeapOffset at) const {
         return *reinterpret_cast<Atomic<std::uint64_t>*>(base_ + at);
     }

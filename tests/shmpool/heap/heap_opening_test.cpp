@@ -2,6 +2,11 @@
 /// What is refused before it is a heap: memory that is too small, misaligned, no heap, another
 /// build's heap, or damaged; and memory that is added.
 #include "shmpool/heap/byte_heap.hpp"
+
+#include <random>
+
+#include "shmpool/heap/id_heap.hpp"
+#include "shmpool/heap/page_heap.hpp"
 #include "tests/shmpool/heap/own_heap.hpp"
 
 namespace shmpool {
@@ -87,6 +92,114 @@ TEST_P(Nonsense, BehindTheHeaderIsFoundWhenItIsMet) {
 
 INSTANTIATE_TEST_SUITE_P(Heads, Nonsense,
                          testing::Values(0, ~std::uint64_t{7}, std::uint64_t{1} << 40, 12345));
+
+TEST(HeapKinds, AreOpenedAsWhatTheyAre) {
+    HeapMemory memory(1 << 20);
+    HeapOptions options;
+    options.id_count = 100;
+    const auto errors_of = [&](HeapKind kind) {
+        EXPECT_TRUE(format_heap(memory.view(), kind, options));
+        std::vector<Error> errors;
+        const auto keep = [&](const auto& opened) {
+            if (!opened) errors.push_back(opened.error());
+        };
+        keep(open_byte_heap(memory.view()));
+        keep(open_page_heap(memory.view()));
+        keep(open_id_heap(memory.view()));
+        return errors;
+    };
+    for (const HeapKind kind :
+         {HeapKind::tlsf, HeapKind::bitmap_pages, HeapKind::ids, HeapKind::buddy}) {
+        const auto errors = errors_of(kind);
+        EXPECT_EQ(errors.size(), 2U) << name_of(kind);
+        for (const Error& one : errors) {
+            EXPECT_EQ(one.code, Errc::config_mismatch);
+            EXPECT_THAT(one.message, HasSubstr("is of kind " + std::string(name_of(kind))));
+            EXPECT_THAT(one.message, HasSubstr("was wanted"));
+        }
+    }
+    EXPECT_THAT(errors_of(HeapKind::ids)[1].message, HasSubstr("a heap of pages (bitmap_pages)"));
+}
+
+class BitmapOpening : public testing::TestWithParam<HeapKind> {
+protected:
+    void SetUp() override {
+        HeapOptions options;
+        options.id_count = 100'000;
+        ASSERT_TRUE(format_heap(memory.view(), GetParam(), options));
+    }
+    [[nodiscard]] HeapHeader& header() const {
+        return *reinterpret_cast<HeapHeader*>(memory.view().data());
+    }
+    Errc opening_error() {
+        const bool is_pages = GetParam() == HeapKind::bitmap_pages;
+        const auto code = [](const auto& opened) {
+            return opened ? Errc::internal_fault : opened.error().code;
+        };
+        return is_pages ? code(open_page_heap(memory.view())) : code(open_id_heap(memory.view()));
+    }
+    Outcome<std::uint64_t> allocate() {
+        if (GetParam() == HeapKind::ids)
+            return (*open_id_heap(memory.view()))->allocate_id(1, 1, 1);
+        return (*open_page_heap(memory.view()))->allocate_pages(1, 1, page_bytes);
+    }
+    HeapMemory memory{8 << 20};
+};
+
+TEST_P(BitmapOpening, RefusesSettingsThatDoNotFitTheMemory) {
+    const std::size_t which = GetParam() == HeapKind::ids ? 1 : 0;
+    EXPECT_EQ(opening_error(), Errc::internal_fault) << "it can be opened";
+    for (const std::uint64_t nonsense :
+         {std::uint64_t{0}, std::uint64_t{77}, std::uint64_t{8192}, ~std::uint64_t{0}}) {
+        header().settings[which] = nonsense;
+        EXPECT_EQ(opening_error(), Errc::damaged_header) << nonsense;
+    }
+}
+
+TEST_P(BitmapOpening, FindsNonsenseInTheTreeWhenItMeetsIt) {
+    auto* const words = reinterpret_cast<std::uint64_t*>(memory.view().data());
+    const auto begin = static_cast<std::ptrdiff_t>(header().engine_offset / 8);
+    // All bits of the lowest level are gone; above, they are still there.
+    std::fill_n(words + begin, GetParam() == HeapKind::ids ? 1563 : 32, 0);
+    EXPECT_EQ(allocate().error(), Errc::heap_damaged);
+    EXPECT_EQ(header().damaged.load(), 1U);
+    EXPECT_EQ(header().lock.load(), 0U);
+    // Now there are too many: none of them is the heap's, or there are more than there are.
+    std::fill_n(words + begin, 4, ~std::uint64_t{0});
+    header().total_bytes.store(GetParam() == HeapKind::ids ? ~std::uint64_t{0} : 1 << 20);
+    EXPECT_EQ(allocate().error(), Errc::heap_damaged);
+}
+
+TEST_P(BitmapOpening, ComesToAnEndWhateverItsWordsHold) {
+    const unsigned seed = 20261124;
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 random(seed);
+    auto* const words = reinterpret_cast<std::uint64_t*>(memory.view().data());
+    const std::uint64_t begin = offsetof(HeapHeader, journal_count) / 8;
+    const std::uint64_t end = header().engine_offset / 8 + 1800;
+    for (int round = 0; round < 300; ++round) {
+        SetUp();
+        for (std::uint64_t i = begin; i < end; ++i) {
+            if (random() % 4 == 0) words[i] = random() >> (random() % 64);
+        }
+        for (int i = 0; i < 4; ++i) (void)allocate();
+        if (GetParam() == HeapKind::ids) {
+            const auto heap = *open_id_heap(memory.view());
+            (void)heap->free_id(1, random() % 1000, random() % 1000);
+            (void)heap->audit(1);
+        } else {
+            const auto heap = *open_page_heap(memory.view());
+            (void)heap->free_pages(1, random() % 1000 * page_bytes, random() % 1000);
+            (void)heap->add_memory(1, {random() % 1000 * page_bytes, 9 * page_bytes});
+            (void)heap->audit(1);
+        }
+        ASSERT_EQ(header().lock.load(), 0U);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, BitmapOpening,
+                         testing::Values(HeapKind::bitmap_pages, HeapKind::ids),
+                         [](const auto& tested) { return std::string(name_of(tested.param)); });
 
 class AddedMemory : public testing::Test {
 protected:

@@ -1,56 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Goal: whoever dies in an operation of a heap, before any of its stores, leaves it so that the
-/// next one finds the operation done or not begun, and nothing else. Method: the production
-/// engines with a hook before every store, which throws where the death is to be: nothing behind
-/// that place runs, as after a kill. Then the next one comes, and dies in its repair too.
-#include <functional>
+/// Goal: whoever dies in an operation of a heap of bytes, before any of its stores, leaves it so
+/// that the next one finds the operation done or not begun, and nothing else (dying_heap.hpp).
 #include <random>
 
 #include "shmpool/heap/guarded_heap.hpp"
 #include "shmpool/heap/tlsf.hpp"
-#include "tests/shmpool/heap/own_heap.hpp"
+#include "tests/shmpool/heap/dying_heap.hpp"
 
 namespace shmpool {
 namespace {
 
-using test::broken;
+using test::doomed;
+using test::Dying;
 using test::HeapMemory;
-
-struct Death {};
-
-struct Dying {
-    static inline std::uint64_t stores = 0;
-    static inline std::uint64_t dies_before = ~std::uint64_t{0};
-    static void before_store() {
-        if (stores++ == dies_before) throw Death{};
-    }
-    static void lives() { dies_before = ~std::uint64_t{0}; }
-    static void dies(std::uint64_t store) {
-        stores = 0;
-        dies_before = store;
-    }
-};
+using test::next;
 
 using Mortal = GuardedHeap<Tlsf, Dying>;
-constexpr HeapHolder doomed = 1;
-constexpr HeapHolder next = 2;
-constexpr HeapHolder last = 3;
-constexpr std::size_t memory_bytes = 256 << 10;
+using Operation = test::Operation<Mortal>;
+constexpr std::size_t memory_bytes = test::dying_memory_bytes;
 
-/// Everything but the lock and the journal.
-std::vector<std::byte> content(std::span<const std::byte> memory) {
-    std::vector<std::byte> all(memory.begin(), memory.end());
-    std::ranges::fill(std::span(all).subspan(offsetof(HeapHeader, lock), 4), std::byte{0});
-    std::ranges::fill(
-        std::span(all).subspan(sizeof(HeapHeader), Mortal::engine_offset - sizeof(HeapHeader)),
-        std::byte{0});
-    return all;
-}
-
-struct Operation {
-    const char* name;
-    std::function<void(Mortal&)> prepare;
-    std::function<bool(Mortal&)> act;
+struct TlsfPlay {
+    using Heap = Mortal;
+    static constexpr bool all_is_logged = false;  // Free memory may hold anything.
+    static HeapOptions options() {
+        HeapOptions options;
+        options.first_region = {Mortal::first_free, (192 << 10) - Mortal::first_free};
+        return options;
+    }
+    static std::unique_ptr<Mortal> opened(std::span<std::byte> memory) {
+        return std::make_unique<Mortal>(memory, std::chrono::nanoseconds::zero());
+    }
+    static std::string account(Mortal& heap, HeapHolder holder) {
+        const HeapStatistics now = heap.statistics(holder).value();
+        return std::to_string(now.total_bytes) + " " + std::to_string(now.used_bytes) + " " +
+               std::to_string(now.blocks);
+    }
 };
 
 /// Blocks a, b, c, ... of 200 bytes lie one behind the other.
@@ -112,95 +96,20 @@ const std::vector<Operation>& operations() {
 
 class StoreByStore : public testing::TestWithParam<std::size_t> {
 protected:
-    /// The heap before the operation, and after it.
-    struct Ends {
-        std::vector<std::byte> before;
-        std::vector<std::byte> after;
-        std::uint64_t stores = 0;
-    };
-
-    std::unique_ptr<Mortal> prepared(HeapMemory& memory) {
-        Dying::lives();
-        HeapOptions options;
-        options.first_region = {Mortal::first_free, (192 << 10) - Mortal::first_free};
-        EXPECT_TRUE(Mortal::format(memory.view(), options));
-        auto heap = std::make_unique<Mortal>(memory.view(), std::chrono::nanoseconds::zero());
-        operation().prepare(*heap);
-        return heap;
-    }
-    [[nodiscard]] static const Operation& operation() { return operations()[GetParam()]; }
-
-    Ends without_death() {
-        HeapMemory memory(memory_bytes);
-        const auto heap = prepared(memory);
-        Ends ends;
-        ends.before = content(memory.view());
-        Dying::dies(~std::uint64_t{0});
-        EXPECT_TRUE(operation().act(*heap));
-        ends.stores = Dying::stores;
-        ends.after = content(memory.view());
-        EXPECT_EQ(broken(*heap, next), "");
-        return ends;
-    }
+    test::Deaths<TlsfPlay> deaths{operations()[GetParam()]};
 };
 
 TEST_P(StoreByStore, IsDoneOrNotBegun) {
-    const Ends ends = without_death();
-    ASSERT_LT(ends.stores, 6'000U);
-    std::uint64_t not_begun = 0;
-    for (std::uint64_t store = 0; store < ends.stores; ++store) {
-        HeapMemory memory(memory_bytes);
-        const auto heap = prepared(memory);
-        Dying::dies(store);
-        EXPECT_THROW((void)operation().act(*heap), Death);
-        Dying::lives();
-        ASSERT_EQ(heap->statistics(last).has_value(), false) << "the lock is the dead one's";
-        heap->holder_died(doomed);
-        ASSERT_EQ(broken(*heap, next), "") << "died before store " << store;
-        const auto found = content(memory.view());
-        const bool is_as_before = found == ends.before;
-        not_begun += is_as_before ? 1 : 0;
-        // Memory that is free before and behind may hold anything.
-        const auto now = heap->statistics(next).value();
-        HeapMemory undisturbed(memory_bytes);
-        const auto other = prepared(undisturbed);
-        ASSERT_EQ(now.blocks, other->statistics(next)->blocks);
-        ASSERT_EQ(now.used_bytes, other->statistics(next)->used_bytes);
-        ASSERT_EQ(now.total_bytes, other->statistics(next)->total_bytes);
-    }
-    EXPECT_EQ(not_begun == 0, ends.stores == 0) << "dead before the first store";
+    deaths.leave_it_done_or_not_begun();
 }
 
 TEST_P(StoreByStore, MayDieInTheRepairToo) {
-    const std::uint64_t stores = without_death().stores;
-    for (std::uint64_t store = 0; store < stores; store += 1 + stores / 40) {
-        for (std::uint64_t second = 0;; ++second) {
-            HeapMemory memory(memory_bytes);
-            const auto heap = prepared(memory);
-            Dying::dies(store);
-            EXPECT_THROW((void)operation().act(*heap), Death);
-            Dying::lives();
-            heap->holder_died(doomed);
-            Dying::dies(second);
-            bool died = false;
-            try {
-                (void)heap->statistics(next);
-            } catch (const Death&) {
-                died = true;
-                heap->holder_died(next);
-            }
-            Dying::lives();
-            ASSERT_EQ(broken(*heap, last), "") << store << " and " << second;
-            if (!died) break;
-        }
-    }
+    deaths.may_be_in_the_repair_too();
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, StoreByStore, testing::Range(std::size_t{0}, operations().size()),
                          [](const auto& tested) {
-                             std::string name = operations()[tested.param].name;
-                             std::ranges::replace(name, ' ', '_');
-                             return name;
+                             return test::name_of_play(operations(), tested.param);
                          });
 
 TEST(Journal, HasRoomForTheLongestChange) {
@@ -208,8 +117,6 @@ TEST(Journal, HasRoomForTheLongestChange) {
     Dying::lives();
     ASSERT_TRUE(Mortal::format(memory.view(), {}));
     Mortal heap(memory.view(), std::chrono::seconds(1));
-    const auto* const entries =
-        reinterpret_cast<const JournalEntry*>(memory.view().data() + sizeof(HeapHeader));
     std::mt19937 random(3);
     std::vector<HeapOffset> live;
     for (int step = 0; step < 100'000; ++step) {
@@ -223,8 +130,7 @@ TEST(Journal, HasRoomForTheLongestChange) {
             live.pop_back();
         }
     }
-    std::uint32_t used = 0;
-    while (used < Mortal::Engine::journal_limit && entries[used].offset != 0) ++used;
+    const std::uint64_t used = test::used_entries(memory.view());
     EXPECT_LT(used, Mortal::Engine::journal_limit - 4) << "some are left";
     EXPECT_GT(used, 10U) << "it is there at all";
 }

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What makes bitmap pages a heap of pages: the guard that all kinds share, and the checks of
+/// arguments.
+#pragma once
+
+#include <bit>
+#include <type_traits>
+
+#include "shmpool/heap/bitmap_pages.hpp"
+#include "shmpool/heap/heap_guard.hpp"
+#include "shmpool/heap/page_heap.hpp"
+
+namespace shmpool {
+
+template <typename StoreHook = NoStoreHook>
+class GuardedPageHeap final : public PageHeap {
+public:
+    using Words = HeapWords<StoreHook>;
+    using Engine = BitmapPages<Words>;
+
+    [[nodiscard]] static Result<void> format(std::span<std::byte> memory,
+                                             const HeapOptions& options) {
+        const auto plan =
+            PagePlan::of(memory.size(), options.bytes_per_page, options.map_alignment);
+        if (!plan) return tl::unexpected(plan.error());
+        const auto region = begin_heap(memory, plan->heap, options);
+        if (!region) return tl::unexpected(region.error());
+        GuardedPageHeap heap(memory, *plan, std::chrono::nanoseconds::zero());
+        if (const auto added = heap.add_memory(1, *region); !added) {
+            return tl::unexpected(to_error(added.error()));
+        }
+        publish_heap(memory);
+        return {};
+    }
+
+    /// The header has been checked, and is of this plan.
+    GuardedPageHeap(std::span<std::byte> memory, const PagePlan& plan,
+                    std::chrono::nanoseconds patience)
+        : plan_(plan), guard_(memory, plan.heap, patience) {}
+
+    [[nodiscard]] std::uint64_t bytes_per_page() const override { return plan_.bytes_per_page; }
+
+    Outcome<HeapOffset> allocate_pages(HeapHolder holder, std::uint64_t count,
+                                       std::uint64_t alignment_bytes) override {
+        if (count == 0 || !may_align(alignment_bytes)) return fail(Errc::invalid_argument);
+        return change(holder, [&](Words&, Engine& engine) {
+            return engine.allocate(count, alignment_bytes);
+        });
+    }
+
+    Outcome<HeapOffset> allocate_pages_at(HeapHolder holder, HeapOffset base, std::uint64_t count,
+                                          std::uint64_t alignment_bytes) override {
+        if (count == 0 || !may_align(alignment_bytes) || base % alignment_bytes != 0) {
+            return fail(Errc::invalid_argument);
+        }
+        return change(holder,
+                      [&](Words&, Engine& engine) { return engine.allocate_at(base, count); });
+    }
+
+    Outcome<void> free_pages(HeapHolder holder, HeapOffset offset, std::uint64_t count) override {
+        if (count == 0 || offset % plan_.bytes_per_page != 0) return fail(Errc::invalid_argument);
+        return change(holder, [&](Words&, Engine& engine) { return engine.free(offset, count); });
+    }
+
+    Outcome<void> add_memory(HeapHolder holder, const HeapExtent& extent) override {
+        if (!guard_.may_be_region(extent)) return fail(Errc::invalid_argument);
+        return change(holder, [&](Words& words, Engine& engine) -> Outcome<void> {
+            const HeapExtent pages = engine.whole_pages(extent);
+            if (pages.bytes == 0) return fail(Errc::region_too_small);
+            return guard_.add_region(
+                words, pages, [&](const HeapExtent& added) { return engine.add_region(added); });
+        });
+    }
+
+    Outcome<PageStatistics> statistics(HeapHolder holder) override {
+        return change(holder, [](Words&, Engine& engine) -> Outcome<PageStatistics> {
+            return PageStatistics{engine.total_pages(), engine.used_pages(),
+                                  engine.available_pages()};
+        });
+    }
+
+    Outcome<std::vector<HeapFinding>> audit(HeapHolder holder) override {
+        return change(holder,
+                      [&](Words& words, Engine& engine) -> Outcome<std::vector<HeapFinding>> {
+                          return guard_.findings(words, engine.take_census());
+                      });
+    }
+
+    void holder_died(HeapHolder holder) override { guard_.holder_died(holder); }
+
+private:
+    [[nodiscard]] bool may_align(std::uint64_t alignment_bytes) const {
+        return std::has_single_bit(alignment_bytes) && alignment_bytes >= plan_.bytes_per_page &&
+               alignment_bytes <= guard_.header().map_alignment;
+    }
+
+    template <typename Body>
+    auto change(HeapHolder holder, Body body) -> std::invoke_result_t<Body, Words&, Engine&> {
+        return guard_.change(holder, [&](Words& words) {
+            Engine engine(words, plan_);
+            return body(words, engine);
+        });
+    }
+
+    PagePlan plan_;
+    HeapGuard<StoreHook> guard_;
+};
+
+}  // namespace shmpool

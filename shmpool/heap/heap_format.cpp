@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shmpool/heap/heap_format.hpp"
+
+#include "shmpool/heap/buddy.hpp"
+#include "shmpool/heap/guarded_heap.hpp"
+#include "shmpool/heap/guarded_id_heap.hpp"
+#include "shmpool/heap/guarded_page_heap.hpp"
+#include "shmpool/heap/tlsf.hpp"
+
+namespace shmpool {
+
+Result<void> format_heap(std::span<std::byte> memory, HeapKind kind, const HeapOptions& options) {
+    switch (kind) {
+        case HeapKind::tlsf: return GuardedHeap<Tlsf>::format(memory, options);
+        case HeapKind::buddy: return GuardedHeap<Buddy>::format(memory, options);
+        case HeapKind::bitmap_pages: return GuardedPageHeap<>::format(memory, options);
+        case HeapKind::ids: return GuardedIdHeap<>::format(memory, options);
+        case HeapKind::none: break;
+    }
+    return fail(Errc::invalid_argument, "there is no kind of heap with the number " +
+                                            std::to_string(static_cast<std::uint32_t>(kind)));
+}
+
+}  // namespace shmpool

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+/// How a heap begins: one function for all kinds, with the options of each. Who opens it then asks
+/// for what it hands out: bytes (byte_heap.hpp), pages (page_heap.hpp) or ids (id_heap.hpp).
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "shmpool/heap/heap_words.hpp"
+#include "shmpool/platform/result.hpp"
+
+namespace shmpool {
+
+struct HeapOptions {
+    /// Of the memory's address in every process that opens the heap: power of two.
+    std::uint64_t map_alignment = page_bytes;
+    /// Part of the memory to manage from the beginning; 0 bytes: all that is left. Not of ids.
+    HeapExtent first_region{};
+
+    /// Of bitmap_pages: power of two, 4096 or more, no more than map_alignment.
+    std::uint64_t bytes_per_page = page_bytes;
+
+    /// Of ids: the smallest, and how many there are from the beginning.
+    std::uint64_t first_id = 0;
+    std::uint64_t id_count = 0;
+    /// How many ids there can ever be; 0: as many as from the beginning.
+    std::uint64_t id_capacity = 0;
+};
+
+inline constexpr std::chrono::seconds heap_patience{10};
+
+/// Writes a new heap into the memory, which nobody else uses yet. region_too_small,
+/// misaligned_base, invalid_argument.
+[[nodiscard]] Result<void> format_heap(std::span<std::byte> memory, HeapKind kind,
+                                       const HeapOptions& options = {});
+
+}  // namespace shmpool

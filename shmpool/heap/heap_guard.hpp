@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What every heap has in common, whatever it hands out: its lock, the undoing of what the dead and
+/// the failed have left, the table of its regions, and the audit of its counters. The heaps of
+/// bytes, pages and ids stand upon this; what they change, they change in `change`.
+#pragma once
+
+#include <chrono>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "shmpool/heap/heap_census.hpp"
+#include "shmpool/heap/heap_lock.hpp"
+#include "shmpool/heap/heap_plan.hpp"
+#include "shmpool/heap/heap_words.hpp"
+
+namespace shmpool {
+
+/// One process's view of a heap. Threads and processes.
+template <typename StoreHook = NoStoreHook>
+class HeapGuard {
+public:
+    using Words = HeapWords<StoreHook>;
+
+    /// The header has been checked, and is of this plan.
+    HeapGuard(std::span<std::byte> memory, const HeapPlan& plan, std::chrono::nanoseconds patience)
+        : memory_(memory), plan_(plan), patience_(patience) {}
+
+    [[nodiscard]] HeapHeader& header() const {
+        return *reinterpret_cast<HeapHeader*>(memory_.data());
+    }
+    [[nodiscard]] HeapOffset engine_offset() const { return plan_.engine_offset(); }
+
+    /// All of it or nothing: under the lock, behind the undoing of what somebody has left.
+    template <typename Body>
+    auto change(HeapHolder holder, Body body) -> std::invoke_result_t<Body, Words&> {
+        HeapLock lock(header().lock);
+        if (auto got = lock.lock(holder, patience_); !got) {
+            return tl::unexpected(got.error());
+        }
+        Words words(memory_, HeapPlan::journal_offset, plan_.journal_limit);
+        if (words.has_entries()) words.undo();
+        auto result = body(words);
+        if (words.failed()) {
+            words.undo();
+            header().damaged.store(1, std::memory_order_relaxed);
+            result = fail(Errc::heap_damaged);
+        } else if (result) {
+            words.commit();
+        } else {
+            words.undo();
+        }
+        lock.unlock();
+        return result;
+    }
+
+    /// It is memory that the heap may have been given.
+    [[nodiscard]] bool may_be_region(const HeapExtent& extent) const {
+        return extent.offset % 8 == 0 && extent.offset >= plan_.first_free() &&
+               extent.offset <= memory_.size() && extent.bytes <= memory_.size() - extent.offset;
+    }
+
+    /// In a change. `take` makes it the engine's: how many bytes of it can be handed out.
+    /// invalid_argument, memory_overlap, no_memory (the table is full), and what `take` says.
+    template <typename Take>
+    Outcome<void> add_region(Words& words, const HeapExtent& extent, Take take) const {
+        const auto place = place_for(words, extent);
+        if (!place) return tl::unexpected(place.error());
+        const Outcome<std::uint64_t> room = take(extent);
+        if (!room) return tl::unexpected(room.error());
+        words.add(offsetof(HeapHeader, total_bytes), *room);
+        words.set(*place, extent.offset);
+        words.set(*place + offsetof(HeapRegionImage, bytes), extent.bytes);
+        return {};
+    }
+
+    /// In a change. What the engine has found, and whether the counters say what it has counted.
+    [[nodiscard]] static std::vector<HeapFinding> findings(Words& words, HeapCensus census) {
+        census.expect("total_bytes", offsetof(HeapHeader, total_bytes), census.total_bytes,
+                      words.get(offsetof(HeapHeader, total_bytes)));
+        census.expect("used_bytes", offsetof(HeapHeader, used_bytes), census.used_bytes,
+                      words.get(offsetof(HeapHeader, used_bytes)));
+        census.expect("blocks", offsetof(HeapHeader, blocks), census.blocks,
+                      words.get(offsetof(HeapHeader, blocks)));
+        return std::move(census.findings);
+    }
+
+    void holder_died(HeapHolder holder) { HeapLock(header().lock).orphan(holder); }
+
+private:
+    /// Where the table has room for the region. invalid_argument, memory_overlap, no_memory.
+    [[nodiscard]] Outcome<HeapOffset> place_for(Words& words, const HeapExtent& extent) const {
+        if (!may_be_region(extent)) return fail(Errc::invalid_argument);
+        HeapOffset place = 0;
+        for (std::uint32_t i = heap_regions_max; i-- > 0;) {
+            const HeapExtent other = words.region(i);
+            if (other.bytes == 0)
+                place = offsetof(HeapHeader, regions) + i * sizeof(HeapRegionImage);
+            if (other.overlaps(extent)) return fail(Errc::memory_overlap);
+        }
+        if (place == 0) return fail(Errc::no_memory);
+        return place;
+    }
+
+    std::span<std::byte> memory_;
+    HeapPlan plan_;
+    std::chrono::nanoseconds patience_;
+};
+
+}  // namespace shmpool

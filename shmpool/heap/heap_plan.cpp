@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shmpool/heap/heap_plan.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace shmpool {
+namespace {
+
+Result<void> check_alignment(std::span<const std::byte> memory, std::uint64_t map_alignment) {
+    if (!std::has_single_bit(map_alignment) || map_alignment < page_bytes) {
+        return fail(Errc::invalid_argument, "map_alignment is " + std::to_string(map_alignment) +
+                                                "; it must be a power of two, and " +
+                                                std::to_string(page_bytes) + " or more");
+    }
+    const auto address = reinterpret_cast<std::uintptr_t>(memory.data());
+    if (address % map_alignment == 0) return {};
+    return fail(Errc::misaligned_base, "the memory of the heap is not aligned to " +
+                                           std::to_string(map_alignment) +
+                                           " bytes, as it is to be for everybody who opens it");
+}
+
+}  // namespace
+
+Result<HeapExtent> begin_heap(std::span<std::byte> memory, const HeapPlan& plan,
+                              const HeapOptions& options) {
+    if (auto good = check_alignment(memory, options.map_alignment); !good) {
+        return tl::unexpected(good.error());
+    }
+    const HeapOffset first_free = plan.first_free();
+    HeapExtent region = options.first_region;
+    if (region.bytes == 0)
+        region = {first_free, memory.size() - std::min(memory.size(), first_free)};
+    if (memory.size() < first_free || region.offset < first_free) {
+        return fail(Errc::region_too_small, "a heap of this kind keeps the first " +
+                                                std::to_string(first_free) + " bytes for itself; " +
+                                                std::to_string(memory.size()) + " were given");
+    }
+    std::ranges::fill(memory.first(first_free), std::byte{0});
+    auto& header = *reinterpret_cast<HeapHeader*>(memory.data());
+    header.layout_version = heap_layout_version;
+    header.kind = static_cast<std::uint32_t>(plan.kind);
+    header.memory_bytes = memory.size();
+    header.journal_offset = HeapPlan::journal_offset;
+    header.journal_limit = plan.journal_limit;
+    header.engine_offset = plan.engine_offset();
+    header.map_alignment = options.map_alignment;
+    std::ranges::copy(plan.settings, header.settings);
+    return region;
+}
+
+void publish_heap(std::span<std::byte> memory) {
+    auto& header = *reinterpret_cast<HeapHeader*>(memory.data());
+    header.magic.store(heap_magic, std::memory_order_release);  // [R-heap-format]
+}
+
+Result<HeapKind> kind_of_heap(std::span<const std::byte> memory) {
+    const auto& header = *reinterpret_cast<const HeapHeader*>(memory.data());
+    if (memory.size() < sizeof(HeapHeader)) {
+        return fail(Errc::region_too_small,
+                    "no heap lies in " + std::to_string(memory.size()) + " bytes");
+    }
+    if (header.magic.load(std::memory_order_acquire) != heap_magic) {  // [A-heap-format]
+        return fail(Errc::wrong_magic, "no heap begins there");
+    }
+    if (header.layout_version != heap_layout_version) {
+        return fail(Errc::wrong_layout_version,
+                    "the heap has layout version " + std::to_string(header.layout_version) +
+                        ", this build knows " + std::to_string(heap_layout_version));
+    }
+    const std::uint32_t kind = header.kind;
+    if (name_of(HeapKind{kind}) != name_of(HeapKind::none)) return HeapKind{kind};
+    return fail(Errc::unsupported,
+                "this build knows no heap of kind number " + std::to_string(kind));
+}
+
+tl::unexpected<Error> wrong_kind(HeapKind found, const std::string& wanted) {
+    return fail(Errc::config_mismatch, "the heap is of kind " + std::string(name_of(found)) +
+                                           ", but " + wanted +
+                                           " was wanted; open it as what it is");
+}
+
+Result<void> check_header(std::span<const std::byte> memory, const HeapPlan& plan) {
+    const auto& header = *reinterpret_cast<const HeapHeader*>(memory.data());
+    if (header.memory_bytes != memory.size() || header.journal_offset != HeapPlan::journal_offset ||
+        header.journal_limit != plan.journal_limit ||
+        header.engine_offset != plan.engine_offset() || memory.size() < plan.first_free()) {
+        return fail(Errc::damaged_header, "the header of the heap does not describe the " +
+                                              std::to_string(memory.size()) +
+                                              " bytes that it lies in");
+    }
+    return check_alignment(memory, header.map_alignment);
+}
+
+}  // namespace shmpool
