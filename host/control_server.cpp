@@ -14,7 +14,8 @@ namespace shmpool::host {
 namespace {
 
 // Per turn of the loop, so that many or loud clients leave time for the others.
-constexpr int accepts_per_turn = 2;  // A hello is the dearest that anybody can ask.
+constexpr int accepts_per_turn = 16;
+constexpr int accepts_beside_flood = 2;  // A hello is the dearest that anybody can ask.
 constexpr int messages_per_turn = 8;
 
 /// Who leaves sooner was hardly there.
@@ -52,7 +53,8 @@ ControlServer::~ControlServer() {
 // --- coming --------------------------------------------------------------------------------------
 
 void ControlServer::accept() {
-    for (int i = 0; i < accepts_per_turn; ++i) {
+    const bool is_quiet = door_.is_quiet(monotonic_ns());
+    for (int i = 0; i < (is_quiet ? accepts_per_turn : accepts_beside_flood); ++i) {
         auto connection = listener_.accept(at_once());
         if (connection) {
             begin_session(std::move(*connection));

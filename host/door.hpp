@@ -15,10 +15,16 @@ public:
     static constexpr std::uint64_t burst = 16;              ///< So many at once shut it.
     static constexpr std::uint64_t reopens_at = burst / 2;  ///< Open for some again, not for one.
     static constexpr std::uint64_t interval_ns = 50'000;    ///< One of them is forgotten.
+    static constexpr std::uint64_t remembered_ns = 1'000'000'000;
 
     /// `cost`: 1 for a stranger.
     void left_at_once(std::uint64_t cost, std::uint64_t now_ns) {
         drained_at_ns_ = std::max(drained_at_ns_, now_ns) + cost * interval_ns;
+    }
+
+    /// Nobody has left at once lately.
+    [[nodiscard]] bool is_quiet(std::uint64_t now_ns) const {
+        return drained_at_ns_ + remembered_ns <= now_ns;
     }
 
     [[nodiscard]] bool should_shut(std::uint64_t now_ns) const {

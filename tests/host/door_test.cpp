@@ -37,6 +37,8 @@ TEST(Door, ShutsSoonerForThoseWhoCostMore) {
     door.left_at_once(8, begin_ns);
     EXPECT_TRUE(door.should_shut(begin_ns));
     EXPECT_FALSE(door.should_shut(begin_ns + 8 * Door::interval_ns));
+    EXPECT_FALSE(door.is_quiet(begin_ns + Door::remembered_ns));
+    EXPECT_TRUE(door.is_quiet(begin_ns + Door::remembered_ns + 100 * Door::interval_ns));
 }
 
 TEST(Door, OpensForAPartOfABurstAgain) {
