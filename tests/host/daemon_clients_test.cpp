@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <thread>
 
@@ -147,20 +148,41 @@ TEST_F(DaemonClients, ServesAnHonestHelloAmongAThousandSilentConnections) {
     expect_honest_service();
 }
 
-TEST_F(DaemonClients, LetsAFloodOfStrangersWaitOutsideAndServesAnHonestHelloAmongThem) {
-    const auto talk_nonsense = [&] {
-        for (int i = 0; i < 1000; ++i) {
+/// Strangers who come and go as fast as they are let in.
+class DaemonBesideAFlood : public DaemonClients {
+protected:
+    void SetUp() override {
+        DaemonClients::SetUp();
+        for (std::thread& one : strangers) one = std::thread([this] { talk_nonsense(); });
+        EXPECT_TRUE(daemon.logs("a flood of connections"));
+    }
+    void TearDown() override {
+        is_over = true;
+        for (std::thread& one : strangers) one.join();
+        expect_honest_service();
+    }
+
+private:
+    void talk_nonsense() {
+        while (!is_over) {
             const LocalConnection stranger = connect_to(daemon.socket());
             (void)::send(stranger.socket().get(), "nonsense", 8, MSG_NOSIGNAL);
         }
-    };
-    std::thread one(talk_nonsense);
-    std::thread other(talk_nonsense);
-    EXPECT_TRUE(daemon.logs("a flood of connections"));
+    }
+    std::atomic<bool> is_over{false};
+    std::array<std::thread, 2> strangers;
+};
+
+TEST_F(DaemonBesideAFlood, ServesAnHonestHelloAmongThoseWhoWaitOutside) {
     expect_honest_service();
-    one.join();
-    other.join();
-    expect_honest_service();
+}
+
+/// Most of the time the door is shut, and its server is replaced.
+TEST_F(DaemonBesideAFlood, OpensTheDoorOfTheNextPool) {
+    for (int i = 0; i < 10; ++i) {
+        PlainObserver observer(daemon.socket());
+        (void)expect<wire::Rebuilt>(ask(observer.connection, wire::Rebuild{}));
+    }
 }
 
 TEST_F(DaemonClients, IsNotKeptByAClientThatAsksAndNeverReads) {

@@ -29,16 +29,20 @@ class ShortSweep : public ::testing::TestWithParam<Named> {};
 
 TEST_P(ShortSweep, FindsNothing) {
     Arena arena;
+    std::uint32_t visits = 0;
+    std::uint32_t missed = 0;
     for (const Operation& operation : GetParam().list()) {
         const Row row = Sweep(arena).run(operation, {.every = short_every});
         EXPECT_EQ(row.wrong_path, "") << row.name;
         EXPECT_GE(row.points, 1U) << row.name;
         EXPECT_EQ(row.visits + row.missed, 2 * row.points) << row.name;
-        EXPECT_GE(row.visits, row.points) << row.name << ": calm rivals never decide";
+        missed += row.missed;
+        visits += row.visits;
         for (const Finding& one : row.findings) {
             ADD_FAILURE() << row.name << " at point " << one.point << ": " << one.account.text;
         }
     }
+    EXPECT_GT(visits, 4 * missed) << "rivals and the host decide now and then, not always";
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, ShortSweep,
