@@ -15,9 +15,10 @@ public:
     static constexpr std::uint64_t burst = 16;              ///< So many at once shut it.
     static constexpr std::uint64_t reopens_at = burst / 2;  ///< Open for some again, not for one.
     static constexpr std::uint64_t interval_ns = 50'000;    ///< One of them is forgotten.
+    /// So long after it the host is still wary.
     static constexpr std::uint64_t remembered_ns = 1'000'000'000;
 
-    /// `cost`: 1 for a stranger.
+    /// `cost`: 1 for a stranger, more for who costs the host more.
     void left_at_once(std::uint64_t cost, std::uint64_t now_ns) {
         drained_at_ns_ = std::max(drained_at_ns_, now_ns) + cost * interval_ns;
     }

@@ -188,9 +188,10 @@ constexpr Entry entry_of(Errc code) noexcept {
         case Errc::unsupported:
             return {"unsupported", "Heaps of this kind can not do that; see its documentation."};
         case Errc::would_block:
-            return {"would_block",
-                    "Somebody else was changing the heap all the while; try again, or look with "
-                    "`shmpool doctor` for who is stopped in it."};
+            return {
+                "would_block",
+                "Somebody else was changing the heap all the while, or is stopped in a change, or "
+                "it is the caller itself; try again."};
         case Errc::heap_damaged:
             return {"heap_damaged",
                     "The heap holds what none of its operations can have written; nothing was "

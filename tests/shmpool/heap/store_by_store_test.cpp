@@ -3,9 +3,8 @@
 /// that the next one finds the operation done or not begun, and nothing else (dying_heap.hpp).
 #include <random>
 
-#include "shmpool/heap/guarded_heap.hpp"
 #include "shmpool/heap/tlsf.hpp"
-#include "tests/shmpool/heap/dying_heap.hpp"
+#include "tests/shmpool/heap/dying_bytes.hpp"
 
 namespace shmpool {
 namespace {
@@ -19,23 +18,7 @@ using Mortal = GuardedHeap<Tlsf, Dying>;
 using Operation = test::Operation<Mortal>;
 constexpr std::size_t memory_bytes = test::dying_memory_bytes;
 
-struct TlsfPlay {
-    using Heap = Mortal;
-    static constexpr bool all_is_logged = false;  // Free memory may hold anything.
-    static HeapOptions options() {
-        HeapOptions options;
-        options.first_region = {Mortal::first_free, (192 << 10) - Mortal::first_free};
-        return options;
-    }
-    static std::unique_ptr<Mortal> opened(std::span<std::byte> memory) {
-        return std::make_unique<Mortal>(memory, std::chrono::nanoseconds::zero());
-    }
-    static std::string account(Mortal& heap, HeapHolder holder) {
-        const HeapStatistics now = heap.statistics(holder).value();
-        return std::to_string(now.total_bytes) + " " + std::to_string(now.used_bytes) + " " +
-               std::to_string(now.blocks);
-    }
-};
+using TlsfPlay = test::BytePlay<Tlsf>;
 
 /// Blocks a, b, c, ... of 200 bytes lie one behind the other.
 std::vector<HeapOffset> row(Mortal& heap, std::size_t count) {
