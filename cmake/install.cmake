@@ -5,8 +5,8 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(header_root ${CMAKE_INSTALL_INCLUDEDIR}/shmpool)
-set(libraries shmpool_options shmpool_platform shmpool_layout shmpool_pool shmpool_segment
-    shmpool_protocol shmpool_peer)
+set(libraries shmpool_options shmpool_platform shmpool_layout shmpool_pool shmpool_heap
+    shmpool_segment shmpool_protocol shmpool_peer)
 foreach(library IN LISTS libraries)
     string(REPLACE "shmpool_" "" short_name ${library})
     set_target_properties(${library} PROPERTIES EXPORT_NAME ${short_name})

@@ -25,6 +25,7 @@ std::string what_for(Right right) {
         case Right::attach_read_only: return "attach to this pool, not even read-only";
         case Right::observe: return "look at this pool";
         case Right::kick: return "end peers of this pool";
+        case Right::grow: return "create, grow or destroy heaps of this pool";
     }
     return "do this";
 }
@@ -60,7 +61,8 @@ std::optional<Right> next_stronger(Right right) {
         case Right::observe: return Right::attach_read_only;
         case Right::attach_read_only: return Right::attach;
         case Right::attach:
-        case Right::kick: return std::nullopt;
+        case Right::kick:
+        case Right::grow: return std::nullopt;
     }
     return std::nullopt;
 }
@@ -80,6 +82,7 @@ std::string_view name_of(Right right) {
         case Right::attach_read_only: return "attach_read_only";
         case Right::observe: return "observe";
         case Right::kick: return "kick";
+        case Right::grow: return "grow";
     }
     return "unknown";
 }

@@ -7,7 +7,7 @@
 ///
 /// and who has one right has those to the right of it too, where no deny takes them away:
 ///
-///   attach > attach_read_only > observe          kick
+///   attach > attach_read_only > observe          kick          grow
 ///
 /// Root, and the host's own user, can always find ways around a deny: it keeps them from mistakes.
 #pragma once
@@ -23,8 +23,8 @@
 
 namespace shmpool::host {
 
-enum class Right : std::uint8_t { attach, attach_read_only, observe, kick };
-inline constexpr std::size_t right_count = 4;
+enum class Right : std::uint8_t { attach, attach_read_only, observe, kick, grow };
+inline constexpr std::size_t right_count = 5;
 
 /// As the configuration spells it.
 [[nodiscard]] std::string_view name_of(Right right);

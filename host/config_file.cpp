@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// See config_file.hpp. Driven by tables: one row per key with the function that takes its value,
-/// so that the keys that are read, suggested and documented are one list. What allocation throws is
-/// caught at the border.
+/// See config_file.hpp. Driven by the tables of config_rules.hpp. What allocation throws is caught
+/// at the border.
 #include "host/config_file.hpp"
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include <optional>
 #include <span>
 
+#include "host/config_rules.hpp"
 #include "host/config_values.hpp"
 #include "host/nearest_name.hpp"
 #include "shmpool/quantity/byte_size.hpp"
@@ -23,149 +23,6 @@ namespace shmpool::host {
 namespace {
 
 constexpr std::size_t file_bytes_max = std::size_t{1} << 20;
-
-template <typename Target>
-struct KeyRule {
-    std::string_view name;
-    MaybeFlaw (*take)(const toml::node&, Target&);
-};
-
-template <typename Choice, std::size_t Count>
-MaybeFlaw take_choice(const toml::node& node, const std::array<Choice, Count>& choices,
-                      Choice& target) {
-    const auto* text = node.as_string();
-    if (text == nullptr) return expected("a string", node);
-    std::array<std::string_view, Count> names;
-    std::ranges::transform(choices, names.begin(), [](Choice choice) { return name_of(choice); });
-    const auto found = std::ranges::find(names, std::string_view(text->get()));
-    if (found == names.end()) {
-        return "has the unknown value \"" + text->get() + "\"; " + suggest_name(text->get(), names);
-    }
-    target = choices[static_cast<std::size_t>(found - names.begin())];
-    return std::nullopt;
-}
-
-template <auto Field, auto... Choices>
-MaybeFlaw take_choice_of(const toml::node& node, PoolConfig& config) {
-    static constexpr std::array choices{Choices...};
-    return take_choice(node, choices, config.*Field);
-}
-constexpr auto take_suspect_policy =
-    take_choice_of<&PoolConfig::suspect_policy, SuspectPolicy::wait, SuspectPolicy::kill>;
-constexpr auto take_unseen_peers =
-    take_choice_of<&PoolConfig::unseen_peers, UnseenPeers::refuse, UnseenPeers::accept>;
-constexpr auto take_log_level =
-    take_choice_of<&PoolConfig::log_level, LogLevel::trace, LogLevel::debug, LogLevel::info,
-                   LogLevel::warn, LogLevel::error, LogLevel::off>;
-
-template <std::uint32_t PoolLimits::*Field>
-MaybeFlaw take_limit(const toml::node& node, PoolConfig& config) {
-    return take_count(node, config.limits.*Field);
-}
-
-constexpr std::array<KeyRule<PoolConfig>, 2> pool_keys{{
-    {"name", [](const toml::node& n, PoolConfig& c) { return take_text(n, c.name); }},
-    {"socket", [](const toml::node& n, PoolConfig& c) { return take_text(n, c.socket_path); }},
-}};
-constexpr std::array<KeyRule<SizeClassConfig>, 2> class_keys{{
-    {"slot_size",
-     [](const toml::node& n, SizeClassConfig& c) { return take_size(n, c.slot_size); }},
-    {"slot_count",
-     [](const toml::node& n, SizeClassConfig& c) { return take_count(n, c.slot_count); }},
-}};
-constexpr std::array<KeyRule<PoolConfig>, 8> limits_keys{{
-    {"peers", take_limit<&PoolLimits::peers>},
-    {"lanes", take_limit<&PoolLimits::lanes>},
-    {"channels", take_limit<&PoolLimits::channels>},
-    {"publishers", take_limit<&PoolLimits::publishers>},
-    {"subscribers", take_limit<&PoolLimits::subscribers>},
-    {"rings", take_limit<&PoolLimits::rings>},
-    {"ring_entries", take_limit<&PoolLimits::ring_entries>},
-    {"publishers_per_channel", take_limit<&PoolLimits::publishers_per_channel>},
-}};
-template <Right Which>
-constexpr std::array<KeyRule<PoolConfig>, 4> right_keys{{
-    {"allow_users",
-     [](const toml::node& n, PoolConfig& c) {
-         return take_users_or_everybody(n, c.access.list(Which).allow_users);
-     }},
-    {"allow_groups",
-     [](const toml::node& n, PoolConfig& c) {
-         return take_groups(n, c.access.list(Which).allow_groups);
-     }},
-    {"deny_users", [](const toml::node& n,
-                      PoolConfig& c) { return take_users(n, c.access.list(Which).deny_users); }},
-    {"deny_groups", [](const toml::node& n,
-                       PoolConfig& c) { return take_groups(n, c.access.list(Which).deny_groups); }},
-}};
-constexpr std::array<KeyRule<PoolConfig>, 3> access_keys{{
-    {"socket_mode",
-     [](const toml::node& n, PoolConfig& c) { return take_mode(n, c.access.socket_mode); }},
-    {"socket_user",
-     [](const toml::node& n, PoolConfig& c) { return take_user(n, c.access.socket_user); }},
-    {"socket_group",
-     [](const toml::node& n, PoolConfig& c) { return take_group(n, c.access.socket_group); }},
-}};
-template <typename Target, auto Get>
-constexpr std::array<KeyRule<Target>, 5> quota_rules{{
-    {"peer_slots", [](const toml::node& n, Target& t) { return take_count(n, Get(t).peer_slots); }},
-    {"peer_bytes", [](const toml::node& n, Target& t) { return take_size(n, Get(t).peer_bytes); }},
-    {"user_slots", [](const toml::node& n, Target& t) { return take_count(n, Get(t).user_slots); }},
-    {"user_bytes", [](const toml::node& n, Target& t) { return take_size(n, Get(t).user_bytes); }},
-    {"user_peers", [](const toml::node& n, Target& t) { return take_count(n, Get(t).user_peers); }},
-}};
-constexpr auto quota_keys =
-    quota_rules<PoolConfig, [](PoolConfig& c) -> Quota& { return c.quota.everybody; }>;
-constexpr std::array<KeyRule<UserQuota>, 6> user_quota_keys = [] {
-    std::array<KeyRule<UserQuota>, 6> keys{
-        {{"user", [](const toml::node& n, UserQuota& q) { return take_one_user(n, q.user); }}}};
-    std::ranges::copy(quota_rules<UserQuota, [](UserQuota& q) -> Quota& { return q; }>,
-                      keys.begin() + 1);
-    return keys;
-}();
-constexpr std::array<KeyRule<PoolConfig>, 1> stop_keys{{
-    {"grace", [](const toml::node& n, PoolConfig& c) { return take_duration(n, c.stop_grace_ms); }},
-}};
-constexpr std::array<KeyRule<PoolConfig>, 3> death_keys{{
-    {"suspect_policy", take_suspect_policy},
-    {"suspect_after",
-     [](const toml::node& n, PoolConfig& c) { return take_duration(n, c.suspect_after_ms); }},
-    {"unseen_peers", take_unseen_peers},
-}};
-constexpr std::array<KeyRule<PoolConfig>, 1> takeover_keys{{
-    {"patience",
-     [](const toml::node& n, PoolConfig& c) { return take_duration(n, c.takeover_patience_ms); }},
-}};
-constexpr std::array<KeyRule<PoolConfig>, 2> log_keys{{
-    {"level", take_log_level},
-    {"file", [](const toml::node& n, PoolConfig& c) { return take_text(n, c.log_file); }},
-}};
-
-struct SectionRule {
-    std::string_view name;
-    std::span<const KeyRule<PoolConfig>> keys;
-    std::span<const SectionRule> inner = {};
-};
-constexpr std::array<SectionRule, right_count> access_sections{{
-    {"attach", right_keys<Right::attach>},
-    {"attach_read_only", right_keys<Right::attach_read_only>},
-    {"observe", right_keys<Right::observe>},
-    {"kick", right_keys<Right::kick>},
-}};
-constexpr std::string_view class_section = "class";
-constexpr std::string_view user_quota_section = "user_quota";
-constexpr std::array<SectionRule, 10> sections{{
-    {"pool", pool_keys},
-    {class_section, {}},  // A list of tables, each with class_keys.
-    {"limits", limits_keys},
-    {"access", access_keys, access_sections},
-    {"quota", quota_keys},
-    {user_quota_section, {}},  // A list of tables, each with user_quota_keys; behind [quota].
-    {"stop", stop_keys},
-    {"death", death_keys},
-    {"takeover", takeover_keys},
-    {"log", log_keys},
-}};
 
 template <typename Rules>
 std::vector<std::string_view> names_of(const Rules& rules) {
@@ -191,6 +48,8 @@ public:
                 take_classes(key, node, config.classes);
             } else if (section->name == user_quota_section) {
                 take_user_quotas(key, node, config.quota);
+            } else if (section->name == heap_section) {
+                take_heaps(key, node, config.heaps);
             } else {
                 take_section("", *section, key, node, config);
             }
@@ -265,6 +124,18 @@ private:
                 note(table.source(), "[[user_quota]] of this user is there already; merge them");
             }
             quota.users.push_back(one);
+        });
+    }
+
+    void take_heaps(const toml::key& key, const toml::node& node, std::vector<HeapRequest>& heaps) {
+        take_tables(key, node, "name, kind and size", [&](const toml::table& table) {
+            HeapRequest one;
+            const std::array needed{heap_keys[0].name, heap_keys[1].name, heap_keys[2].name};
+            if (!take_table("[[heap]]", table, heap_keys, needed, one)) return;
+            if (std::ranges::find(heaps, one.name, &HeapRequest::name) != heaps.end()) {
+                note(table.source(), "[[heap]] of the name \"" + one.name + "\" is there already");
+            }
+            heaps.push_back(std::move(one));
         });
     }
 
@@ -389,6 +260,7 @@ std::vector<std::string> config_keys() {
         const std::string name(section.name);
         if (section.name == class_section) add(name, class_keys);
         if (section.name == user_quota_section) add(name, user_quota_keys);
+        if (section.name == heap_section) add(name, heap_keys);
         add(name, section.keys);
         for (const SectionRule& inner : section.inner) {
             add(name + "." + std::string(inner.name), inner.keys);

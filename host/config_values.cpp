@@ -120,6 +120,14 @@ MaybeFlaw take_count(const toml::node& node, std::uint32_t& target) {
     return std::nullopt;
 }
 
+MaybeFlaw take_long_count(const toml::node& node, std::uint64_t& target) {
+    const auto* number = node.as_integer();
+    if (number == nullptr) return expected("an integer", node);
+    if (number->get() < 0) return "is negative (" + std::to_string(number->get()) + ")";
+    target = static_cast<std::uint64_t>(number->get());
+    return std::nullopt;
+}
+
 MaybeFlaw take_size(const toml::node& node, std::uint64_t& target) {
     if (const auto* number = node.as_integer()) {
         if (number->get() < 0) return "is negative (" + std::to_string(number->get()) + ")";

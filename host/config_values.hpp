@@ -46,6 +46,7 @@ using MaybeFlaw = std::optional<Flaw>;
 
 [[nodiscard]] MaybeFlaw take_text(const toml::node& node, std::string& target);
 [[nodiscard]] MaybeFlaw take_count(const toml::node& node, std::uint32_t& target);
+[[nodiscard]] MaybeFlaw take_long_count(const toml::node& node, std::uint64_t& target);
 [[nodiscard]] MaybeFlaw take_size(const toml::node& node, std::uint64_t& target);
 [[nodiscard]] MaybeFlaw take_duration(const toml::node& node, std::uint32_t& target_ms);
 

@@ -42,7 +42,7 @@ Result<void> check_range(const Range& range) {
 }
 
 Result<void> check_limits(const PoolLimits& limits) {
-    const std::array<Range, 8> ranges{{
+    const std::array<Range, 10> ranges{{
         {"[limits] peers", limits.peers, 1, peer_count_max},
         {"[limits] lanes", limits.lanes, 1, thread_lanes_max},
         {"[limits] channels", limits.channels, 1, channel_count_max},
@@ -52,6 +52,8 @@ Result<void> check_limits(const PoolLimits& limits) {
         {"[limits] ring_entries", limits.ring_entries, 1, ring_entries_max},
         {"[limits] publishers_per_channel", limits.publishers_per_channel, 1,
          publishers_per_channel_max},
+        {"[limits] heaps", limits.heaps, 1, heap_count_max},
+        {"[limits] heap_bytes", limits.heap_bytes, 0, heap_bytes_max},
     }};
     for (const Range& range : ranges) {
         if (const auto checked = check_range(range); !checked) return checked;
@@ -102,6 +104,25 @@ Result<void> check_classes(const std::vector<SizeClassConfig>& classes) {
     return {};
 }
 
+Result<void> check_heaps(const PoolConfig& config) {
+    std::uint64_t left = config.limits.heap_bytes;
+    for (const HeapRequest& heap : config.heaps) {
+        if (const auto named = check_heap_name(heap.name); !named) {
+            return invalid("[[heap]] name: " + named.error().message);
+        }
+        if (heap.bytes == 0 || heap.bytes > left) {
+            return invalid("[[heap]] '" + heap.name + "' has the size " +
+                           format_byte_size(heap.bytes) + ", must be 1B to " +
+                           format_byte_size(left) +
+                           ", which is what [limits] heap_bytes leaves for it");
+        }
+        left -= heap.bytes;
+    }
+    if (config.heaps.size() <= config.limits.heaps) return {};
+    return invalid("there are " + std::to_string(config.heaps.size()) +
+                   " [[heap]] entries, [limits] heaps is " + std::to_string(config.limits.heaps));
+}
+
 Result<void> check_memory(const PoolConfig& config, const MemoryProbe& memory) {
     const std::uint64_t wanted = committed_bytes_of(config);
     const std::uint64_t there = memory();
@@ -145,10 +166,12 @@ std::uint64_t committed_bytes_of(const PoolConfig& config) {
                           std::uint64_t{limits.publishers} * sizeof(PublisherImage) +
                           std::uint64_t{limits.subscribers} * sizeof(SubscriberImage) +
                           std::uint64_t{limits.rings} * sizeof(RingImage) +
-                          std::uint64_t{limits.ring_entries} * sizeof(RingEntry);
+                          std::uint64_t{limits.ring_entries} * sizeof(RingEntry) +
+                          std::uint64_t{limits.heaps} * sizeof(HeapImage);
     for (const SizeClassConfig& one : config.classes) {
         bytes += one.slot_count * (one.slot_size + sizeof(SlotRecord));
     }
+    for (const HeapRequest& heap : config.heaps) bytes += heap.bytes;
     return bytes;
 }
 
@@ -176,6 +199,7 @@ Result<void> check_config(const PoolConfig& config, const MemoryProbe& memory) {
     }
     if (const auto checked = check_classes(config.classes); !checked) return checked;
     if (const auto checked = check_limits(config.limits); !checked) return checked;
+    if (const auto checked = check_heaps(config); !checked) return checked;
     if (const auto checked =
             check_duration("[stop] grace", config.stop_grace_ms, 0, stop_grace_ms_max);
         !checked) {

@@ -11,6 +11,7 @@
 
 #include "host/access_rules.hpp"
 #include "host/quota_rules.hpp"
+#include "protocol/heap_request.hpp"
 #include "shmpool/platform/available_memory.hpp"
 #include "shmpool/platform/result.hpp"
 #include "shmpool/pool/size_class_config.hpp"
@@ -39,6 +40,8 @@ struct PoolLimits {
     std::uint32_t rings = 1024;
     std::uint32_t ring_entries = 65536;  ///< Of all rings together.
     std::uint32_t publishers_per_channel = 64;
+    std::uint32_t heaps = 32;
+    std::uint64_t heap_bytes = std::uint64_t{1} << 30;  ///< Address space of all heaps together.
 
     friend bool operator==(const PoolLimits&, const PoolLimits&) = default;
 };
@@ -55,6 +58,7 @@ struct PoolConfig {
     PoolLimits limits;
     AccessRules access;
     QuotaRules quota;
+    std::vector<HeapRequest> heaps;  ///< Created with the segment.
     std::uint32_t stop_grace_ms = 2'000;
     SuspectPolicy suspect_policy = SuspectPolicy::wait;
     std::uint32_t suspect_after_ms = 10'000;
@@ -67,6 +71,7 @@ struct PoolConfig {
 };
 
 inline constexpr std::uint32_t ring_entries_max = 1U << 24;
+inline constexpr std::uint64_t heap_bytes_max = std::uint64_t{1} << 44;
 inline constexpr std::uint32_t stop_grace_ms_max = 10 * 60'000;
 inline constexpr std::uint32_t suspect_after_ms_min = 100;
 inline constexpr std::uint32_t suspect_after_ms_max = 24 * 3'600'000;

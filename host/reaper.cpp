@@ -177,6 +177,7 @@ void Reaper::reclaim(Peer& peer, EndpointState how) {
     steward_.view()
         .peers.at(peer.id.index)
         .incarnation.store(peer.id.incarnation, std::memory_order_relaxed);
+    steward_.heaps().peer_gone(peer.id.index);  // Before its lanes are somebody else's.
     const Reclaimed result = reclaim_.reclaim(peer.id.index, how);
     const std::uint64_t now_ns = senses_.now_ns();
     const bool died = how == EndpointState::died;

@@ -62,6 +62,10 @@ private:
     [[nodiscard]] Granted grant(Session& session, const wire::OpenSubscriber& request);
     [[nodiscard]] Granted grant(Session& session, const wire::ClosePublisher& request);
     [[nodiscard]] Granted grant(Session& session, const wire::CloseSubscriber& request);
+    [[nodiscard]] Granted grant(Session& session, const wire::CreateHeap& request);
+    [[nodiscard]] Granted grant(Session& session, const wire::DestroyHeap& request);
+    [[nodiscard]] Granted grant(Session& session, const wire::OpenHeap& request);
+    [[nodiscard]] Granted grant(Session& session, const wire::CloseHeap& request);
     [[nodiscard]] Granted grant(Session& session, const wire::Kick& request);
     [[nodiscard]] Granted grant(Session& session, const wire::Rebuild& request);
     [[nodiscard]] Granted grant(Session& session, const wire::Goodbye& request);

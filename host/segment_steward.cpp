@@ -26,6 +26,8 @@ SegmentShape shape_of(const PoolConfig& config) {
     shape.rings = limits.rings;
     shape.ring_entries = limits.ring_entries;
     shape.publishers_per_channel = limits.publishers_per_channel;
+    shape.heaps = limits.heaps;
+    shape.heap_bytes = limits.heap_bytes;
     return shape;
 }
 
@@ -65,11 +67,19 @@ Result<std::unique_ptr<SegmentSteward>> SegmentSteward::create(const PoolConfig&
     if (!pool) return tl::unexpected(pool.error());
     const auto view = ProtocolView::of(*segment);
     if (!view) return tl::unexpected(view.error());
+    const auto heap_memory = segment->region(RegionKind::heap_memory);
+    if (!heap_memory) return tl::unexpected(heap_memory.error());
     auto locked = lock(*segment);
     if (!locked) return tl::unexpected(locked.error());
 
     std::unique_ptr<SegmentSteward> steward(new SegmentSteward(
-        std::move(*segment), std::move(*pool), *view, std::move(*locked), false));
+        std::move(*segment), std::move(*pool), *view, *heap_memory, std::move(*locked), false));
+    for (const HeapRequest& heap : config.heaps) {
+        if (auto created = steward->heaps_.create(heap); !created) {
+            return fail(created.error().code,
+                        "[[heap]] '" + heap.name + "': " + created.error().message);
+        }
+    }
     steward->sign_header();
     steward->segment_.publish();
     return steward;
@@ -105,10 +115,13 @@ Result<std::unique_ptr<SegmentSteward>> SegmentSteward::take_over(const std::str
     if (pool->view().lane_count <= view->peers.count) {
         return fail(Errc::damaged_header, "the segment has fewer lanes than peers");
     }
+    const auto heap_memory = segment->region(RegionKind::heap_memory);
+    if (!heap_memory) return tl::unexpected(heap_memory.error());
     repair_host_lane(*pool);
 
-    std::unique_ptr<SegmentSteward> steward(
-        new SegmentSteward(std::move(*segment), std::move(*pool), *view, std::move(*locked), true));
+    std::unique_ptr<SegmentSteward> steward(new SegmentSteward(
+        std::move(*segment), std::move(*pool), *view, *heap_memory, std::move(*locked), true));
+    steward->heaps_.take_over();
     steward->sign_header();
     return steward;
 }
@@ -128,11 +141,12 @@ Result<SegmentSteward::Locked> SegmentSteward::lock(const Segment& segment) {
 }
 
 SegmentSteward::SegmentSteward(Segment segment, VarSlotPool pool, const ProtocolView& view,
-                               Locked locked, bool taken_over)
+                               const Segment::Region& heap_memory, Locked locked, bool taken_over)
     : segment_(std::move(segment)),
       pool_(std::move(pool)),
       lane_(pool_.view(), host_lane),
       view_(view),
+      heaps_(segment_, pool_.view(), view_, heap_memory),
       control_read_only_(std::move(locked.control_read_only)),
       payload_read_only_(std::move(locked.payload_read_only)),
       host_lock_(std::move(locked.host_lock)),

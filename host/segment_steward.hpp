@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "host/pool_config.hpp"
+#include "protocol/heap_directory.hpp"
 #include "protocol/protocol_view.hpp"
 #include "shmpool/platform/result.hpp"
 #include "shmpool/pool/var_slot_pool.hpp"
@@ -33,6 +34,7 @@ public:
     [[nodiscard]] VarSlotPool& pool() { return pool_; }
     [[nodiscard]] Lane& lane() { return lane_; }  ///< Lane 0, the host's own.
     [[nodiscard]] const ProtocolView& view() const { return view_; }
+    [[nodiscard]] HeapDirectory& heaps() { return heaps_; }
     [[nodiscard]] SegmentHeader& header() const { return segment_.header(); }
     [[nodiscard]] std::uint64_t control_bytes() const { return segment_.control_bytes(); }
     [[nodiscard]] std::uint64_t payload_bytes() const { return segment_.payload_bytes(); }
@@ -70,14 +72,15 @@ private:
         Descriptor host_lock;
     };
     [[nodiscard]] static Result<Locked> lock(const Segment& segment);
-    SegmentSteward(Segment segment, VarSlotPool pool, const ProtocolView& view, Locked locked,
-                   bool taken_over);
+    SegmentSteward(Segment segment, VarSlotPool pool, const ProtocolView& view,
+                   const Segment::Region& heap_memory, Locked locked, bool taken_over);
     void sign_header();
 
     Segment segment_;
     VarSlotPool pool_;
     Lane lane_;
     ProtocolView view_;
+    HeapDirectory heaps_;
     Descriptor control_read_only_;
     Descriptor payload_read_only_;
     Descriptor host_lock_;

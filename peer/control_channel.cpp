@@ -160,6 +160,10 @@ void ControlChannel::note_endpoint(const wire::Body& body) {
         publishers_.remove(three->publisher_index);
     } else if (const auto* four = std::get_if<wire::CloseSubscriber>(&body)) {
         subscribers_.remove(four->subscriber_index);
+    } else if (const auto* five = std::get_if<wire::HeapOpened>(&body)) {
+        heaps_.add(five->heap_index);
+    } else if (const auto* six = std::get_if<wire::CloseHeap>(&body)) {
+        heaps_.remove(six->heap_index);
     }
 }
 
@@ -170,7 +174,8 @@ void ControlChannel::handle_unasked(const wire::Message& message) {
         return;
     }
     if (rejoin_request_ != 0 && message.request_id == rejoin_request_) return heard_rejoin(body);
-    // The rest are answers to requests that were given up.
+    // The rest are answers to requests that were given up. (A heap that was opened so is not
+    // closed: it may have been opened again by now, and the host counts no openings.)
     const auto close = [this](const wire::Body& request) {
         (void)connection_->send(wire::encode(request, next_request_++), {},
                                 Deadline::after(answer_timeout_));
@@ -236,9 +241,9 @@ void ControlChannel::look_for_host() {
     const auto pool_name = wire::Text<name_bytes>::of(pool_name_);
     auto connection = LocalConnection::connect(path_, Deadline::after(connect_patience));
     if (!connection || !pool_name) return;
-    const wire::Rejoin rejoin{layout_version,     protocol_fingerprint,     *pool_name,
-                              place_->peer_index, place_->peer_incarnation, publishers_,
-                              subscribers_};
+    const wire::Rejoin rejoin{
+        layout_version,           protocol_fingerprint, *pool_name,   place_->peer_index,
+        place_->peer_incarnation, publishers_,          subscribers_, heaps_};
     const std::uint32_t id = next_request_++;
     const auto sent = connection->send(wire::encode(rejoin, id), place_->descriptors,
                                        Deadline::after(connect_patience));

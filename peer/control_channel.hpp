@@ -125,6 +125,7 @@ private:
     EventDescriptor changed_;
     wire::IndexSet<publisher_count_max> publishers_{};    ///< Open, as the host and the user know.
     wire::IndexSet<subscriber_count_max> subscribers_{};  ///< The same.
+    wire::IndexSet<heap_count_max> heaps_{};              ///< The same.
     std::uint32_t next_request_ = 1;
     std::uint32_t rejoin_request_ = 0;  ///< Not yet answered; 0: none.
     std::atomic<bool> host_gone_{false};

@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 
+#include "peer/heaps.hpp"
 #include "peer/peer_core.hpp"
 #include "peer/typed.hpp"
 #include "protocol/quota.hpp"
@@ -66,14 +67,31 @@ public:
     }
 
     // --- raw slots: named by SlotRefs that the user passes on himself. They belong to the peer
-    // that
-    // --- allocated them until somebody frees them, and are taken back when that peer dies.
+    // that allocated them until somebody frees them, and are taken back when that peer dies.
 
     [[nodiscard]] Outcome<SlotRef> allocate(std::size_t bytes);
     Outcome<void> free(const SlotRef& ref);
     [[nodiscard]] Outcome<std::span<std::byte>> slot_data(const SlotRef& ref);
     /// The same for reading; a read-only peer has no other.
     [[nodiscard]] Outcome<std::span<const std::byte>> read_slot(const SlotRef& ref) const;
+
+    // --- heaps: shared memory for what is no message; see heaps.hpp
+
+    /// Committed and ready when this returns. name_taken, no_permission (the right to grow),
+    /// invalid_argument, too_many_heaps, no_heap_room, out_of_memory, unsupported.
+    Result<HeapId> create_heap(std::string_view name, const HeapSpec& spec);
+    /// no_heap, heap_in_use (by this peer too), no_permission.
+    Result<void> destroy_heap(std::string_view name);
+    [[nodiscard]] Result<std::vector<HeapEntry>> heaps() const;
+
+    /// no_heap; config_mismatch (a heap that hands out something else), unsupported (of a kind that
+    /// this build does not know).
+    [[nodiscard]] Result<SharedByteHeap> byte_heap(std::string_view name);
+    [[nodiscard]] Result<SharedPageHeap> page_heap(std::string_view name);
+    [[nodiscard]] Result<SharedIdHeap> id_heap(std::string_view name);
+    /// Of any kind; see heap_audit.hpp.
+    [[nodiscard]] Result<HeapGlance> glance_at_heap(std::string_view name);
+    [[nodiscard]] Result<std::vector<HeapFinding>> audit_heap(std::string_view name);
 
     /// What this peer and its user hold and may hold; `text()` explains a quota_exceeded.
     [[nodiscard]] Result<QuotaReport> quota() const;
@@ -122,6 +140,10 @@ private:
     [[nodiscard]] Result<Subscriber> open_subscriber(std::string_view channel,
                                                      const TypeDescription& type,
                                                      const SubscriberOptions& options);
+
+    [[nodiscard]] Result<std::shared_ptr<HeapUse>> use_heap(std::string_view name);
+    template <typename Shared, auto Open>
+    [[nodiscard]] Result<Shared> open_heap(std::string_view name);
 
     std::shared_ptr<PeerCore> core_;
 };

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "peer/control_channel.hpp"
+#include "peer/heap_shelf.hpp"
 #include "peer/lane_shelf.hpp"
 #include "protocol/protocol_view.hpp"
 #include "shmpool/platform/beacon.hpp"
@@ -32,6 +33,10 @@ public:
 
     [[nodiscard]] VarSlotPool& pool() { return *pool_; }
     [[nodiscard]] const ProtocolView& view() const { return view_; }
+    [[nodiscard]] HeapShelf& heaps() { return heaps_; }
+    [[nodiscard]] Result<Segment::Region> heap_region() const {
+        return segment_->region(RegionKind::heap_memory);
+    }
     [[nodiscard]] ControlChannel& control() { return control_; }
     [[nodiscard]] bool in_own_process() const { return shelf_->in_own_process(); }
     [[nodiscard]] const wire::Welcome& welcome() const { return welcome_; }
@@ -100,6 +105,7 @@ private:
     std::unique_ptr<VarSlotPool> pool_;
     ProtocolView view_;
     std::shared_ptr<LaneShelf> shelf_;
+    HeapShelf heaps_;
     Descriptor beacon_memory_;
     Beacon beacon_;  ///< Held by the attaching thread when there is no control thread.
     EventDescriptor stop_;

@@ -107,6 +107,18 @@ ImageTable ring_entry_table() {
             {SHMPOOL_FIELD_ROW(RingEntry, key), SHMPOOL_FIELD_ROW(RingEntry, stamp)}};
 }
 
+ImageTable heap_table() {
+    return {"HeapImage",
+            sizeof(HeapImage),
+            {SHMPOOL_FIELD_ROW(HeapImage, state), SHMPOOL_FIELD_ROW(HeapImage, incarnation),
+             SHMPOOL_FIELD_ROW(HeapImage, kind), SHMPOOL_FIELD_ROW(HeapImage, on_death),
+             SHMPOOL_FIELD_ROW(HeapImage, offset), SHMPOOL_FIELD_ROW(HeapImage, bytes),
+             SHMPOOL_FIELD_ROW(HeapImage, committed_bytes), SHMPOOL_FIELD_ROW(HeapImage, ticket),
+             SHMPOOL_FIELD_ROW(HeapImage, created_by), SHMPOOL_FIELD_ROW(HeapImage, reserved),
+             SHMPOOL_FIELD_ROW(HeapImage, created_ns), SHMPOOL_FIELD_ROW(HeapImage, name),
+             SHMPOOL_FIELD_ROW(HeapImage, users)}};
+}
+
 template <typename... Bodies>
 void write_messages(std::ostream& out, const std::variant<Bodies...>*) {
     out << "Messages, wire version " << wire::wire_version << ": a header of "
@@ -121,8 +133,8 @@ void write_messages(std::ostream& out, const std::variant<Bodies...>*) {
 }  // namespace
 
 std::vector<ImageTable> protocol_tables() {
-    return {peer_table(),       channel_table(), publisher_table(),
-            subscriber_table(), ring_table(),    ring_entry_table()};
+    return {peer_table(), channel_table(),    publisher_table(), subscriber_table(),
+            ring_table(), ring_entry_table(), heap_table()};
 }
 
 std::string layout_text() {

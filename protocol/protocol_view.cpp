@@ -29,7 +29,8 @@ Result<ProtocolView> ProtocolView::of(const Segment& segment) {
             .and_then(
                 [&] { return find_table(segment, RegionKind::subscribers, view.subscribers); })
             .and_then([&] { return find_table(segment, RegionKind::rings, view.rings); })
-            .and_then([&] { return find_table(segment, RegionKind::ring_entries, view.entries); });
+            .and_then([&] { return find_table(segment, RegionKind::ring_entries, view.entries); })
+            .and_then([&] { return find_table(segment, RegionKind::heaps, view.heaps); });
     if (!found) return tl::unexpected(found.error());
     view.publishers_per_channel = static_cast<std::uint32_t>(
         (view.subscribers.item_bytes - sizeof(SubscriberImage)) / sizeof(std::uint32_t));

@@ -32,6 +32,7 @@ struct ProtocolView {
     Table<SubscriberImage> subscribers;
     Table<RingImage> rings;
     Table<RingEntry> entries;
+    Table<HeapImage> heaps;
     std::uint32_t publishers_per_channel = 0;
 
     [[nodiscard]] static Result<ProtocolView> of(const Segment& segment);

@@ -25,6 +25,7 @@ Result<void> check_limits(const SegmentShape& shape) {
         Limit{"rings", shape.rings, ring_count_max},
         Limit{"ring_entries", shape.ring_entries, 1U << 28},
         Limit{"publishers_per_channel", shape.publishers_per_channel, publishers_per_channel_max},
+        Limit{"heaps", shape.heaps, heap_count_max},
     };
     for (const Limit& limit : limits) {
         if (limit.value == 0 || limit.value > limit.maximum) {
@@ -58,6 +59,8 @@ Result<SegmentPlan> plan_segment_for(const SegmentShape& shape) {
         table(RegionKind::subscribers, shape.subscribers, subscriber_bytes),
         table(RegionKind::rings, shape.rings, sizeof(RingImage)),
         table(RegionKind::ring_entries, shape.ring_entries, sizeof(RingEntry)),
+        table(RegionKind::heaps, shape.heaps, sizeof(HeapImage)),
+        RegionRequest{RegionKind::heap_memory, protocol_fingerprint, 1, shape.heap_bytes, 0},
     };
     return plan_segment(requests);
 }

@@ -21,6 +21,8 @@ struct SegmentShape {
     std::uint32_t rings = 1024;
     std::uint32_t ring_entries = 65536;  ///< Of all rings together.
     std::uint32_t publishers_per_channel = 64;
+    std::uint32_t heaps = 32;
+    std::uint64_t heap_bytes = 0;  ///< Room for the memory of all heaps; address space only.
 };
 
 /// Refuses numbers beyond the maximums of `protocol_images.hpp`, naming the number and the maximum.

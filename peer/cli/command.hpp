@@ -40,6 +40,7 @@ void add_sub(CLI::App& program, const CommonOptions& common, Action& action);
 void add_hold(CLI::App& program, const CommonOptions& common, Action& action);
 void add_kick(CLI::App& program, const CommonOptions& common, Action& action);
 void add_rebuild(CLI::App& program, const CommonOptions& common, Action& action);
+void add_heap(CLI::App& program, const CommonOptions& common, Action& action);
 
 /// A subcommand that takes the common options too, with an example under its help.
 CLI::App* add_command(CLI::App& program, const std::string& name, const std::string& description,

@@ -41,7 +41,7 @@ CommandLine::CommandLine()
         "  shmpool pub frames --input file.bin --chunk 64KiB --wait-subscribers 1\n\n"
         "'shmpool COMMAND --help' tells more about a command.");
     for (const auto add : {add_status, add_classes, add_peers, add_channels, add_doctor, add_pub,
-                           add_sub, add_hold, add_kick, add_rebuild}) {
+                           add_sub, add_hold, add_kick, add_rebuild, add_heap}) {
         add(program_, common_, action_);
     }
 }
@@ -68,7 +68,10 @@ std::optional<int> CommandLine::parse(int argument_count, const char* const* arg
 std::string CommandLine::what_is_wrong(const CLI::ParseError& error) const {
     const auto commands = program_.get_subcommands();
     if (!commands.empty()) {
-        const std::string& name = commands.back()->get_name();
+        std::string name = commands.back()->get_name();
+        for (const CLI::App* const inner : commands.back()->get_subcommands()) {
+            name += " " + inner->get_name();
+        }
         return name + ": " + error.what() + "; see 'shmpool " + name + " --help'";
     }
     std::string known;

@@ -7,8 +7,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <type_traits>
 
+#include "shmpool/layout/heap_image.hpp"
 #include "shmpool/layout/layout_fingerprint.hpp"
 #include "shmpool/platform/atomics.hpp"
 
@@ -20,6 +22,7 @@ inline constexpr std::uint32_t subscriber_count_max = 4096;
 inline constexpr std::uint32_t ring_count_max = 65536;
 inline constexpr std::uint32_t ring_depth_max = 65536;
 inline constexpr std::uint32_t publishers_per_channel_max = 1024;
+inline constexpr std::uint32_t heap_count_max = 256;
 
 /// Bits of a lease mask: one per subscriber of the channel, the highest for the publisher itself.
 inline constexpr std::uint32_t subscribers_per_channel_max = 60;
@@ -251,6 +254,53 @@ struct RingEntry {
 };
 static_assert(sizeof(RingEntry) == 16 && std::is_standard_layout_v<RingEntry>);
 
+enum class HeapState : std::uint32_t {
+    empty = 0,
+    creating = 1,  ///< A host that finds it so at its start takes it back.
+    open = 2,
+    destroying = 3,  ///< A host that finds it so at its start goes on with it.
+};
+
+/// What becomes of a block whose owner dies.
+enum class OnDeath : std::uint32_t { keep = 0, reclaim = 1 };
+
+[[nodiscard]] constexpr std::string_view name_of(OnDeath on_death) {
+    return on_death == OnDeath::reclaim ? "reclaim" : "keep";
+}
+
+//  HeapImage: 256 bytes per heap. Written by the host only.
+//     offset  bytes  field            meaning
+//          0      4  state            HeapState
+//          4      4  incarnation      grows with every heap that gets this index
+//          8      4  kind             HeapKind
+//         12      4  on_death         OnDeath
+//         16      8  offset           in the memory of heaps
+//         24      8  bytes            reserved there
+//         32      8  committed_bytes  from the beginning
+//         40      8  ticket           chosen by who asked for the heap, so that he may ask twice
+//         48      4  created_by       user
+//         56      8  created_ns       CLOCK_MONOTONIC
+//         64     64  name
+//        128    128  users[16]        bit n: peer n has it open
+struct HeapImage {
+    Atomic<std::uint32_t> state;
+    Atomic<std::uint32_t> incarnation;
+    Atomic<std::uint32_t> kind;
+    Atomic<std::uint32_t> on_death;
+    Atomic<std::uint64_t> offset;
+    Atomic<std::uint64_t> bytes;
+    Atomic<std::uint64_t> committed_bytes;
+    Atomic<std::uint64_t> ticket;
+    Atomic<std::uint32_t> created_by;
+    std::uint32_t reserved;
+    Atomic<std::uint64_t> created_ns;
+    char name[name_bytes];
+    Atomic<std::uint64_t> users[16];
+};
+static_assert(offsetof(HeapImage, name) == 64 && offsetof(HeapImage, users) == 128);
+static_assert(sizeof(HeapImage) == 256 && std::is_standard_layout_v<HeapImage>);
+static_assert(sizeof(HeapImage::users) * 8 >= peer_count_max, "one bit for each peer");
+
 enum class EntryKind : std::uint8_t {
     none = 0,
     moved = 1,                 ///< The slot itself: one reader, no lease.
@@ -307,7 +357,8 @@ inline constexpr std::uint32_t protocol_fingerprint = [] {
     std::uint32_t hash = pool_fingerprint;
     for (const std::uint64_t value :
          {sizeof(PeerImage), sizeof(ChannelImage), sizeof(PublisherImage), sizeof(SubscriberImage),
-          sizeof(RingImage), sizeof(RingEntry), offsetof(RingImage, drop_seen),
+          sizeof(RingImage), sizeof(RingEntry), sizeof(HeapImage), sizeof(HeapHeader),
+          offsetof(RingImage, drop_seen), offsetof(HeapImage, users),
           offsetof(PublisherImage, activity), offsetof(PeerImage, left_incarnation),
           offsetof(PeerImage, read_only), offsetof(PeerImage, quota_slots),
           std::size_t{subscribers_per_channel_max}}) {

@@ -16,6 +16,7 @@ namespace {
 using Flaw = std::optional<std::string>;
 
 constexpr auto policy_last = static_cast<std::uint32_t>(ChannelPolicy::drop_oldest);
+constexpr auto on_death_last = static_cast<std::uint32_t>(OnDeath::reclaim);
 
 template <typename... Bodies>
 constexpr std::size_t longest_body(const std::variant<Bodies...>*) {
@@ -104,6 +105,17 @@ Flaw flaw_of(const OpenSubscriber& body) {
 
 Flaw flaw_of(const SubscriberOpened& body) {
     return range_flaw("lease_bit", body.lease_bit, 0, subscribers_per_channel_max - 1);
+}
+
+Flaw flaw_of(const CreateHeap& body) {
+    return first_of(text_flaw("name", body.name),
+                    range_flaw("on_death", body.on_death, 0, on_death_last),
+                    range_flaw("ticket", body.ticket, 1, ~std::uint64_t{0}),
+                    zero_flaw("reserved", body.reserved[0] | body.reserved[1]));
+}
+
+Flaw flaw_of(const OpenHeap& body) {
+    return text_flaw("name", body.name);
 }
 
 /// Indices and sizes: any number is well-formed here; whether it exists is for the receiver to say.
@@ -224,6 +236,13 @@ std::string_view name_of(MessageType type) {
         case MessageType::rejoined: return "rejoined";
         case MessageType::rebuild: return "rebuild";
         case MessageType::rebuilt: return "rebuilt";
+        case MessageType::create_heap: return "create_heap";
+        case MessageType::heap_created: return "heap_created";
+        case MessageType::open_heap: return "open_heap";
+        case MessageType::heap_opened: return "heap_opened";
+        case MessageType::close_heap: return "close_heap";
+        case MessageType::destroy_heap: return "destroy_heap";
+        case MessageType::heap_destroyed: return "heap_destroyed";
     }
     return "unknown";
 }

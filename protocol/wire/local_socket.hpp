@@ -85,7 +85,7 @@ struct ListenOptions {
     std::uint32_t mode = 0600;   ///< Who may connect needs write permission.
     std::optional<uid_t> user;   ///< None: of this process.
     std::optional<gid_t> group;  ///< The same.
-    int backlog = 16;  ///< So many at most, of a flood, are in front of an honest caller.
+    int backlog = 16;            ///< So many at most, of a flood, are in front of an honest caller.
 };
 
 /// The host's end. At most one listener per path: a socket file is replaced only if nobody listens

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Every message of the control socket between host and peers: header, bodies and their numbers,
-/// declared here and nowhere else. SOCK_SEQPACKET carries one message per packet; a body is copied
-/// byte by byte, so it is trivially copyable, has no padding, and integers are in the byte order of
-/// the machine (both sides are on it). What is not used must be zero. The socket is never on the
-/// data path: one round trip per attachment, publisher or subscriber.
+/// Every message of the control socket between host and peers, declared here and nowhere else.
+/// SOCK_SEQPACKET carries one message per packet; a body is copied byte by byte, so it is trivially
+/// copyable, has no padding, and integers are in the byte order of the machine (both sides are on
+/// it). What is not used must be zero. The socket is never on the data path: one round trip per
+/// attachment, publisher or subscriber.
 ///
 ///   peer asks        host answers (or `Refused`)   descriptors
 ///   Hello            Welcome                       with the answer: control, payload, beacon;
@@ -14,94 +14,34 @@
 ///   OpenSubscriber   SubscriberOpened
 ///   ClosePublisher   Closed
 ///   CloseSubscriber  Closed
+///   CreateHeap       HeapCreated
+///   OpenHeap         HeapOpened
+///   CloseHeap        Closed
+///   DestroyHeap      HeapDestroyed
 ///   Kick             Kicked
 ///   Rebuild          Rebuilt
 ///   Goodbye          Farewell
 ///   -                Stopping                      (unasked, request_id 0)
 ///
-/// Any change of a table below raises `wire_version`.
+/// What all messages are made of is in message_parts.hpp, those about heaps in heap_messages.hpp.
+/// Any change of a table raises `wire_version`.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <optional>
-#include <string_view>
 #include <type_traits>
 #include <variant>
 
 #include "protocol/layout/protocol_images.hpp"
+#include "protocol/wire/heap_messages.hpp"
+#include "protocol/wire/message_parts.hpp"
 
 namespace shmpool::wire {
-
-inline constexpr std::uint32_t wire_magic = 0x4C50'4853;  // "SHPL" in memory order.
-inline constexpr std::uint16_t wire_version = 3;
 
 inline constexpr std::size_t refusal_bytes = 256;  // With NUL.
 
 /// "Nobody": the peer_index of an observer.
 inline constexpr std::uint32_t no_peer = nothing;
-
-/// Text in a fixed number of bytes: ends with NUL, and all that follows is NUL too, so that equal
-/// texts are equal bytes.
-template <std::size_t Bytes>
-struct Text {
-    char chars[Bytes];
-
-    /// None if `text` does not fit with its NUL, or holds a NUL itself.
-    [[nodiscard]] static std::optional<Text> of(std::string_view text) {
-        if (text.size() >= Bytes || text.find('\0') != std::string_view::npos) return std::nullopt;
-        Text result{};
-        std::copy(text.begin(), text.end(), result.chars);
-        return result;
-    }
-
-    /// At most Bytes characters, whatever the bytes are.
-    [[nodiscard]] std::string_view view() const {
-        return {chars, static_cast<std::size_t>(std::find(chars, chars + Bytes, '\0') - chars)};
-    }
-
-    friend bool operator==(const Text&, const Text&) = default;
-};
-
-enum class MessageType : std::uint16_t {
-    hello = 1,
-    welcome = 2,
-    refused = 3,
-    open_publisher = 4,
-    publisher_opened = 5,
-    open_subscriber = 6,
-    subscriber_opened = 7,
-    close_publisher = 8,
-    close_subscriber = 9,
-    closed = 10,
-    goodbye = 11,
-    farewell = 12,
-    kick = 13,
-    kicked = 14,
-    stopping = 15,
-    rejoin = 16,
-    rejoined = 17,
-    rebuild = 18,
-    rebuilt = 19,
-};
-
-//  Header: 16 bytes at offset 0 of every packet; the body follows.
-//     offset  bytes  field         meaning
-//          0      4  magic         wire_magic
-//          4      2  wire_version
-//          6      2  type          MessageType
-//          8      4  body_bytes    exactly the size of that type's body
-//         12      4  request_id    chosen by who asks, repeated in the answer; 0 = unasked
-struct Header {
-    std::uint32_t magic;
-    std::uint16_t wire_version;
-    std::uint16_t type;
-    std::uint32_t body_bytes;
-    std::uint32_t request_id;
-};
-static_assert(sizeof(Header) == 16 && std::has_unique_object_representations_v<Header>);
 
 /// Bits of Hello::flags.
 inline constexpr std::uint32_t hello_observer = 1U << 0;   // Looks only: no lanes, no payload.
@@ -146,26 +86,7 @@ struct Welcome {
 };
 static_assert(sizeof(Welcome) == 32);
 
-/// Which of `Count` numbers are meant: bit n of the words.
-template <std::uint32_t Count>
-struct IndexSet {
-    static_assert(Count % 64 == 0);
-    std::uint64_t words[Count / 64];
-
-    void add(std::uint32_t index) {
-        if (index < Count) words[index / 64] |= std::uint64_t{1} << (index % 64);
-    }
-    void remove(std::uint32_t index) {
-        if (index < Count) words[index / 64] &= ~(std::uint64_t{1} << (index % 64));
-    }
-    [[nodiscard]] bool contains(std::uint32_t index) const {
-        return index < Count && (words[index / 64] >> (index % 64) & 1) != 0;
-    }
-
-    friend bool operator==(const IndexSet&, const IndexSet&) = default;
-};
-
-//  Rejoin: 1104 bytes, peer to host, with [control, payload, beacon]. The first message of a
+//  Rejoin: 1136 bytes, peer to host, with [control, payload, beacon]. The first message of a
 //  connection to the next host (or to the same, if the connection was lost): here is the segment,
 //  and I am still in it. What the peer does not list was closed while nobody listened, or was
 //  opened by a host that died before it could say so: the host closes it.
@@ -177,6 +98,7 @@ struct IndexSet {
 //         76      4  peer_incarnation
 //         80    512  publishers          its open ones, by index
 //        592    512  subscribers
+//       1104     32  heaps
 struct Rejoin {
     static constexpr MessageType type = MessageType::rejoin;
     std::uint32_t layout_version;
@@ -186,8 +108,9 @@ struct Rejoin {
     std::uint32_t peer_incarnation;
     IndexSet<publisher_count_max> publishers;
     IndexSet<subscriber_count_max> subscribers;
+    IndexSet<heap_count_max> heaps;
 };
-static_assert(sizeof(Rejoin) == 1104, "the table above says 1104");
+static_assert(sizeof(Rejoin) == 1136, "the table above says 1104");
 
 //  Rejoined: 8 bytes, host to peer.
 //     offset  bytes  field
@@ -351,9 +274,11 @@ struct Stopping {
 };
 static_assert(sizeof(Stopping) == 4);
 
-using Body = std::variant<Hello, Welcome, Refused, OpenPublisher, PublisherOpened, OpenSubscriber,
-                          SubscriberOpened, ClosePublisher, CloseSubscriber, Closed, Goodbye,
-                          Farewell, Kick, Kicked, Stopping, Rejoin, Rejoined, Rebuild, Rebuilt>;
+using Body =
+    std::variant<Hello, Welcome, Refused, OpenPublisher, PublisherOpened, OpenSubscriber,
+                 SubscriberOpened, ClosePublisher, CloseSubscriber, Closed, Goodbye, Farewell, Kick,
+                 Kicked, Stopping, Rejoin, Rejoined, Rebuild, Rebuilt, CreateHeap, HeapCreated,
+                 OpenHeap, HeapOpened, CloseHeap, DestroyHeap, HeapDestroyed>;
 
 struct Message {
     Body body;

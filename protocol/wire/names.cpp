@@ -13,8 +13,10 @@ namespace {
 
 constexpr std::string_view pool_name_characters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-constexpr std::string_view channel_name_characters =
+constexpr std::string_view path_name_characters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/";
+
+constexpr std::string_view path_name_remedy = "use letters, digits, '.', '_', '-' and '/'";
 
 constexpr std::size_t name_length_max = name_bytes - 1;
 
@@ -61,8 +63,11 @@ Result<void> check_pool_name(std::string_view name) {
 }
 
 Result<void> check_channel_name(std::string_view name) {
-    return check_name("channel name", name, channel_name_characters,
-                      "use letters, digits, '.', '_', '-' and '/'");
+    return check_name("channel name", name, path_name_characters, path_name_remedy);
+}
+
+Result<void> check_heap_name(std::string_view name) {
+    return check_name("heap name", name, path_name_characters, path_name_remedy);
 }
 
 }  // namespace shmpool

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "shmpool/heap/heap_image.hpp"
+#include "shmpool/layout/heap_image.hpp"
 
 namespace shmpool {
 

@@ -17,8 +17,8 @@ Result<void> format_heap(std::span<std::byte> memory, HeapKind kind, const HeapO
         case HeapKind::ids: return GuardedIdHeap<>::format(memory, options);
         case HeapKind::none: break;
     }
-    return fail(Errc::invalid_argument, "there is no kind of heap with the number " +
-                                            std::to_string(static_cast<std::uint32_t>(kind)));
+    return fail(Errc::unsupported, "this build knows no heap of kind number " +
+                                       std::to_string(static_cast<std::uint32_t>(kind)));
 }
 
 }  // namespace shmpool

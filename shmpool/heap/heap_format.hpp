@@ -27,12 +27,15 @@ struct HeapOptions {
     std::uint64_t id_count = 0;
     /// How many ids there can ever be; 0: as many as from the beginning.
     std::uint64_t id_capacity = 0;
+
+    friend bool operator==(const HeapOptions&, const HeapOptions&) = default;
 };
 
 inline constexpr std::chrono::seconds heap_patience{10};
 
 /// Writes a new heap into the memory, which nobody else uses yet. region_too_small,
-/// misaligned_base, invalid_argument.
+/// misaligned_base, invalid_argument,
+/// unsupported.
 [[nodiscard]] Result<void> format_heap(std::span<std::byte> memory, HeapKind kind,
                                        const HeapOptions& options = {});
 

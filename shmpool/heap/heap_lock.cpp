@@ -55,8 +55,4 @@ bool HeapLock::orphan(HeapHolder holder) {
     return true;
 }
 
-HeapHolder HeapLock::holder() const {
-    return word_.load(std::memory_order_relaxed) & holder_bits;
-}
-
 }  // namespace shmpool

@@ -39,7 +39,13 @@ public:
     /// `holder` is dead, and its number not yet somebody else's. True: it had the lock.
     bool orphan(HeapHolder holder);
     /// 0: nobody.
-    [[nodiscard]] HeapHolder holder() const;
+    [[nodiscard]] HeapHolder holder() const {
+        return holder_in(word_.load(std::memory_order_relaxed));
+    }
+    /// Of a word that was read.
+    [[nodiscard]] static constexpr HeapHolder holder_in(std::uint32_t word) {
+        return word & holder_bits;
+    }
 
 private:
     static constexpr std::uint32_t waited = 1U << 31;

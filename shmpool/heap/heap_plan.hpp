@@ -11,7 +11,7 @@
 #include <string>
 
 #include "shmpool/heap/heap_format.hpp"
-#include "shmpool/heap/heap_image.hpp"
+#include "shmpool/layout/heap_image.hpp"
 
 namespace shmpool {
 

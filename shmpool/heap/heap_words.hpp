@@ -19,7 +19,7 @@
 #include <cstdint>
 #include <span>
 
-#include "shmpool/heap/heap_image.hpp"
+#include "shmpool/layout/heap_image.hpp"
 #include "shmpool/platform/atomics.hpp"
 
 namespace shmpool {
@@ -35,6 +35,7 @@ struct HeapExtent {
     [[nodiscard]] constexpr bool overlaps(const HeapExtent& other) const {
         return offset < other.offset + other.bytes && other.offset < offset + bytes;
     }
+    friend bool operator==(const HeapExtent&, const HeapExtent&) = default;
 };
 
 /// What an engine has handed out.

@@ -5,7 +5,7 @@
 #include <bit>
 #include <cstdint>
 
-#include "shmpool/heap/heap_image.hpp"
+#include "shmpool/layout/heap_image.hpp"
 
 namespace shmpool {
 

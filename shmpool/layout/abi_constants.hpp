@@ -10,7 +10,7 @@
 
 namespace shmpool {
 
-inline constexpr std::uint32_t layout_version = 4;
+inline constexpr std::uint32_t layout_version = 5;
 
 inline constexpr std::uint32_t class_count_max = 64;
 inline constexpr std::uint32_t extent_count_max = 255;

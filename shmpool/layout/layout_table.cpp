@@ -4,6 +4,7 @@
 #include <iomanip>
 #include <sstream>
 
+#include "shmpool/layout/heap_image.hpp"
 #include "shmpool/layout/pool_image.hpp"
 #include "shmpool/layout/segment_header.hpp"
 #include "shmpool/layout/slot_record.hpp"
@@ -110,6 +111,35 @@ ImageTable segment_header_table() {
              SHMPOOL_FIELD_ROW(SegmentHeader, regions)}};
 }
 
+ImageTable heap_header_table() {
+    return {
+        "HeapHeader",
+        sizeof(HeapHeader),
+        {SHMPOOL_FIELD_ROW(HeapHeader, magic), SHMPOOL_FIELD_ROW(HeapHeader, layout_version),
+         SHMPOOL_FIELD_ROW(HeapHeader, kind), SHMPOOL_FIELD_ROW(HeapHeader, memory_bytes),
+         SHMPOOL_FIELD_ROW(HeapHeader, journal_offset),
+         SHMPOOL_FIELD_ROW(HeapHeader, journal_limit), SHMPOOL_FIELD_ROW(HeapHeader, engine_offset),
+         SHMPOOL_FIELD_ROW(HeapHeader, map_alignment), SHMPOOL_FIELD_ROW(HeapHeader, lock),
+         SHMPOOL_FIELD_ROW(HeapHeader, damaged), SHMPOOL_FIELD_ROW(HeapHeader, settings),
+         SHMPOOL_FIELD_ROW(HeapHeader, reserved_0), SHMPOOL_FIELD_ROW(HeapHeader, journal_count),
+         SHMPOOL_FIELD_ROW(HeapHeader, used_bytes), SHMPOOL_FIELD_ROW(HeapHeader, total_bytes),
+         SHMPOOL_FIELD_ROW(HeapHeader, blocks), SHMPOOL_FIELD_ROW(HeapHeader, reserved_1),
+         SHMPOOL_FIELD_ROW(HeapHeader, regions)}};
+}
+
+ImageTable heap_region_table() {
+    return {
+        "HeapRegionImage",
+        sizeof(HeapRegionImage),
+        {SHMPOOL_FIELD_ROW(HeapRegionImage, offset), SHMPOOL_FIELD_ROW(HeapRegionImage, bytes)}};
+}
+
+ImageTable journal_entry_table() {
+    return {"JournalEntry",
+            sizeof(JournalEntry),
+            {SHMPOOL_FIELD_ROW(JournalEntry, offset), SHMPOOL_FIELD_ROW(JournalEntry, old_value)}};
+}
+
 }  // namespace
 
 std::string text_of(const ImageTable& table) {
@@ -126,8 +156,9 @@ std::string text_of(const ImageTable& table) {
 }
 
 std::vector<ImageTable> memory_tables() {
-    return {slot_ref_table(), slot_record_table(), pool_header_table(), class_table(),
-            extent_table(),   lane_cell_table(),   region_table(),      segment_header_table()};
+    return {slot_ref_table(),    slot_record_table(), pool_header_table(),  class_table(),
+            extent_table(),      lane_cell_table(),   region_table(),       segment_header_table(),
+            heap_header_table(), heap_region_table(), journal_entry_table()};
 }
 
 }  // namespace shmpool

@@ -26,8 +26,14 @@ enum class RegionKind : std::uint32_t {
     subscribers = 6,
     rings = 7,
     ring_entries = 8,
-    heap = 9,
+    heaps = 9,
+    heap_memory = 10,  ///< Behind the pool's payload; committed where a heap is.
 };
+
+/// Which lie in the payload memory; everything else is control.
+[[nodiscard]] constexpr bool lies_in_payload(RegionKind kind) {
+    return kind == RegionKind::pool_payload || kind == RegionKind::heap_memory;
+}
 
 enum class HostState : std::uint32_t {
     starting = 0,
@@ -41,7 +47,7 @@ enum class HostState : std::uint32_t {
 //     offset  bytes  field          written by   read by
 //          0      4  kind           host, once   all
 //          4      4  shape          host, once   all     <- fingerprint of what lies in it
-//          8      8  offset_bytes   host, once   all     <- in control (payload for pool_payload)
+//          8      8  offset_bytes   host, once   all     <- in control or payload: lies_in_payload
 //         16      8  length_bytes   host, once   all
 //         24      4  item_count     host, once   all
 //         28      4  item_bytes     host, once   all

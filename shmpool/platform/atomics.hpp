@@ -32,6 +32,7 @@ namespace shmpool {
 /// Both are ABI, not tuning: they shape images that processes share.
 inline constexpr std::size_t cache_line_bytes = 64;
 inline constexpr std::size_t page_bytes = 4096;
+inline constexpr std::size_t large_page_bytes = std::size_t{2} << 20;
 
 /// Two words that change together. In shared memory the fields are touched by the functions below
 /// only; a `Word128` on the stack is a plain value.

@@ -174,6 +174,21 @@ constexpr Entry entry_of(Errc code) noexcept {
         case Errc::ended_by_death:
             return {"ended_by_death",
                     "The last publisher died; all that it had published was delivered."};
+        case Errc::no_heap:
+            return {"no_heap",
+                    "There is no heap of that name; 'shmpool heap list' shows those that there "
+                    "are, 'shmpool heap create' makes one."};
+        case Errc::too_many_heaps:
+            return {"too_many_heaps",
+                    "The table of heaps is full; destroy one, or raise limits.heaps in the host's "
+                    "configuration."};
+        case Errc::no_heap_room:
+            return {"no_heap_room",
+                    "The memory of heaps has no room of this size left; destroy some heaps, or "
+                    "raise limits.heap_bytes in the host's configuration."};
+        case Errc::heap_in_use:
+            return {"heap_in_use",
+                    "Peers have the heap open; let them close it before it is destroyed."};
         case Errc::no_memory:
             return {"no_memory",
                     "The heap has no free block of this size and alignment; free some, or add "

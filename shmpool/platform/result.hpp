@@ -78,6 +78,10 @@ enum class Errc : std::uint16_t {
     ended_by_death,
 
     // Heaps.
+    no_heap,
+    too_many_heaps,
+    no_heap_room,
+    heap_in_use,
     no_memory,
     not_allocated,
     memory_overlap,

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "shmpool/platform/atomics.hpp"
 #include "shmpool/platform/memory_object.hpp"
 
 namespace shmpool {
@@ -23,6 +24,37 @@ Errc code_of(int error_number) {
     }
 }
 
+/// Address space for `bytes`, aligned to a large page; MAP_FAILED.
+void* reserve_aligned(std::uint64_t bytes) {
+    const std::uint64_t reserved_bytes = bytes + large_page_bytes;
+    void* const reserved = ::mmap(nullptr, reserved_bytes, PROT_NONE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (reserved == MAP_FAILED) return MAP_FAILED;
+    auto* const begin = static_cast<std::byte*>(reserved);
+    const std::uint64_t before =
+        (large_page_bytes - reinterpret_cast<std::uintptr_t>(begin) % large_page_bytes) %
+        large_page_bytes;
+    const std::uint64_t pages = (bytes + page_bytes - 1) / page_bytes * page_bytes;
+    if (before != 0) ::munmap(begin, before);
+    ::munmap(begin + before + pages, reserved_bytes - before - pages);
+    return begin + before;
+}
+
+void* map_shared(const Descriptor& object, std::uint64_t bytes, int protection) {
+    if (bytes < large_page_bytes) {
+        return ::mmap(nullptr, bytes, protection, MAP_SHARED, object.get(), 0);
+    }
+    void* const place = reserve_aligned(bytes);
+    if (place == MAP_FAILED) return MAP_FAILED;
+    void* const base = ::mmap(place, bytes, protection, MAP_SHARED | MAP_FIXED, object.get(), 0);
+    if (base == MAP_FAILED) {
+        const int error_number = errno;
+        ::munmap(place, bytes);
+        errno = error_number;
+    }
+    return base;
+}
+
 }  // namespace
 
 Result<SharedMapping> SharedMapping::map(const Descriptor& object, std::uint64_t bytes,
@@ -35,7 +67,7 @@ Result<SharedMapping> SharedMapping::map(const Descriptor& object, std::uint64_t
                                                 std::to_string(*size));
     }
     const int protection = access == Access::read_only ? PROT_READ : PROT_READ | PROT_WRITE;
-    void* const base = ::mmap(nullptr, bytes, protection, MAP_SHARED, object.get(), 0);
+    void* const base = map_shared(object, bytes, protection);
     if (base == MAP_FAILED) {
         return fail_errno(code_of(errno), "map " + std::to_string(bytes) + " bytes", errno);
     }

@@ -24,11 +24,13 @@ public:
     ~SharedMapping() { unmap(); }
 
     /// Maps the first `bytes` of the object, which must have that many (Errc::invalid_argument), or
-    /// else a touch would be a SIGBUS. Errc::out_of_memory, no_permission, system.
+    /// else a touch would be a SIGBUS. Begins where a large page may, if it has room for one: so
+    /// what is aligned in the object is aligned alike in every process. Errc::out_of_memory,
+    /// no_permission, system.
     [[nodiscard]] static Result<SharedMapping> map(const Descriptor& object, std::uint64_t bytes,
                                                    Access access);
 
-    /// Page-aligned; null when nothing is mapped.
+    /// Aligned to a page, or to a large page; null when nothing is mapped.
     [[nodiscard]] std::byte* base() const noexcept { return base_; }
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
     [[nodiscard]] std::span<std::byte> span() const noexcept { return {base_, bytes_}; }

@@ -39,6 +39,30 @@ Result<void> check_header(const SegmentHeader& header, std::uint64_t control_byt
     return {};
 }
 
+/// What is there from the beginning: heaps commit their own when they are created.
+bool is_committed(const RegionImage& region) {
+    const auto kind = static_cast<RegionKind>(region.kind);
+    return lies_in_payload(kind) && kind != RegionKind::heap_memory && region.length_bytes != 0;
+}
+
+Result<void> commit_payload(const Descriptor& payload, const SegmentPlan& plan) {
+    for (const RegionImage& region : plan.regions) {
+        if (!is_committed(region)) continue;
+        if (auto done = commit(payload, region.offset_bytes, region.length_bytes); !done) {
+            return done;
+        }
+    }
+    return {};
+}
+
+std::uint64_t committed_bytes_of(const SegmentPlan& plan) {
+    std::uint64_t bytes = plan.control_bytes;
+    for (const RegionImage& region : plan.regions) {
+        if (is_committed(region)) bytes += region.length_bytes;
+    }
+    return bytes;
+}
+
 }  // namespace
 
 Segment::Segment(Descriptor control, Descriptor payload, SharedMapping control_map,
@@ -58,9 +82,7 @@ Result<Segment> Segment::create(std::string_view pool_name, const SegmentPlan& p
     if (auto done = commit(*control, 0, plan.control_bytes); !done) {
         return tl::unexpected(done.error());
     }
-    if (auto done = commit(*payload, 0, plan.payload_bytes); !done) {
-        return tl::unexpected(done.error());
-    }
+    if (auto done = commit_payload(*payload, plan); !done) return tl::unexpected(done.error());
     auto control_map = SharedMapping::map(*control, plan.control_bytes, Access::read_write);
     if (!control_map) return tl::unexpected(control_map.error());
     auto payload_map = SharedMapping::map(*payload, plan.payload_bytes, Access::read_write);
@@ -73,8 +95,7 @@ Result<Segment> Segment::create(std::string_view pool_name, const SegmentPlan& p
     header.layout_fingerprint = layout_fingerprint;
     header.control_bytes = plan.control_bytes;
     header.payload_bytes = plan.payload_bytes;
-    header.committed_bytes.store(plan.control_bytes + plan.payload_bytes,
-                                 std::memory_order_relaxed);
+    header.committed_bytes.store(committed_bytes_of(plan), std::memory_order_relaxed);
     header.region_count = static_cast<std::uint32_t>(plan.regions.size());
     header.created_ns = monotonic_ns();
     std::ranges::copy(pool_name.substr(0, pool_name_bytes - 1), header.pool_name);
@@ -123,8 +144,7 @@ Result<Segment::Region> Segment::region(RegionKind kind) const {
     for (std::uint32_t i = 0; i < count; ++i) {
         const RegionImage image = load_once(header_->regions[i]);
         if (image.kind != static_cast<std::uint32_t>(kind)) continue;
-        const SharedMapping& memory =
-            kind == RegionKind::pool_payload ? payload_map_ : control_map_;
+        const SharedMapping& memory = lies_in_payload(kind) ? payload_map_ : control_map_;
         if (image.offset_bytes % page_bytes != 0 || image.offset_bytes > memory.bytes() ||
             memory.bytes() - image.offset_bytes < image.length_bytes ||
             std::uint64_t{image.item_count} * image.item_bytes > image.length_bytes) {

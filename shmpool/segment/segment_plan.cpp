@@ -8,9 +8,10 @@ namespace {
 
 constexpr std::uint64_t memory_limit = std::uint64_t{1} << 46;
 
-/// Appends `bytes` on the next page behind `end`; false when that leaves the addressable range.
-bool append(std::uint64_t& end, std::uint64_t bytes, std::uint64_t& offset) {
-    offset = (end + page_bytes - 1) / page_bytes * page_bytes;
+/// Appends `bytes` behind `end`, aligned; false when that leaves the addressable range.
+bool append(std::uint64_t& end, std::uint64_t alignment, std::uint64_t bytes,
+            std::uint64_t& offset) {
+    offset = (end + alignment - 1) / alignment * alignment;
     return !__builtin_add_overflow(offset, bytes, &end) && end <= memory_limit;
 }
 
@@ -32,15 +33,18 @@ Result<SegmentPlan> plan_segment(std::span<const RegionRequest> requests) {
         region.length_bytes = request.length_bytes;
         region.item_count = request.item_count;
         region.item_bytes = request.item_bytes;
-        std::uint64_t& end = request.kind == RegionKind::pool_payload ? payload_end : control_end;
-        if (!append(end, request.length_bytes, region.offset_bytes)) {
+        std::uint64_t& end = lies_in_payload(request.kind) ? payload_end : control_end;
+        const std::uint64_t alignment =
+            request.kind == RegionKind::heap_memory ? large_page_bytes : page_bytes;
+        if (!append(end, alignment, request.length_bytes, region.offset_bytes)) {
             return fail(Errc::size_overflow,
                         "the segment needs more than 64 TiB; use fewer or smaller slots");
         }
         plan.regions.push_back(region);
     }
     std::uint64_t unused = 0;
-    if (!append(control_end, 0, plan.control_bytes) || !append(payload_end, 0, unused)) {
+    if (!append(control_end, page_bytes, 0, plan.control_bytes) ||
+        !append(payload_end, page_bytes, 0, unused)) {
         return fail(Errc::size_overflow, "the segment needs more than 64 TiB");
     }
     plan.payload_bytes = unused;

@@ -26,7 +26,7 @@ struct SegmentPlan {
     std::uint64_t payload_bytes = 0;
 };
 
-/// `pool_payload` goes to the payload memory, everything else to control.
+/// `lies_in_payload` says where each goes. Memory of heaps begins where a large page may.
 [[nodiscard]] Result<SegmentPlan> plan_segment(std::span<const RegionRequest> requests);
 
 }  // namespace shmpool

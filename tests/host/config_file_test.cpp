@@ -56,6 +56,8 @@ TEST(ConfigFile, ReadsEveryKey) {
         rings = 16
         ring_entries = 17
         publishers_per_channel = 18
+        heaps = 19
+        heap_bytes = "1MiB"
         [access]
         socket_mode = "0660"
         socket_user = 21
@@ -71,6 +73,8 @@ TEST(ConfigFile, ReadsEveryKey) {
         allow_groups = [26]
         [access.kick]
         deny_users = [27]
+        [access.grow]
+        allow_users = [28]
         [quota]
         peer_slots = 31
         peer_bytes = "32KiB"
@@ -83,6 +87,20 @@ TEST(ConfigFile, ReadsEveryKey) {
         [[user_quota]]
         user = 35
         user_bytes = "36 B"
+        [[heap]]
+        name = "table"
+        kind = "buddy"
+        size = "64KiB"
+        on_death = "reclaim"
+        alignment = "2MiB"
+        [[heap]]
+        name = "ids"
+        kind = "ids"
+        size = 4096
+        first_id = 41
+        ids = 42
+        ids_max = 43
+        page_size = "8KiB"
         [stop]
         grace = "250ms"
         [death]
@@ -98,18 +116,27 @@ TEST(ConfigFile, ReadsEveryKey) {
     ASSERT_TRUE(parsed) << parsed.error().message;
     AccessRules access;
     access.lists = {AccessList{{22, 0}, {23}, {24}, {0, 25}}, AccessList{{everybody}, {}, {}, {}},
-                    AccessList{{}, {26}, {}, {}}, AccessList{{}, {}, {27}, {}}};
+                    AccessList{{}, {26}, {}, {}}, AccessList{{}, {}, {27}, {}},
+                    AccessList{{28}, {}, {}, {}}};
     access.socket_mode = 0660;
     access.socket_user = 21;
     access.socket_group = 0;
     const QuotaRules quota{{31, 32768, 33, 34, 37},
                            {{{0, 32768, 33, 34, 37}, 0}, {{31, 32768, 33, 36, 37}, 35}}};
+    HeapRequest table{"table", HeapKind::buddy, 65536, {}, OnDeath::reclaim, 0, 0};
+    table.options.map_alignment = 2 << 20;
+    HeapRequest ids{"ids", HeapKind::ids, 4096, {}, OnDeath::keep, 0, 0};
+    ids.options.bytes_per_page = 8192;
+    ids.options.first_id = 41;
+    ids.options.id_count = 42;
+    ids.options.id_capacity = 43;
     const PoolConfig wanted{"cars",
                             "/srv/cars.sock",
                             {{2048, 3}, {100, 4}},
-                            {11, 12, 13, 14, 15, 16, 17, 18},
+                            {11, 12, 13, 14, 15, 16, 17, 18, 19, 1 << 20},
                             access,
                             quota,
+                            {table, ids},
                             250,
                             SuspectPolicy::kill,
                             60'000,
@@ -129,12 +156,13 @@ TEST(ConfigFile, IsDocumentedWithEveryKeyAndItsDefault) {
     const std::string text{std::istreambuf_iterator<char>(file), {}};
     for (const std::string& key : config_keys()) {
         const std::size_t dot = key.rfind('.');
-        if (key.starts_with("user_quota.")) continue;  // No default: each is an example.
+        // No default: each is an example.
+        if (key.starts_with("user_quota.") || key.starts_with("heap.")) continue;
         const std::size_t section = text.find("[" + key.substr(0, dot) + "]");
         ASSERT_NE(section, std::string::npos) << key;
         EXPECT_NE(text.find("\n" + key.substr(dot + 1) + " = ", section), std::string::npos) << key;
     }
-    EXPECT_EQ(config_keys().size(), 49U);
+    EXPECT_EQ(config_keys().size(), 64U);
 }
 
 TEST(ConfigFile, SaysWhereAnUnknownKeyIsAndWhatWasMeant) {

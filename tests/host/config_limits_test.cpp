@@ -40,7 +40,8 @@ TEST(ConfigCheck, AcceptsEveryLimitAtItsMaximumAndRefusesOneMore) {
         {&PoolLimits::subscribers, 4096},
         {&PoolLimits::rings, 65'536},
         {&PoolLimits::ring_entries, 1U << 24},
-        {&PoolLimits::publishers_per_channel, 1024}};
+        {&PoolLimits::publishers_per_channel, 1024},
+        {&PoolLimits::heaps, 256}};
     PoolConfig largest;
     for (const auto& [field, maximum] : maximums) largest.limits.*field = maximum;
     EXPECT_TRUE(check_config(largest, plenty));
@@ -63,6 +64,28 @@ TEST(ConfigCheck, WantsALanePerPeerAndAnEntryPerRing) {
                 HasSubstr("each of 257 peers needs at least one"));
     EXPECT_THAT(error_after([](PoolConfig& config) { config.limits.ring_entries = 1000; }),
                 HasSubstr("each of 1024 rings needs at least one"));
+}
+
+TEST(ConfigCheck, RefusesHeapsThatDoNotFit) {
+    const auto with = [](std::vector<HeapRequest> heaps) {
+        return error_after([&](PoolConfig& config) {
+            config.limits.heap_bytes = 1 << 20;
+            config.limits.heaps = 2;
+            config.heaps = std::move(heaps);
+        });
+    };
+    const auto heap = [](const char* name, std::uint64_t bytes) {
+        return HeapRequest{name, HeapKind::tlsf, bytes, {}, OnDeath::keep, 0, 0};
+    };
+    EXPECT_THAT(with({heap("a", 1 << 19), heap("b", (1 << 19) + 1)}),
+                HasSubstr("[[heap]] 'b' has the size 512.0KiB, must be 1B to 512KiB"));
+    EXPECT_THAT(with({heap("a", 0)}), HasSubstr("[[heap]] 'a' has the size 0B"));
+    EXPECT_THAT(with({heap("a b", 1)}), HasSubstr("' ' at position 2 is not allowed"));
+    EXPECT_THAT(with({heap("a", 1), heap("b", 1), heap("c", 1)}),
+                HasSubstr("there are 3 [[heap]] entries, [limits] heaps is 2"));
+    EXPECT_THAT(
+        error_after([](PoolConfig& config) { config.limits.heap_bytes = std::uint64_t{1} << 60; }),
+        HasSubstr("[limits] heap_bytes is"));
 }
 
 TEST(ConfigCheck, RefusesWrongNumbersOfClasses) {

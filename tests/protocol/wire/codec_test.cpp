@@ -48,10 +48,22 @@ Refused good_refused() {
 }
 
 Rejoin good_rejoin() {
-    Rejoin rejoin{1, 2, text_of<name_bytes>("cars"), 3, 9, {}, {}};
+    Rejoin rejoin{1, 2, text_of<name_bytes>("cars"), 3, 9, {}, {}, {}};
     rejoin.publishers.add(0);
     rejoin.subscribers.add(subscriber_count_max - 1);
+    rejoin.heaps.add(heap_count_max - 1);
     return rejoin;
+}
+
+CreateHeap good_create_heap() {
+    CreateHeap create{};
+    create.name = text_of<name_bytes>("tables/a");
+    create.kind = static_cast<std::uint32_t>(HeapKind::tlsf);
+    create.on_death = static_cast<std::uint32_t>(OnDeath::reclaim);
+    create.bytes = 1 << 20;
+    create.ticket = 77;
+    create.map_alignment = 4096;
+    return create;
 }
 
 std::vector<Body> one_of_each() {
@@ -73,7 +85,14 @@ std::vector<Body> one_of_each() {
             good_rejoin(),
             Rejoined{4711, 2},
             Rebuild{},
-            Rebuilt{7}};
+            Rebuilt{7},
+            good_create_heap(),
+            HeapCreated{3, 9},
+            OpenHeap{text_of<name_bytes>("tables/a")},
+            HeapOpened{3, 9},
+            CloseHeap{3},
+            DestroyHeap{3, 9},
+            HeapDestroyed{}};
 }
 
 std::uint32_t request_id_for(const Body& body) {
@@ -162,7 +181,7 @@ TEST(Codec, NamesBothWireVersionsWhenTheyDiffer) {
 }
 
 TEST(Codec, RefusesAnUnknownType) {
-    for (const std::uint16_t type : std::vector<std::uint16_t>{0, 20, 999}) {
+    for (const std::uint16_t type : std::vector<std::uint16_t>{0, 27, 999}) {
         const auto decoded = decode_with_header([type](Header& header) { header.type = type; });
         ASSERT_FALSE(decoded);
         EXPECT_THAT(decoded.error().message,
@@ -186,6 +205,10 @@ TEST(Codec, RefusesTextsWithoutAnEnd) {
     Refused refused = good_refused();
     std::memset(refused.text.chars, 'x', refusal_bytes);
     expect_refused(refused, "text is not terminated");
+    CreateHeap create = good_create_heap();
+    std::memset(create.name.chars, 'x', name_bytes);
+    expect_refused(create, "name is not terminated");
+    expect_refused(OpenHeap{create.name}, "name is not terminated");
 }
 
 TEST(Codec, RefusesBytesBehindTheEndOfAText) {
@@ -210,6 +233,9 @@ TEST(Codec, RefusesFlagsAndReservedFieldsThatItDoesNotKnow) {
     Refused refused = good_refused();
     refused.reserved = 5;
     expect_refused(refused, "reserved is 5");
+    CreateHeap create = good_create_heap();
+    create.reserved[1] = 5;
+    expect_refused(create, "reserved is 5");
 }
 
 TEST(Codec, RefusesNumbersOutOfRange) {
@@ -227,6 +253,12 @@ TEST(Codec, RefusesNumbersOutOfRange) {
     expect_refused(refused, "code is 0");
     refused.code = 60'000;
     expect_refused(refused, "code is 60000");
+    CreateHeap create = good_create_heap();
+    create.on_death = 2;
+    expect_refused(create, "on_death is 2, must be 0 to 1");
+    create = good_create_heap();
+    create.ticket = 0;
+    expect_refused(create, "ticket is 0");
 }
 
 TEST(Codec, RefusesAnObserverThatWantsLanes) {

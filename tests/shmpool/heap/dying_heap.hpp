@@ -18,7 +18,7 @@
 #include <string>
 #include <vector>
 
-#include "shmpool/heap/heap_image.hpp"
+#include "shmpool/layout/heap_image.hpp"
 #include "tests/shmpool/heap/own_heap.hpp"
 
 namespace shmpool::test {

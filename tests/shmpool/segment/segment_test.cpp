@@ -64,7 +64,7 @@ TEST(SegmentPlan, PlacesEveryRegionOnAPageOfItsOwn) {
 }
 
 TEST(SegmentPlan, RefusesMoreRegionsThanTheDirectoryHolds) {
-    std::vector<RegionRequest> requests(region_count_max, {RegionKind::heap, 0, 0, 1, 1});
+    std::vector<RegionRequest> requests(region_count_max, {RegionKind::heaps, 0, 0, 1, 1});
     EXPECT_TRUE(plan_segment(requests));
     requests.push_back(requests.front());
     EXPECT_EQ(plan_segment(requests).error().code, Errc::invalid_argument);
@@ -73,14 +73,14 @@ TEST(SegmentPlan, RefusesMoreRegionsThanTheDirectoryHolds) {
 TEST(SegmentPlan, RefusesWhatNoAddressSpaceHolds) {
     for (const std::uint64_t bytes :
          {(std::uint64_t{1} << 46) + 1, ~std::uint64_t{0}, ~std::uint64_t{0} - 4096}) {
-        for (const RegionKind kind : {RegionKind::pool_payload, RegionKind::heap}) {
+        for (const RegionKind kind : {RegionKind::pool_payload, RegionKind::heaps}) {
             const RegionRequest requests[] = {{RegionKind::peers, 0, 0, 4096, 1},
                                               {kind, 0, 0, bytes, 1}};
             EXPECT_EQ(plan_segment(requests).error().code, Errc::size_overflow);
         }
     }
-    const RegionRequest halves[] = {{RegionKind::heap, 0, 0, std::uint64_t{1} << 45, 1},
-                                    {RegionKind::heap, 0, 0, std::uint64_t{1} << 45, 1}};
+    const RegionRequest halves[] = {{RegionKind::heaps, 0, 0, std::uint64_t{1} << 45, 1},
+                                    {RegionKind::heaps, 0, 0, std::uint64_t{1} << 45, 1}};
     EXPECT_EQ(plan_segment(halves).error().code, Errc::size_overflow);
 }
 
@@ -184,7 +184,7 @@ TEST(Segment, LetsAnObserverReadControlOnly) {
                               .value();
     EXPECT_TRUE(observer.region(RegionKind::peers));
     EXPECT_EQ(observer.region(RegionKind::pool_payload).error().code, Errc::damaged_header);
-    EXPECT_EQ(observer.region(RegionKind::heap).error().code, Errc::damaged_header);
+    EXPECT_EQ(observer.region(RegionKind::heap_memory).error().code, Errc::damaged_header);
 }
 
 TEST(Segment, NamesWhatItCannotHaveWhenMemoryIsShort) {

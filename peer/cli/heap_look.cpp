@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+/// `shmpool heap stat` and `heap audit`.
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <memory>
+
+#include "peer/cli/heap.hpp"
+#include "peer/cli/printing.hpp"
+#include "shmpool/quantity/byte_size.hpp"
+
+namespace shmpool::cli {
+namespace {
+
+std::string text_of(const std::string& name, const HeapGlance& heap) {
+    if (heap.kind == HeapKind::ids) {
+        return fmt::format("heap '{}' of kind {}: {} of {} ids are used\n", name,
+                           name_of(heap.kind), heap.used, heap.total);
+    }
+    std::string text =
+        fmt::format("heap '{}' of kind {}: {} of {} are used", name, name_of(heap.kind),
+                    format_byte_size(heap.used), format_byte_size(heap.total));
+    if (heap.kind != HeapKind::bitmap_pages) text += fmt::format(", in {} blocks", heap.blocks);
+    return text + fmt::format("; {} region{}\n", heap.regions, heap.regions == 1 ? "" : "s");
+}
+
+Json json_of(const std::string& name, const HeapGlance& heap) {
+    return {{"heap", name},
+            {"kind", name_of(heap.kind)},
+            {"total", heap.total},
+            {"used", heap.used},
+            {"free", heap.total - heap.used},
+            {"blocks", heap.blocks},
+            {"regions", heap.regions},
+            {"locked", heap.holder != 0},
+            {"damaged", heap.damaged}};
+}
+
+Result<int> run_stat(const CommonOptions& common, const std::string& name) {
+    auto peer = attach(common, "shmpool heap stat", Use::reads);
+    if (!peer) return tl::unexpected(peer.error());
+    const auto heap = peer->glance_at_heap(name);
+    if (!heap) return tl::unexpected(heap.error());
+    std::string text = text_of(name, *heap);
+    if (heap->damaged) text += "it is damaged; see 'shmpool heap audit'\n";
+    const auto printed = common.json ? print_json(json_of(name, *heap)) : print(text);
+    if (!printed) return tl::unexpected(printed.error());
+    return exit_fine;
+}
+
+Result<int> run_audit(const CommonOptions& common, const std::string& name) {
+    auto peer = attach(common, "shmpool heap audit", Use::writes);
+    if (!peer) return tl::unexpected(peer.error());
+    const auto findings = peer->audit_heap(name);
+    if (!findings) return tl::unexpected(findings.error());
+    Json list = Json::array();
+    std::string text;
+    for (const HeapFinding& one : *findings) {
+        list.push_back({{"at", one.at}, {"text", one.text}});
+        text += fmt::format("at {}: {}\n", one.at, one.text);
+    }
+    if (findings->empty()) text = fmt::format("heap '{}' is whole\n", name);
+    const auto printed =
+        common.json ? print_json({{"heap", name}, {"findings", list}}) : print(text);
+    if (!printed) return tl::unexpected(printed.error());
+    return findings->empty() ? exit_fine : exit_refused;
+}
+
+using Run = Result<int> (*)(const CommonOptions&, const std::string&);
+
+void add_look(CLI::App* command, const CommonOptions& common, Action& action, Run run) {
+    auto name = std::make_shared<std::string>();
+    add_heap_name(*command, *name);
+    command->callback([&common, &action, name, run] {
+        action = [&common, name, run] { return run(common, *name); };
+    });
+}
+
+}  // namespace
+
+void add_heap_stat(CLI::App& heap, const CommonOptions& common, Action& action) {
+    add_look(add_command(heap, "stat", "Show how full a heap is",
+                         "Waits for nobody: somebody may be in the middle of a change.\n\n"
+                         "Example:\n"
+                         "  shmpool heap stat table --json"),
+             common, action, run_stat);
+}
+
+void add_heap_audit(CLI::App& heap, const CommonOptions& common, Action& action) {
+    add_look(add_command(heap, "audit", "Check a heap: every block, every list, every counter",
+                         "Nobody else can use the heap meanwhile. Exit code 1 if something is "
+                         "wrong.\n\n"
+                         "Example:\n"
+                         "  shmpool heap audit table"),
+             common, action, run_audit);
+}
+
+}  // namespace shmpool::cli

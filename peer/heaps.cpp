@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+/// See heaps.hpp; and the verbs of Peer that are about heaps.
+#include "peer/heaps.hpp"
+
+#include <atomic>
+
+#include "peer/peer.hpp"
+#include "protocol/wire/names.hpp"
+#include "shmpool/platform/monotonic_clock.hpp"
+#include "shmpool/platform/process.hpp"
+
+namespace shmpool {
+namespace {
+
+/// Like no other of this user's and, most likely, of anybody's.
+std::uint64_t make_ticket() {
+    static std::atomic<std::uint32_t> count{0};
+    const std::uint64_t number = count.fetch_add(1, std::memory_order_relaxed) & 0xFF;
+    const auto process = static_cast<std::uint64_t>(own_pid());
+    return ((process << 40) ^ (number << 32) ^ monotonic_ns()) | 1;
+}
+
+tl::unexpected<Error> of_heap(std::string_view name, const Error& error) {
+    return fail(error.code, "heap '" + std::string(name) + "': " + error.message);
+}
+
+}  // namespace
+
+Result<HeapId> create_heap(ControlChannel& control, std::string_view name, const HeapSpec& spec) {
+    if (auto sound = check_heap_name(name); !sound) return tl::unexpected(sound.error());
+    wire::CreateHeap request{};
+    request.name = *wire::Text<name_bytes>::of(name);
+    request.kind = static_cast<std::uint32_t>(spec.kind);
+    request.on_death = static_cast<std::uint32_t>(spec.on_death);
+    request.bytes = spec.bytes;
+    request.ticket = make_ticket();
+    request.map_alignment = spec.options.map_alignment;
+    request.bytes_per_page = spec.options.bytes_per_page;
+    request.first_id = spec.options.first_id;
+    request.id_count = spec.options.id_count;
+    request.id_capacity = spec.options.id_capacity;
+    const auto created = control.request<wire::HeapCreated>(request);
+    if (!created) return tl::unexpected(created.error());
+    return HeapId{created->heap_index, created->incarnation};
+}
+
+Result<void> destroy_heap(ControlChannel& control, HeapId heap) {
+    const auto destroyed =
+        control.request<wire::HeapDestroyed>(wire::DestroyHeap{heap.index, heap.incarnation});
+    if (!destroyed) return tl::unexpected(destroyed.error());
+    return {};
+}
+
+Outcome<HeapHolder> holder_of(const HeapUse& use) {
+    PeerCore& core = use.core();
+    if (core.read_only()) return fail(Errc::read_only);
+    return core.lane().map([](ThreadLane* lane) { return lane->lane->index() + 1; });
+}
+
+// --- of a peer -----------------------------------------------------------------------------------
+
+Result<HeapId> Peer::create_heap(std::string_view name, const HeapSpec& spec) {
+    if (auto usable = check_may_write(); !usable) return tl::unexpected(to_error(usable.error()));
+    return shmpool::create_heap(core_->control(), name, spec);
+}
+
+Result<void> Peer::destroy_heap(std::string_view name) {
+    if (auto usable = check_may_write(); !usable) return tl::unexpected(to_error(usable.error()));
+    const auto heap = find_heap(core_->view(), name);
+    if (!heap) return tl::unexpected(heap.error());
+    return shmpool::destroy_heap(core_->control(), heap->id);
+}
+
+Result<std::vector<HeapEntry>> Peer::heaps() const {
+    if (auto usable = check_usable(); !usable) return tl::unexpected(to_error(usable.error()));
+    return read_heaps(core_->view());
+}
+
+Result<std::shared_ptr<HeapUse>> Peer::use_heap(std::string_view name) {
+    if (auto usable = check_usable(); !usable) return tl::unexpected(to_error(usable.error()));
+    return core_->heaps().open(core_, name);
+}
+
+template <typename Shared, auto Open>
+Result<Shared> Peer::open_heap(std::string_view name) {
+    auto use = use_heap(name);
+    if (!use) return tl::unexpected(use.error());
+    auto heap = Open((*use)->memory(), heap_patience);
+    if (!heap) return of_heap(name, heap.error());
+    return Shared(std::move(*use), std::move(*heap));
+}
+
+Result<SharedByteHeap> Peer::byte_heap(std::string_view name) {
+    return open_heap<SharedByteHeap, open_byte_heap>(name);
+}
+Result<SharedPageHeap> Peer::page_heap(std::string_view name) {
+    return open_heap<SharedPageHeap, open_page_heap>(name);
+}
+Result<SharedIdHeap> Peer::id_heap(std::string_view name) {
+    return open_heap<SharedIdHeap, open_id_heap>(name);
+}
+
+Result<HeapGlance> Peer::glance_at_heap(std::string_view name) {
+    const auto use = use_heap(name);
+    if (!use) return tl::unexpected(use.error());
+    auto glance = shmpool::glance_at_heap((*use)->memory());
+    if (!glance) return of_heap(name, glance.error());
+    return glance;
+}
+
+Result<std::vector<HeapFinding>> Peer::audit_heap(std::string_view name) {
+    const auto use = use_heap(name);
+    if (!use) return tl::unexpected(use.error());
+    const auto who = holder_of(**use);
+    if (!who) return tl::unexpected(to_error(who.error()));
+    auto findings = shmpool::audit_heap((*use)->memory(), *who);
+    if (!findings) return of_heap(name, findings.error());
+    return findings;
+}
+
+}  // namespace shmpool

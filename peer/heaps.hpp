@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The heaps of a pool as a peer has them: shared memory for what is no message. What they hand out
+/// is named by offsets from the heap's beginning, the same in every process; `at` and `offset_of`
+/// translate. Whoever dies in the middle of a call leaves the heap as it was before.
+///
+///   auto table = peer.byte_heap("table").value();
+///   const HeapOffset block = table.allocate(1000).value();
+///   std::memcpy(table.at(block), ...);           // another peer: table.at(block), elsewhere
+///
+/// What lies in a heap must hold no pointers: an object lies at another address in each process.
+///
+/// Threads: every call may be made from any thread; each takes the lane of its thread. Errors are
+/// those of byte_heap.hpp, page_heap.hpp and id_heap.hpp, and read_only, forked, no_lane,
+/// moved_from. `would_block`: somebody is in the heap for longer than the patience, or has died in
+/// it while there is no host that could say so; with a host, who died is passed over at once.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "peer/control_channel.hpp"
+#include "peer/heap_shelf.hpp"
+#include "shmpool/heap/byte_heap.hpp"
+#include "shmpool/heap/heap_audit.hpp"
+#include "shmpool/heap/id_heap.hpp"
+#include "shmpool/heap/page_heap.hpp"
+
+namespace shmpool {
+
+/// What a new heap is to be.
+struct HeapSpec {
+    HeapKind kind = HeapKind::tlsf;
+    std::uint64_t bytes = 0;  ///< All of its memory, what it keeps for itself included.
+    HeapOptions options;      ///< Of its kind.
+    OnDeath on_death = OnDeath::keep;
+};
+
+/// What a peer's verbs ask of the host; an observer may ask too, if it has the right to grow.
+[[nodiscard]] Result<HeapId> create_heap(ControlChannel& control, std::string_view name,
+                                         const HeapSpec& spec);
+[[nodiscard]] Result<void> destroy_heap(ControlChannel& control, HeapId heap);
+
+/// The calling thread, as the locks of heaps know it. read_only, forked, no_lane.
+[[nodiscard]] Outcome<HeapHolder> holder_of(const HeapUse& use);
+
+/// An open heap, whatever it hands out. Closed with the last handle of the process.
+template <typename Heap>
+class OpenedHeap {
+public:
+    [[nodiscard]] const HeapEntry& entry() const { return use_->entry(); }
+    [[nodiscard]] std::span<std::byte> memory() const { return use_->memory(); }
+    /// Where an offset lies in this process; null if it does not lie in the heap. A read-only peer
+    /// may read there.
+    [[nodiscard]] void* at(HeapOffset offset) const {
+        return offset < memory().size() ? memory().data() + offset : nullptr;
+    }
+    /// The offset of what lies in the heap; 0 if it does not.
+    [[nodiscard]] HeapOffset offset_of(const void* address) const {
+        const auto distance = reinterpret_cast<std::uintptr_t>(address) -
+                              reinterpret_cast<std::uintptr_t>(memory().data());
+        return distance < memory().size() ? distance : 0;
+    }
+
+    [[nodiscard]] auto statistics() {
+        return call([](Heap& heap, HeapHolder who) { return heap.statistics(who); });
+    }
+    /// Reads everything. Empty: all is right.
+    [[nodiscard]] Outcome<std::vector<HeapFinding>> audit() {
+        return call([](Heap& heap, HeapHolder who) { return heap.audit(who); });
+    }
+
+protected:
+    OpenedHeap(std::shared_ptr<HeapUse> use, std::unique_ptr<Heap> heap)
+        : use_(std::move(use)), heap_(std::move(heap)) {}
+
+    /// With the calling thread as the heap's lock knows it.
+    template <typename Call>
+    auto call(Call verb) -> decltype(verb(std::declval<Heap&>(), HeapHolder{})) {
+        if (!heap_) return fail(Errc::moved_from);
+        const auto who = holder_of(*use_);
+        if (!who) return tl::unexpected(who.error());
+        return verb(*heap_, *who);
+    }
+
+private:
+    std::shared_ptr<HeapUse> use_;
+    std::unique_ptr<Heap> heap_;
+};
+
+/// See byte_heap.hpp.
+class SharedByteHeap : public OpenedHeap<ByteHeap> {
+public:
+    SharedByteHeap(std::shared_ptr<HeapUse> use, std::unique_ptr<ByteHeap> heap)
+        : OpenedHeap(std::move(use), std::move(heap)) {}
+
+    [[nodiscard]] Outcome<HeapOffset> allocate(std::uint64_t bytes, std::uint64_t alignment = 16) {
+        return call(
+            [&](ByteHeap& heap, HeapHolder who) { return heap.allocate(who, bytes, alignment); });
+    }
+    Outcome<void> free(HeapOffset block) {
+        return call([&](ByteHeap& heap, HeapHolder who) { return heap.free(who, block); });
+    }
+    [[nodiscard]] Outcome<std::uint64_t> usable_bytes(HeapOffset block) {
+        return call([&](ByteHeap& heap, HeapHolder who) { return heap.usable_bytes(who, block); });
+    }
+};
+
+/// See page_heap.hpp.
+class SharedPageHeap : public OpenedHeap<PageHeap> {
+public:
+    SharedPageHeap(std::shared_ptr<HeapUse> use, std::unique_ptr<PageHeap> heap)
+        : OpenedHeap(std::move(use), std::move(heap)) {}
+
+    [[nodiscard]] Outcome<HeapOffset> allocate_pages(std::uint64_t count,
+                                                     std::uint64_t alignment_bytes = page_bytes) {
+        return call([&](PageHeap& heap, HeapHolder who) {
+            return heap.allocate_pages(who, count, alignment_bytes);
+        });
+    }
+    [[nodiscard]] Outcome<HeapOffset> allocate_pages_at(
+        HeapOffset base, std::uint64_t count, std::uint64_t alignment_bytes = page_bytes) {
+        return call([&](PageHeap& heap, HeapHolder who) {
+            return heap.allocate_pages_at(who, base, count, alignment_bytes);
+        });
+    }
+    Outcome<void> free_pages(HeapOffset offset, std::uint64_t count) {
+        return call(
+            [&](PageHeap& heap, HeapHolder who) { return heap.free_pages(who, offset, count); });
+    }
+};
+
+/// See id_heap.hpp.
+class SharedIdHeap : public OpenedHeap<IdHeap> {
+public:
+    SharedIdHeap(std::shared_ptr<HeapUse> use, std::unique_ptr<IdHeap> heap)
+        : OpenedHeap(std::move(use), std::move(heap)) {}
+
+    [[nodiscard]] Outcome<std::uint64_t> allocate_id(std::uint64_t count = 1,
+                                                     std::uint64_t alignment = 1) {
+        return call(
+            [&](IdHeap& heap, HeapHolder who) { return heap.allocate_id(who, count, alignment); });
+    }
+    Outcome<void> allocate_fixed_id(std::uint64_t id) {
+        return call([&](IdHeap& heap, HeapHolder who) { return heap.allocate_fixed_id(who, id); });
+    }
+    Outcome<void> free_id(std::uint64_t start, std::uint64_t count = 1) {
+        return call([&](IdHeap& heap, HeapHolder who) { return heap.free_id(who, start, count); });
+    }
+    [[nodiscard]] Outcome<bool> is_allocated(std::uint64_t id) {
+        return call([&](IdHeap& heap, HeapHolder who) { return heap.is_allocated(who, id); });
+    }
+    Outcome<void> add_ids(std::uint64_t count) {
+        return call([&](IdHeap& heap, HeapHolder who) { return heap.add_ids(who, count); });
+    }
+};
+
+}  // namespace shmpool

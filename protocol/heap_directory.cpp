@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/heap_directory.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <vector>
+
+#include "protocol/wire/names.hpp"
+#include "shmpool/heap/heap_lock.hpp"
+#include "shmpool/platform/crash_point.hpp"
+#include "shmpool/platform/memory_object.hpp"
+#include "shmpool/platform/monotonic_clock.hpp"
+
+namespace shmpool {
+namespace {
+
+std::uint64_t load(const Atomic<std::uint64_t>& word) {
+    return word.load(std::memory_order_relaxed);  // The host alone writes the table.
+}
+std::uint32_t load(const Atomic<std::uint32_t>& word) {
+    return word.load(std::memory_order_relaxed);
+}
+
+HeapState state_of(const HeapImage& heap) {
+    return static_cast<HeapState>(load(heap.state));
+}
+
+void set_state(HeapImage& heap, HeapState state) {
+    heap.state.store(static_cast<std::uint32_t>(state), std::memory_order_release);  // [R-heaps]
+}
+
+Atomic<std::uint64_t>& users_word(HeapImage& heap, std::uint32_t peer_index) {
+    return heap.users[peer_index / 64];
+}
+std::uint64_t user_bit(std::uint32_t peer_index) {
+    return std::uint64_t{1} << (peer_index % 64);
+}
+bool is_user(const HeapImage& heap, std::uint32_t peer_index) {
+    return (load(heap.users[peer_index / 64]) & user_bit(peer_index)) != 0;
+}
+void remove_user(HeapImage& heap, std::uint32_t peer_index) {
+    users_word(heap, peer_index).fetch_and(~user_bit(peer_index), std::memory_order_relaxed);
+}
+
+std::string text_of_peers(const std::vector<std::uint32_t>& peers) {
+    std::string text;
+    for (const std::uint32_t peer : peers) {
+        text += (text.empty() ? "peer " : ", peer ") + std::to_string(peer);
+    }
+    return text;
+}
+
+std::uint64_t whole_pages(std::uint64_t bytes) {
+    return (bytes + page_bytes - 1) / page_bytes * page_bytes;
+}
+
+}  // namespace
+
+// --- create --------------------------------------------------------------------------------------
+
+Result<HeapId> HeapDirectory::create(const HeapRequest& request) {
+    if (auto sound = check_request(request); !sound) return tl::unexpected(sound.error());
+    if (const auto there = find_heap(view_, request.name)) {
+        const HeapImage& heap = view_.heaps.at(there->id.index);
+        if (request.ticket != 0 && load(heap.ticket) == request.ticket) return there->id;
+        return fail(Errc::name_taken,
+                    "there is a heap '" + request.name + "' already; open it, or destroy it first");
+    }
+    const auto place = free_place();
+    if (!place) return tl::unexpected(place.error());
+    HeapImage& heap = view_.heaps.at(*place);
+    if (auto made = make(heap, request); !made) {
+        take_back(heap);
+        return tl::unexpected(made.error());
+    }
+    return HeapId{*place, load(heap.incarnation)};
+}
+
+Result<void> HeapDirectory::check_request(const HeapRequest& request) const {
+    if (auto sound = check_heap_name(request.name); !sound) return sound;
+    const std::uint64_t alignment = request.options.map_alignment;
+    if (!std::has_single_bit(alignment) || alignment < page_bytes || alignment > large_page_bytes) {
+        return fail(Errc::invalid_argument,
+                    "the alignment of heap '" + request.name + "' is " + std::to_string(alignment) +
+                        "; it must be a power of two from " + std::to_string(page_bytes) + " to " +
+                        std::to_string(large_page_bytes));
+    }
+    if (request.bytes == 0 || request.bytes > memory_.bytes.size()) {
+        return fail(Errc::invalid_argument,
+                    "heap '" + request.name + "' is to have " + std::to_string(request.bytes) +
+                        " bytes; it must be from 1 to " + std::to_string(memory_.bytes.size()) +
+                        ", which is what [limits] heap_bytes of the host's configuration grants "
+                        "to all heaps together");
+    }
+    return {};
+}
+
+Result<std::uint32_t> HeapDirectory::free_place() const {
+    for (std::uint32_t i = 0; i < view_.heaps.count; ++i) {
+        if (state_of(view_.heaps.at(i)) == HeapState::empty) return i;
+    }
+    return fail(Errc::too_many_heaps,
+                "there are " + std::to_string(view_.heaps.count) +
+                    " heaps already; destroy one, or raise [limits] heaps in the "
+                    "host's configuration");
+}
+
+/// The lowest gap between the heaps that there are.
+std::optional<std::uint64_t> HeapDirectory::find_room(std::uint64_t bytes,
+                                                      std::uint64_t alignment) const {
+    std::vector<HeapExtent> taken;
+    for (std::uint32_t i = 0; i < view_.heaps.count; ++i) {
+        const HeapImage& heap = view_.heaps.at(i);
+        if (state_of(heap) != HeapState::empty)
+            taken.push_back({load(heap.offset), load(heap.bytes)});
+    }
+    std::ranges::sort(taken, {}, &HeapExtent::offset);
+    taken.push_back({memory_.bytes.size(), 0});
+    std::uint64_t at = 0;
+    for (const HeapExtent& next : taken) {
+        if (at <= next.offset && bytes <= next.offset - at) return at;
+        at = (std::max(at, next.offset + next.bytes) + alignment - 1) / alignment * alignment;
+    }
+    return std::nullopt;
+}
+
+/// On failure the caller takes back what was done.
+Result<void> HeapDirectory::make(HeapImage& heap, const HeapRequest& request) {
+    const std::uint64_t bytes = whole_pages(request.bytes);
+    const auto offset = find_room(bytes, request.options.map_alignment);
+    if (!offset) {
+        return fail(Errc::no_heap_room,
+                    "no " + std::to_string(bytes) +
+                        " bytes lie together between "
+                        "the heaps; destroy some, or raise [limits] heap_bytes in "
+                        "the host's configuration");
+    }
+    heap.incarnation.fetch_add(1, std::memory_order_relaxed);
+    heap.kind.store(static_cast<std::uint32_t>(request.kind), std::memory_order_relaxed);
+    heap.on_death.store(static_cast<std::uint32_t>(request.on_death), std::memory_order_relaxed);
+    heap.offset.store(*offset, std::memory_order_relaxed);
+    heap.bytes.store(bytes, std::memory_order_relaxed);
+    heap.committed_bytes.store(0, std::memory_order_relaxed);
+    heap.ticket.store(request.ticket, std::memory_order_relaxed);
+    heap.created_by.store(request.user, std::memory_order_relaxed);
+    heap.created_ns.store(monotonic_ns(), std::memory_order_relaxed);
+    std::ranges::fill(heap.name, '\0');
+    std::ranges::copy(request.name, heap.name);
+    for (auto& word : heap.users) word.store(0, std::memory_order_relaxed);
+    SHMPOOL_CRASH_POINT(heap_described);
+    set_state(heap, HeapState::creating);
+    SHMPOOL_CRASH_POINT(heap_announced);
+
+    const std::uint64_t in_payload = memory_.image.offset_bytes + *offset;
+    if (auto done = commit(segment_.payload(), in_payload, bytes); !done) return done;
+    heap.committed_bytes.store(bytes, std::memory_order_relaxed);
+    show_committed();
+    SHMPOOL_CRASH_POINT(heap_committed);
+    if (auto done = format_heap(memory_of(heap), request.kind, request.options); !done) return done;
+    SHMPOOL_CRASH_POINT(heap_formatted);
+    set_state(heap, HeapState::open);
+    return {};
+}
+
+/// From the table, so that a host that dies in between is not missed.
+void HeapDirectory::show_committed() const {
+    const auto pool = segment_.region(RegionKind::pool_payload);
+    std::uint64_t bytes = segment_.control_bytes() + (pool ? pool->bytes.size() : 0);
+    for (std::uint32_t i = 0; i < view_.heaps.count; ++i) {
+        bytes += load(view_.heaps.at(i).committed_bytes);
+    }
+    segment_.header().committed_bytes.store(bytes, std::memory_order_relaxed);
+}
+
+// --- open, close, destroy ------------------------------------------------------------------------
+
+Result<HeapId> HeapDirectory::open(std::string_view name, std::uint32_t peer_index) {
+    if (auto sound = check_heap_name(name); !sound) return tl::unexpected(sound.error());
+    const auto found = find_heap(view_, name);
+    if (!found) return tl::unexpected(found.error());
+    HeapImage& heap = view_.heaps.at(found->id.index);
+    users_word(heap, peer_index).fetch_or(user_bit(peer_index), std::memory_order_relaxed);
+    return found->id;
+}
+
+bool HeapDirectory::close(std::uint32_t heap_index, std::uint32_t peer_index) {
+    HeapImage* const heap = view_.heaps.find(heap_index);
+    if (heap == nullptr || state_of(*heap) != HeapState::open || !is_user(*heap, peer_index)) {
+        return false;
+    }
+    remove_user(*heap, peer_index);
+    return true;
+}
+
+Result<void> HeapDirectory::destroy(HeapId id) {
+    if (view_.heaps.find(id.index) == nullptr) {
+        return fail(Errc::no_heap, "there is no heap number " + std::to_string(id.index));
+    }
+    const auto heap = read_heap(view_, id.index);
+    if (!heap || heap->id != id) return {};
+    if (!heap->users.empty()) {
+        return fail(Errc::heap_in_use, "heap '" + heap->name + "' is in use by " +
+                                           text_of_peers(heap->users) +
+                                           "; let them close it first");
+    }
+    take_back(view_.heaps.at(id.index));
+    return {};
+}
+
+void HeapDirectory::take_back(HeapImage& heap) {
+    if (state_of(heap) == HeapState::empty) return;
+    set_state(heap, HeapState::destroying);
+    SHMPOOL_CRASH_POINT(heap_condemned);
+    if (const auto memory = memory_of(heap); !memory.empty()) {
+        const std::uint64_t in_payload = memory_.image.offset_bytes + load(heap.offset);
+        // Nothing is lost if it fails: whoever gets this place next has the memory.
+        (void)punch(segment_.payload(), in_payload, memory.size());
+    }
+    heap.committed_bytes.store(0, std::memory_order_relaxed);
+    show_committed();
+    SHMPOOL_CRASH_POINT(heap_given_back);
+    set_state(heap, HeapState::empty);
+}
+
+// --- deaths --------------------------------------------------------------------------------------
+
+void HeapDirectory::peer_gone(std::uint32_t peer_index) {
+    const std::uint64_t owner =
+        owner_of_peer(peer_index, load(view_.peers.at(peer_index).incarnation));
+    for (std::uint32_t i = 0; i < view_.heaps.count; ++i) {
+        HeapImage& heap = view_.heaps.at(i);
+        const auto memory = memory_of(heap);
+        if (state_of(heap) != HeapState::open || memory.empty()) continue;
+        HeapLock lock(reinterpret_cast<HeapHeader*>(memory.data())->lock);
+        const HeapHolder holder = lock.holder();
+        const bool was_its =
+            holder != 0 && holder <= pool_.lane_count &&
+            pool_.lanes[holder - 1].owner.load(std::memory_order_acquire) == owner;  // [A-lane]
+        if (was_its) lock.orphan(holder);
+        SHMPOOL_CRASH_POINT(heap_lock_orphaned);
+        remove_user(heap, peer_index);
+    }
+}
+
+void HeapDirectory::take_over() {
+    for (std::uint32_t i = 0; i < view_.heaps.count; ++i) {
+        HeapImage& heap = view_.heaps.at(i);
+        const HeapState state = state_of(heap);
+        if (state == HeapState::creating || state == HeapState::destroying) take_back(heap);
+    }
+    show_committed();
+}
+
+// --- look-ups ------------------------------------------------------------------------------------
+
+std::span<std::byte> HeapDirectory::memory_of(const HeapImage& heap) const {
+    return heap_memory(memory_, heap);
+}
+
+}  // namespace shmpool

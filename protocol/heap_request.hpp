@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What a new heap is to be.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "protocol/layout/protocol_images.hpp"
+#include "shmpool/heap/heap_format.hpp"
+
+namespace shmpool {
+
+inline constexpr std::array on_death_choices{OnDeath::keep, OnDeath::reclaim};
+
+struct HeapRequest {
+    std::string name;
+    HeapKind kind = HeapKind::none;
+    std::uint64_t bytes = 0;  ///< Rounded up to whole pages.
+    HeapOptions options;
+    OnDeath on_death = OnDeath::keep;
+    std::uint64_t ticket = 0;  ///< Who asks again with the same one gets the same heap; 0: none.
+    std::uint32_t user = 0;
+
+    friend bool operator==(const HeapRequest&, const HeapRequest&) = default;
+};
+
+}  // namespace shmpool

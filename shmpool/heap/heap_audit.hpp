@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Looking at a heap whatever it hands out: a glance, which takes no lock and writes nothing, and
+/// an audit, which reads everything under the lock.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "shmpool/heap/heap_census.hpp"
+#include "shmpool/heap/heap_format.hpp"
+#include "shmpool/heap/heap_lock.hpp"
+#include "shmpool/platform/result.hpp"
+
+namespace shmpool {
+
+/// What the header says. Somebody may be in the middle of a change.
+struct HeapGlance {
+    HeapKind kind = HeapKind::none;
+    std::uint64_t total = 0;   ///< What can be handed out: bytes; of ids how many.
+    std::uint64_t used = 0;    ///< What is handed out.
+    std::uint64_t blocks = 0;  ///< How many blocks; 0 of pages and ids.
+    std::uint32_t regions = 0;
+    HeapHolder holder = 0;  ///< Who is in it; 0: nobody.
+    bool damaged = false;
+};
+
+/// Threads and processes; the memory may be mapped read-only. As kind_of_heap.
+[[nodiscard]] Result<HeapGlance> glance_at_heap(std::span<const std::byte> memory);
+
+/// Empty: all is right. As opening it, and would_block.
+[[nodiscard]] Result<std::vector<HeapFinding>> audit_heap(
+    std::span<std::byte> memory, HeapHolder holder,
+    std::chrono::nanoseconds patience = heap_patience);
+
+}  // namespace shmpool

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+/// `shmpool heap`: what it creates others use, and what it says.
+#include "tests/peer/cli/host_fixture.hpp"
+#include "tests/peer/configured_host.hpp"
+
+namespace shmpool::cli {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+json parsed(const Finished& done) {
+    EXPECT_EQ(done.exit_code, 0) << done.errors;
+    return json::parse(done.output);
+}
+
+class HeapCommand : public WithHost {
+protected:
+    static Finished create(const char* name, const char* kind, const char* size,
+                           std::vector<std::string> more = {}) {
+        std::vector<std::string> words{"heap", "create", name, "--kind", kind, "--size", size};
+        words.insert(words.end(), more.begin(), more.end());
+        return run(words);
+    }
+};
+
+TEST_F(HeapCommand, CreatesWhatAPeerUsesAndDestroysItWhenNobodyDoes) {
+    EXPECT_EQ(create("table", "tlsf", "1MiB").output,
+              "created heap 'table' of kind tlsf with 1MiB\n");
+    {
+        auto peer = Peer::attach("test").value();
+        auto heap = peer.byte_heap("table").value();
+        const HeapOffset block = heap.allocate(1000).value();
+        const json stat = parsed(run({"heap", "stat", "table", "--json"}));
+        EXPECT_EQ(stat["blocks"], 1);
+        EXPECT_GE(stat["used"], 1000);
+        EXPECT_EQ(stat["used"].get<std::uint64_t>() + stat["free"].get<std::uint64_t>(),
+                  stat["total"]);
+        EXPECT_EQ(stat["damaged"], false);
+        const json listed = parsed(run({"heap", "list", "--json"}))["heaps"];
+        ASSERT_EQ(listed.size(), 1U);
+        EXPECT_EQ(listed[0]["name"], "table");
+        EXPECT_EQ(listed[0]["kind"], "tlsf");
+        EXPECT_EQ(listed[0]["committed_bytes"], 1 << 20);
+        EXPECT_EQ(listed[0]["users"], json::array({peer.index()}));
+        const Finished refused = run({"heap", "destroy", "table"});
+        EXPECT_EQ(refused.exit_code, 1);
+        EXPECT_THAT(refused.errors, HasSubstr("heap 'table' is in use by peer"));
+        EXPECT_TRUE(heap.free(block));
+    }
+    EXPECT_EQ(run({"heap", "audit", "table"}).output, "heap 'table' is whole\n");
+    EXPECT_EQ(run({"heap", "destroy", "table"}).exit_code, 0);
+    EXPECT_EQ(parsed(run({"heap", "list", "--json"}))["heaps"], json::array());
+}
+
+TEST_F(HeapCommand, HasTheOptionsOfEveryKind) {
+    EXPECT_EQ(
+        create("frames", "bitmap_pages", "64MiB", {"--page-size", "2MiB", "--alignment", "2MiB"})
+            .exit_code,
+        0);
+    EXPECT_EQ(create("ids", "ids", "64KiB", {"--first-id", "100", "--ids", "1000"}).exit_code, 0);
+    EXPECT_EQ(create("buddies", "buddy", "1MiB").exit_code, 0);
+    EXPECT_THAT(run({"heap", "stat", "ids"}).output, HasSubstr("0 of 1000 ids are used"));
+    EXPECT_THAT(run({"heap", "stat", "buddies"}).output, HasSubstr("in 0 blocks; 1 region"));
+    EXPECT_THAT(run({"heap", "list"}).output, HasSubstr("bitmap_pages"));
+    auto peer = Peer::attach("test").value();
+    auto frames = peer.page_heap("frames").value();
+    const HeapOffset frame = frames.allocate_pages(1, 2 << 20).value();
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(frames.at(frame)) % (2 << 20), 0U);
+}
+
+TEST_F(HeapCommand, FindsWhatIsWrongWithAHeap) {
+    ASSERT_EQ(create("table", "tlsf", "1MiB").exit_code, 0);
+    auto peer = Peer::attach("test").value();
+    auto heap = peer.byte_heap("table").value();
+    reinterpret_cast<HeapHeader*>(heap.memory().data())->used_bytes.store(7);
+    const Finished done = run({"heap", "audit", "table"});
+    EXPECT_EQ(done.exit_code, 1);
+    EXPECT_THAT(done.output, HasSubstr("used_bytes says 7, counted 0"));
+}
+
+TEST_F(HeapCommand, SaysWhatIsWrongWithARequest) {
+    const auto expect = [](const Finished& done, int code, const char* says) {
+        EXPECT_EQ(done.exit_code, code) << done.errors;
+        EXPECT_THAT(done.errors, HasSubstr(says));
+        EXPECT_EQ(done.output, "");
+    };
+    expect(create("a", "slub", "1MiB"), 2, "'slub' is no kind of heap here; the kinds are tlsf");
+    expect(create("a b", "tlsf", "1MiB"), 2, "' ' at position 2 is not allowed");
+    expect(create("a", "tlsf", "0"), 2, "too small");
+    expect(create("a", "tlsf", "2GiB"), 1, "[limits] heap_bytes");
+    expect(create("a", "tlsf", "4KiB"), 1, "a heap of this kind keeps the first");
+    expect(create("a", "tlsf", "1MiB", {"--alignment", "5000"}), 1, "must be a power of two");
+    expect(run({"heap"}), 2, "heap");
+    expect(run({"heap", "create", "a"}), 2, "heap create");
+    expect(run({"heap", "stat", "nothing"}), 1, "there is no heap 'nothing'");
+    expect(run({"heap", "audit", "nothing"}), 1, "there is no heap 'nothing'");
+    expect(run({"heap", "destroy", "nothing"}), 1, "there is no heap 'nothing'");
+    ASSERT_EQ(create("a", "tlsf", "1MiB").exit_code, 0);
+    expect(create("a", "tlsf", "1MiB"), 1, "there is a heap 'a' already");
+}
+
+TEST(HeapConfig, HasHeapsFromTheBeginningAndOnlyAsManyAsItSays) {
+    setenv("SHMPOOL_POOL", "test", 1);
+    ConfiguredHost host(
+        "[limits]\nheaps = 1\n[[heap]]\nname = \"table\"\nkind = \"tlsf\"\n"
+        "size = \"1MiB\"\n");
+    EXPECT_TRUE(host.attach("user").byte_heap("table").value().allocate(100));
+    const Finished full = run({"heap", "create", "b", "--kind", "tlsf", "--size", "1MiB"});
+    EXPECT_EQ(full.exit_code, 1);
+    EXPECT_THAT(full.errors, HasSubstr("raise [limits] heaps"));
+}
+
+TEST(HeapConfig, LetsOnlyThoseCreateWhoMayGrow) {
+    setenv("SHMPOOL_POOL", "test", 1);
+    const std::string me = std::to_string(geteuid());
+    ConfiguredHost host("[access.grow]\ndeny_users = [" + me +
+                        "]\n[[heap]]\nname = \"table\"\n"
+                        "kind = \"tlsf\"\nsize = \"1MiB\"\n");
+    const Finished create = run({"heap", "create", "b", "--kind", "tlsf", "--size", "1MiB"});
+    EXPECT_EQ(create.exit_code, 1);
+    EXPECT_THAT(create.errors, HasSubstr("may not create, grow or destroy heaps of this pool"));
+    EXPECT_EQ(run({"heap", "destroy", "table"}).exit_code, 1);
+    EXPECT_EQ(run({"heap", "stat", "table"}).exit_code, 0) << "to look is another right";
+}
+
+}  // namespace
+}  // namespace shmpool::cli
