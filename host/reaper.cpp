@@ -191,6 +191,7 @@ void Reaper::reclaim(Peer& peer, EndpointState how) {
     } else {
         peer.phase = PeerPhase::lingering;
     }
+    (void)reclaim_in_heaps();
     look_soon();
 }
 
@@ -264,9 +265,19 @@ void Reaper::tick() {
     if (drain_at_ns_ != 0 && now_ns >= drain_at_ns_) drain(now_ns);
 }
 
+/// A heap in which somebody is just now is looked at again.
+std::uint64_t Reaper::reclaim_in_heaps() {
+    return steward_.heaps().reclaim([this](HeapOwner owner) {
+        const Peer* const peer =
+            registry_.find({peer_of_owner(owner), static_cast<std::uint32_t>(owner >> 32)});
+        return peer == nullptr || peer->phase != PeerPhase::present;
+    });
+}
+
 void Reaper::drain(std::uint64_t now_ns) {
     bool waiting = directory_.maintain();
-    bool progress = false;
+    bool progress = reclaim_in_heaps() != 0;
+    waiting = waiting || steward_.heaps().has_to_reclaim();
     for (Peer& peer : registry_.all()) {
         if (peer.phase != PeerPhase::lingering) continue;
         progress = continue_reclaim(peer) || progress;

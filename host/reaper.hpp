@@ -88,6 +88,7 @@ private:
     void end_watching(Peer& peer);
     void wake_partners(const Peer& peer);
     void look_soon();
+    std::uint64_t reclaim_in_heaps();
     void drain(std::uint64_t now_ns);
     void look_for_replaced();
     [[nodiscard]] bool still_maps(const Peer& peer) const;

@@ -51,10 +51,14 @@ Result<void> destroy_heap(ControlChannel& control, HeapId heap) {
     return {};
 }
 
-Outcome<HeapHolder> holder_of(const HeapUse& use) {
+Outcome<HeapUser> user_of(const HeapUse& use) {
     PeerCore& core = use.core();
     if (core.read_only()) return fail(Errc::read_only);
-    return core.lane().map([](ThreadLane* lane) { return lane->lane->index() + 1; });
+    const wire::Welcome& self = core.welcome();
+    return core.lane().map([&](ThreadLane* lane) {
+        return HeapUser(lane->lane->index() + 1,
+                        owner_of_peer(self.peer_index, self.peer_incarnation));
+    });
 }
 
 // --- of a peer -----------------------------------------------------------------------------------
@@ -111,9 +115,9 @@ Result<HeapGlance> Peer::glance_at_heap(std::string_view name) {
 Result<std::vector<HeapFinding>> Peer::audit_heap(std::string_view name) {
     const auto use = use_heap(name);
     if (!use) return tl::unexpected(use.error());
-    const auto who = holder_of(**use);
+    const auto who = user_of(**use);
     if (!who) return tl::unexpected(to_error(who.error()));
-    auto findings = shmpool::audit_heap((*use)->memory(), *who);
+    auto findings = shmpool::audit_heap((*use)->memory(), who->holder);
     if (!findings) return of_heap(name, findings.error());
     return findings;
 }

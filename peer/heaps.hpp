@@ -23,6 +23,7 @@
 
 #include "peer/control_channel.hpp"
 #include "peer/heap_shelf.hpp"
+#include "protocol/heap_request.hpp"
 #include "shmpool/heap/byte_heap.hpp"
 #include "shmpool/heap/heap_audit.hpp"
 #include "shmpool/heap/id_heap.hpp"
@@ -43,8 +44,9 @@ struct HeapSpec {
                                          const HeapSpec& spec);
 [[nodiscard]] Result<void> destroy_heap(ControlChannel& control, HeapId heap);
 
-/// The calling thread, as the locks of heaps know it. read_only, forked, no_lane.
-[[nodiscard]] Outcome<HeapHolder> holder_of(const HeapUse& use);
+/// The calling thread, as the locks of heaps know it, and its peer as an owner. read_only, forked,
+/// no_lane.
+[[nodiscard]] Outcome<HeapUser> user_of(const HeapUse& use);
 
 /// An open heap, whatever it hands out. Closed with the last handle of the process.
 template <typename Heap>
@@ -65,11 +67,11 @@ public:
     }
 
     [[nodiscard]] auto statistics() {
-        return call([](Heap& heap, HeapHolder who) { return heap.statistics(who); });
+        return call([](Heap& heap, HeapUser who) { return heap.statistics(who.holder); });
     }
     /// Reads everything. Empty: all is right.
     [[nodiscard]] Outcome<std::vector<HeapFinding>> audit() {
-        return call([](Heap& heap, HeapHolder who) { return heap.audit(who); });
+        return call([](Heap& heap, HeapUser who) { return heap.audit(who.holder); });
     }
 
 protected:
@@ -78,9 +80,9 @@ protected:
 
     /// With the calling thread as the heap's lock knows it.
     template <typename Call>
-    auto call(Call verb) -> decltype(verb(std::declval<Heap&>(), HeapHolder{})) {
+    auto call(Call verb) -> decltype(verb(std::declval<Heap&>(), HeapUser(0))) {
         if (!heap_) return fail(Errc::moved_from);
-        const auto who = holder_of(*use_);
+        const auto who = user_of(*use_);
         if (!who) return tl::unexpected(who.error());
         return verb(*heap_, *who);
     }
@@ -98,13 +100,20 @@ public:
 
     [[nodiscard]] Outcome<HeapOffset> allocate(std::uint64_t bytes, std::uint64_t alignment = 16) {
         return call(
-            [&](ByteHeap& heap, HeapHolder who) { return heap.allocate(who, bytes, alignment); });
+            [&](ByteHeap& heap, HeapUser who) { return heap.allocate(who, bytes, alignment); });
     }
     Outcome<void> free(HeapOffset block) {
-        return call([&](ByteHeap& heap, HeapHolder who) { return heap.free(who, block); });
+        return call([&](ByteHeap& heap, HeapUser who) { return heap.free(who.holder, block); });
+    }
+    /// From now on it is nobody's: with on_death = reclaim too it outlives its owner.
+    Outcome<void> keep(HeapOffset block) {
+        return call([&](ByteHeap& heap, HeapUser who) {
+            return heap.set_owner(who.holder, block, nobodys);
+        });
     }
     [[nodiscard]] Outcome<std::uint64_t> usable_bytes(HeapOffset block) {
-        return call([&](ByteHeap& heap, HeapHolder who) { return heap.usable_bytes(who, block); });
+        return call(
+            [&](ByteHeap& heap, HeapUser who) { return heap.usable_bytes(who.holder, block); });
     }
 };
 
@@ -116,19 +125,26 @@ public:
 
     [[nodiscard]] Outcome<HeapOffset> allocate_pages(std::uint64_t count,
                                                      std::uint64_t alignment_bytes = page_bytes) {
-        return call([&](PageHeap& heap, HeapHolder who) {
+        return call([&](PageHeap& heap, HeapUser who) {
             return heap.allocate_pages(who, count, alignment_bytes);
         });
     }
     [[nodiscard]] Outcome<HeapOffset> allocate_pages_at(
         HeapOffset base, std::uint64_t count, std::uint64_t alignment_bytes = page_bytes) {
-        return call([&](PageHeap& heap, HeapHolder who) {
+        return call([&](PageHeap& heap, HeapUser who) {
             return heap.allocate_pages_at(who, base, count, alignment_bytes);
         });
     }
+    /// As SharedByteHeap::keep.
+    Outcome<void> keep_pages(HeapOffset offset, std::uint64_t count) {
+        return call([&](PageHeap& heap, HeapUser who) {
+            return heap.set_owner(who.holder, offset, count, nobodys);
+        });
+    }
     Outcome<void> free_pages(HeapOffset offset, std::uint64_t count) {
-        return call(
-            [&](PageHeap& heap, HeapHolder who) { return heap.free_pages(who, offset, count); });
+        return call([&](PageHeap& heap, HeapUser who) {
+            return heap.free_pages(who.holder, offset, count);
+        });
     }
 };
 
@@ -141,19 +157,27 @@ public:
     [[nodiscard]] Outcome<std::uint64_t> allocate_id(std::uint64_t count = 1,
                                                      std::uint64_t alignment = 1) {
         return call(
-            [&](IdHeap& heap, HeapHolder who) { return heap.allocate_id(who, count, alignment); });
+            [&](IdHeap& heap, HeapUser who) { return heap.allocate_id(who, count, alignment); });
     }
     Outcome<void> allocate_fixed_id(std::uint64_t id) {
-        return call([&](IdHeap& heap, HeapHolder who) { return heap.allocate_fixed_id(who, id); });
+        return call(
+            [&](IdHeap& heap, HeapUser who) { return heap.allocate_fixed_id(who.holder, id); });
+    }
+    /// As SharedByteHeap::keep.
+    Outcome<void> keep_id(std::uint64_t start, std::uint64_t count = 1) {
+        return call([&](IdHeap& heap, HeapUser who) {
+            return heap.set_owner(who.holder, start, count, nobodys);
+        });
     }
     Outcome<void> free_id(std::uint64_t start, std::uint64_t count = 1) {
-        return call([&](IdHeap& heap, HeapHolder who) { return heap.free_id(who, start, count); });
+        return call(
+            [&](IdHeap& heap, HeapUser who) { return heap.free_id(who.holder, start, count); });
     }
     [[nodiscard]] Outcome<bool> is_allocated(std::uint64_t id) {
-        return call([&](IdHeap& heap, HeapHolder who) { return heap.is_allocated(who, id); });
+        return call([&](IdHeap& heap, HeapUser who) { return heap.is_allocated(who.holder, id); });
     }
     Outcome<void> add_ids(std::uint64_t count) {
-        return call([&](IdHeap& heap, HeapHolder who) { return heap.add_ids(who, count); });
+        return call([&](IdHeap& heap, HeapUser who) { return heap.add_ids(who.holder, count); });
     }
 };
 

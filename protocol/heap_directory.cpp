@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "protocol/wire/names.hpp"
-#include "shmpool/heap/heap_lock.hpp"
+#include "shmpool/heap/heap_audit.hpp"
+#include "shmpool/layout/abi_constants.hpp"
 #include "shmpool/platform/crash_point.hpp"
 #include "shmpool/platform/memory_object.hpp"
 #include "shmpool/platform/monotonic_clock.hpp"
@@ -49,6 +50,8 @@ std::string text_of_peers(const std::vector<std::uint32_t>& peers) {
     }
     return text;
 }
+
+constexpr HeapHolder holder_of_host = host_lane + 1;
 
 std::uint64_t whole_pages(std::uint64_t bytes) {
     return (bytes + page_bytes - 1) / page_bytes * page_bytes;
@@ -156,7 +159,9 @@ Result<void> HeapDirectory::make(HeapImage& heap, const HeapRequest& request) {
     heap.committed_bytes.store(bytes, std::memory_order_relaxed);
     show_committed();
     SHMPOOL_CRASH_POINT(heap_committed);
-    if (auto done = format_heap(memory_of(heap), request.kind, request.options); !done) return done;
+    HeapOptions options = request.options;
+    options.owned = request.on_death == OnDeath::reclaim;
+    if (auto done = format_heap(memory_of(heap), request.kind, options); !done) return done;
     SHMPOOL_CRASH_POINT(heap_formatted);
     set_state(heap, HeapState::open);
     return {};
@@ -231,15 +236,37 @@ void HeapDirectory::peer_gone(std::uint32_t peer_index) {
         HeapImage& heap = view_.heaps.at(i);
         const auto memory = memory_of(heap);
         if (state_of(heap) != HeapState::open || memory.empty()) continue;
-        HeapLock lock(reinterpret_cast<HeapHeader*>(memory.data())->lock);
-        const HeapHolder holder = lock.holder();
+        const HeapHolder holder =
+            HeapLock(reinterpret_cast<HeapHeader*>(memory.data())->lock).holder();
         const bool was_its =
             holder != 0 && holder <= pool_.lane_count &&
             pool_.lanes[holder - 1].owner.load(std::memory_order_acquire) == owner;  // [A-lane]
-        if (was_its) lock.orphan(holder);
+        if (was_its) orphan_lock_of_heap(memory, holder);
         SHMPOOL_CRASH_POINT(heap_lock_orphaned);
         remove_user(heap, peer_index);
+        note_to_reclaim(i);
     }
+}
+
+void HeapDirectory::note_to_reclaim(std::uint32_t index) {
+    const HeapImage& heap = view_.heaps.at(index);
+    if (load(heap.on_death) == static_cast<std::uint32_t>(OnDeath::reclaim)) {
+        to_reclaim_.insert(index);
+    }
+}
+
+std::uint64_t HeapDirectory::reclaim(const IsGone& is_gone) {
+    std::uint64_t freed = 0;
+    std::erase_if(to_reclaim_, [&](std::uint32_t index) {
+        const HeapImage& heap = view_.heaps.at(index);
+        const auto memory = memory_of(heap);
+        if (state_of(heap) != HeapState::open || memory.empty()) return true;
+        const auto done =
+            reclaim_in_heap(memory, holder_of_host, is_gone, std::chrono::nanoseconds::zero());
+        freed += done.value_or(0);
+        return done || done.error().code != Errc::would_block;
+    });
+    return freed;
 }
 
 void HeapDirectory::take_over() {
@@ -247,6 +274,8 @@ void HeapDirectory::take_over() {
         HeapImage& heap = view_.heaps.at(i);
         const HeapState state = state_of(heap);
         if (state == HeapState::creating || state == HeapState::destroying) take_back(heap);
+        orphan_lock_of_heap(memory_of(heap), holder_of_host);
+        note_to_reclaim(i);
     }
     show_committed();
 }

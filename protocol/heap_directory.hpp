@@ -13,12 +13,14 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "protocol/heap_request.hpp"
 #include "protocol/heap_table.hpp"
+#include "shmpool/heap/heap_owner.hpp"
 #include "shmpool/pool/pool_view.hpp"
 
 namespace shmpool {
@@ -43,6 +45,11 @@ public:
     /// The peer is dead, or has left, and its lanes are still its own: what it had locked is free
     /// for the next, who finds what is to be undone; and it has nothing open. Idempotent.
     void peer_gone(std::uint32_t peer_index);
+    /// Frees what the gone have left in heaps with on_death = reclaim, as far as nobody is in them
+    /// just now: how many blocks, pages and ids. `is_gone` is asked about owners of lanes.
+    std::uint64_t reclaim(const IsGone& is_gone);
+    /// Somebody has gone, or another host has ended, and `reclaim` has not yet been everywhere.
+    [[nodiscard]] bool has_to_reclaim() const { return !to_reclaim_.empty(); }
     /// After another host: ends what that one has begun.
     void take_over();
 
@@ -53,6 +60,7 @@ private:
                                                          std::uint64_t alignment) const;
     [[nodiscard]] Result<void> make(HeapImage& heap, const HeapRequest& request);
     void take_back(HeapImage& heap);
+    void note_to_reclaim(std::uint32_t index);
     void show_committed() const;
     [[nodiscard]] std::span<std::byte> memory_of(const HeapImage& heap) const;
 
@@ -60,6 +68,7 @@ private:
     const PoolView& pool_;
     const ProtocolView& view_;
     Segment::Region memory_;
+    std::set<std::uint32_t> to_reclaim_;  ///< Indices of heaps.
 };
 
 }  // namespace shmpool

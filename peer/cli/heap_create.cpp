@@ -54,6 +54,13 @@ HeapKind kind_named(const std::string& text) {
         "--kind", "'" + text + "' is no kind of heap here; the kinds are " + names_of_kinds());
 }
 
+OnDeath on_death_named(const std::string& text) {
+    for (const OnDeath choice : on_death_choices) {
+        if (name_of(choice) == text) return choice;
+    }
+    throw CLI::ValidationError("--on-death", "'" + text + "' is neither keep nor reclaim");
+}
+
 }  // namespace
 
 void add_heap_create(CLI::App& heap, const CommonOptions& common, Action& action) {
@@ -77,6 +84,12 @@ void add_heap_create(CLI::App& heap, const CommonOptions& common, Action& action
             "What it hands out, and how: " + names_of_kinds())
         ->required()
         ->type_name("KIND");
+    command
+        ->add_option_function<std::string>(
+            "--on-death",
+            [wanted](const std::string& text) { wanted->spec.on_death = on_death_named(text); },
+            "What becomes of a block whose owner dies: keep or reclaim (default: keep)")
+        ->type_name("CHOICE");
     HeapOptions& options = wanted->spec.options;
     add_bytes(*command, "--size", wanted->spec.bytes, 1, "All of its memory, like 64MiB")
         ->required();

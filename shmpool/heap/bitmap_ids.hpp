@@ -15,6 +15,7 @@
 
 #include "shmpool/heap/bitmap_tree.hpp"
 #include "shmpool/heap/heap_plan.hpp"
+#include "shmpool/heap/owner_table.hpp"
 
 namespace shmpool {
 
@@ -25,11 +26,12 @@ struct IdPlan {
 
     std::uint64_t first_id;
     BitmapShape shape;
+    std::uint64_t owners;  ///< Words of the table of owners; 0: the heap is not owned.
     HeapPlan heap;
 
     /// invalid_argument; region_too_small, so that no sum of what is needed overflows.
     [[nodiscard]] static Result<IdPlan> of(std::uint64_t memory_bytes, std::uint64_t first_id,
-                                           std::uint64_t id_capacity) {
+                                           std::uint64_t id_capacity, bool owned) {
         if (id_capacity == 0 || id_capacity > 0 - first_id - 1) {
             return fail(Errc::invalid_argument,
                         std::to_string(id_capacity) + " ids from " + std::to_string(first_id) +
@@ -41,10 +43,11 @@ struct IdPlan {
                             std::to_string(memory_bytes) + " bytes were given");
         }
         const BitmapShape shape(id_capacity);
-        return IdPlan{first_id, shape,
+        const std::uint64_t owners = owned ? shape.bound() : 0;
+        return IdPlan{first_id, shape, owners,
                       HeapPlan{HeapKind::ids,
                                shape.words() + journal_rest,
-                               2 * shape.bytes(),
+                               2 * shape.bytes() + 8 * owners,
                                {first_id, id_capacity}}};
     }
 };
@@ -58,7 +61,8 @@ public:
         : words_(words),
           plan_(plan),
           free_(words, plan.heap.engine_offset(), plan.shape),
-          fixed_(words, plan.heap.engine_offset() + plan.shape.bytes(), plan.shape) {}
+          fixed_(words, plan.heap.engine_offset() + plan.shape.bytes(), plan.shape),
+          owners_(words, plan.heap.engine_offset() + 2 * plan.shape.bytes(), plan.owners) {}
 
     Outcome<void> add(std::uint64_t count) {
         const std::uint64_t before = size();
@@ -68,10 +72,11 @@ public:
         return {};
     }
 
-    Outcome<std::uint64_t> allocate(std::uint64_t count, std::uint64_t alignment) {
+    Outcome<std::uint64_t> allocate(std::uint64_t count, std::uint64_t alignment, HeapOwner owner) {
         if (count > available()) return fail(Errc::no_memory);
         const auto first = free_.find_run(count, alignment, plan_.first_id);
         if (!first) return fail(Errc::no_memory);
+        owners_.hand_out(*first, count, owner);
         free_.remove(*first, *first + count);
         words_.add(offsetof(HeapHeader, used_bytes), count);
         if (!are_ours(*first, count)) words_.fail();  // A free bit was nonsense.
@@ -91,18 +96,32 @@ public:
     /// All of them or none.
     Outcome<void> free(std::uint64_t start, std::uint64_t count) {
         const std::uint64_t first = start - plan_.first_id;
-        if (!are_ours(first, count) || free_.holds_any(first, first + count)) {
-            return fail(Errc::not_allocated);
-        }
+        if (!are_live(start, count)) return fail(Errc::not_allocated);
         if (fixed_.holds_any(first, first + count)) return fail(Errc::unsupported);
         free_.insert(first, first + count);
         words_.add(offsetof(HeapHeader, used_bytes), 0 - count);
         return {};
     }
 
-    [[nodiscard]] bool is_allocated(std::uint64_t id) {
+    /// All of them are handed out, or fixed.
+    [[nodiscard]] bool are_live(std::uint64_t start, std::uint64_t count) {
+        const std::uint64_t first = start - plan_.first_id;
+        return are_ours(first, count) && !free_.holds_any(first, first + count);
+    }
+
+    /// It is live.
+    void set_owner(std::uint64_t id, HeapOwner owner) { owners_.set(id - plan_.first_id, owner); }
+    /// What is fixed stays fixed.
+    [[nodiscard]] bool is_left(std::uint64_t id, const IsGone& is_gone) {
         const std::uint64_t number = id - plan_.first_id;
-        return are_ours(number, 1) && !free_.holds_all(number, number + 1);
+        return are_live(id, 1) && !fixed_.holds_any(number, number + 1) &&
+               owners_.is_left(number, is_gone);
+    }
+    /// Ids whose owner is gone; some of them may be free by now.
+    [[nodiscard]] std::vector<std::uint64_t> all_left(const IsGone& is_gone) {
+        std::vector<std::uint64_t> ids = owners_.all_left(is_gone);
+        for (std::uint64_t& id : ids) id += plan_.first_id;
+        return ids;
     }
 
     [[nodiscard]] std::uint64_t size() {
@@ -148,6 +167,7 @@ private:
     const IdPlan& plan_;
     BitmapTree<Words> free_;
     BitmapTree<Words> fixed_;
+    OwnerTable<Words> owners_;
 };
 
 }  // namespace shmpool

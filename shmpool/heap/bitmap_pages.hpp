@@ -18,6 +18,7 @@
 
 #include "shmpool/heap/bitmap_tree.hpp"
 #include "shmpool/heap/heap_plan.hpp"
+#include "shmpool/heap/owner_table.hpp"
 
 namespace shmpool {
 
@@ -28,12 +29,13 @@ struct PagePlan {
 
     std::uint64_t bytes_per_page;
     BitmapShape shape;
+    std::uint64_t owners;  ///< Words of the table of owners; 0: the heap is not owned.
     HeapPlan heap;
 
     /// invalid_argument.
     [[nodiscard]] static Result<PagePlan> of(std::uint64_t memory_bytes,
                                              std::uint64_t bytes_per_page,
-                                             std::uint64_t map_alignment) {
+                                             std::uint64_t map_alignment, bool owned) {
         if (!std::has_single_bit(bytes_per_page) || bytes_per_page < page_bytes ||
             bytes_per_page > map_alignment) {
             return fail(Errc::invalid_argument,
@@ -43,10 +45,11 @@ struct PagePlan {
                             std::to_string(map_alignment));
         }
         const BitmapShape shape(memory_bytes / bytes_per_page);
-        return PagePlan{bytes_per_page, shape,
+        const std::uint64_t owners = owned ? shape.bound() : 0;
+        return PagePlan{bytes_per_page, shape, owners,
                         HeapPlan{HeapKind::bitmap_pages,
                                  shape.words() + journal_rest,
-                                 shape.bytes(),
+                                 shape.bytes() + 8 * owners,
                                  {bytes_per_page, 0}}};
     }
 };
@@ -57,7 +60,10 @@ template <typename Words>
 class BitmapPages {
 public:
     BitmapPages(Words& words, const PagePlan& plan)
-        : words_(words), plan_(plan), free_(words, plan.heap.engine_offset(), plan.shape) {}
+        : words_(words),
+          plan_(plan),
+          free_(words, plan.heap.engine_offset(), plan.shape),
+          owners_(words, plan.heap.engine_offset() + plan.shape.bytes(), plan.owners) {}
 
     /// The pages that lie in it whole; may be none. It lies in the memory.
     [[nodiscard]] HeapExtent whole_pages(const HeapExtent& extent) const {
@@ -74,32 +80,48 @@ public:
     }
 
     /// The alignment has been checked, and is a page's or more.
-    Outcome<HeapOffset> allocate(std::uint64_t count, std::uint64_t alignment) {
+    Outcome<HeapOffset> allocate(std::uint64_t count, std::uint64_t alignment, HeapOwner owner) {
         if (count > available_pages()) return fail(Errc::no_memory);
         const auto first = free_.find_run(count, alignment / plan_.bytes_per_page, 0);
         if (!first) return fail(Errc::no_memory);
-        return take(*first, count);
+        return take(*first, count, owner);
     }
 
     /// `base` is a page's offset.
-    Outcome<HeapOffset> allocate_at(HeapOffset base, std::uint64_t count) {
+    Outcome<HeapOffset> allocate_at(HeapOffset base, std::uint64_t count, HeapOwner owner) {
         const std::uint64_t first = number_of(base);
         if (!lies_inside(first, count) || !free_.holds_all(first, first + count)) {
             return fail(Errc::no_memory);
         }
-        return take(first, count);
+        return take(first, count, owner);
     }
 
     /// `offset` is a page's. All of them or none.
     Outcome<void> free(HeapOffset offset, std::uint64_t count) {
         const std::uint64_t first = number_of(offset);
-        if (!lies_inside(first, count) || !is_in_regions(first, count) ||
-            free_.holds_any(first, first + count)) {
-            return fail(Errc::not_allocated);
-        }
+        if (!are_live(offset, count)) return fail(Errc::not_allocated);
         free_.insert(first, first + count);
         words_.add(offsetof(HeapHeader, used_bytes), 0 - count * plan_.bytes_per_page);
         return {};
+    }
+
+    /// All of them are handed out; `offset` is a page's.
+    [[nodiscard]] bool are_live(HeapOffset offset, std::uint64_t count) {
+        const std::uint64_t first = number_of(offset);
+        return lies_inside(first, count) && is_in_regions(first, count) &&
+               !free_.holds_any(first, first + count);
+    }
+
+    /// It is live.
+    void set_owner(HeapOffset page, HeapOwner owner) { owners_.set(number_of(page), owner); }
+    [[nodiscard]] bool is_left(HeapOffset page, const IsGone& is_gone) {
+        return are_live(page, 1) && owners_.is_left(number_of(page), is_gone);
+    }
+    /// Pages whose owner is gone; some of them may be free by now.
+    [[nodiscard]] std::vector<HeapOffset> all_left(const IsGone& is_gone) {
+        std::vector<HeapOffset> pages = owners_.all_left(is_gone);
+        for (HeapOffset& page : pages) page *= plan_.bytes_per_page;
+        return pages;
     }
 
     [[nodiscard]] std::uint64_t total_pages() {
@@ -154,11 +176,12 @@ private:
     }
 
     /// They are free; if they are not the heap's, a free bit was nonsense.
-    Outcome<HeapOffset> take(std::uint64_t first, std::uint64_t count) {
+    Outcome<HeapOffset> take(std::uint64_t first, std::uint64_t count, HeapOwner owner) {
         if (!is_in_regions(first, count)) {
             words_.fail();
             return fail(Errc::heap_damaged);
         }
+        owners_.hand_out(first, count, owner);
         free_.remove(first, first + count);
         words_.add(offsetof(HeapHeader, used_bytes), count * plan_.bytes_per_page);
         return first * plan_.bytes_per_page;
@@ -167,6 +190,7 @@ private:
     Words& words_;
     const PagePlan& plan_;
     BitmapTree<Words> free_;
+    OwnerTable<Words> owners_;
 };
 
 }  // namespace shmpool

@@ -96,6 +96,22 @@ public:
         return live_bytes(region_of(block), block);
     }
 
+    /// Calls visit(offset) for each live block, by the marks that say so.
+    template <typename Visit>
+    void for_each_live(Visit visit) {
+        for (std::uint32_t i = 0; i < heap_regions_max; ++i) {
+            const auto region = buddy::Region::of(words_.region(i));
+            buddy::Marks marks(words_, region);
+            for (HeapOffset at = region.begin; at < region.end;) {
+                const std::uint64_t mark = marks.get(at);
+                if ((mark & buddy::live_mark) != 0) visit(at);
+                at += mark == 0
+                          ? buddy::smallest_bytes
+                          : buddy::bytes_of(static_cast<std::uint32_t>(mark & buddy::order_bits));
+            }
+        }
+    }
+
     /// Counts and checks all blocks and all lists.
     HeapCensus take_census() { return buddy::Census(words_, engine_).take(); }
 

@@ -22,7 +22,7 @@
 
 #include "shmpool/heap/heap_census.hpp"
 #include "shmpool/heap/heap_format.hpp"
-#include "shmpool/heap/heap_lock.hpp"
+#include "shmpool/heap/heap_owner.hpp"
 #include "shmpool/heap/heap_words.hpp"
 
 namespace shmpool {
@@ -39,12 +39,17 @@ public:
     virtual ~ByteHeap() = default;
 
     /// `bytes` or more, uninitialised. 0 bytes are a block too.
-    [[nodiscard]] virtual Outcome<HeapOffset> allocate(HeapHolder holder, std::uint64_t bytes,
+    [[nodiscard]] virtual Outcome<HeapOffset> allocate(HeapUser user, std::uint64_t bytes,
                                                        std::uint64_t alignment) = 0;
     virtual Outcome<void> free(HeapHolder holder, HeapOffset block) = 0;
     /// How many bytes of a live block may be used.
     [[nodiscard]] virtual Outcome<std::uint64_t> usable_bytes(HeapHolder holder,
                                                               HeapOffset block) = 0;
+    /// unsupported: the heap is not owned.
+    virtual Outcome<void> set_owner(HeapHolder holder, HeapOffset block, HeapOwner owner) = 0;
+    /// Frees every block whose owner is gone: how many. After an error, begin again. Of a heap that
+    /// is not owned none.
+    virtual Outcome<std::uint64_t> reclaim(HeapHolder holder, const IsGone& is_gone) = 0;
     /// One more part of the heap's memory, anywhere in it.
     virtual Outcome<void> add_memory(HeapHolder holder, const HeapExtent& extent) = 0;
 

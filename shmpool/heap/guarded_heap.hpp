@@ -8,6 +8,7 @@
 
 #include "shmpool/heap/byte_heap.hpp"
 #include "shmpool/heap/heap_guard.hpp"
+#include "shmpool/heap/owned_blocks.hpp"
 
 namespace shmpool {
 
@@ -17,7 +18,10 @@ public:
     using Words = HeapWords<StoreHook>;
     using Engine = EngineOf<Words>;
 
-    static constexpr HeapPlan plan{Engine::kind, Engine::journal_limit, Engine::engine_bytes, {}};
+    using Owned = OwnedBlocks<Words>;
+
+    static constexpr HeapPlan plan{
+        Engine::kind, Engine::journal_limit + Owned::journal_limit, Engine::engine_bytes, {}};
     static constexpr HeapOffset engine_offset = plan.engine_offset();
     static constexpr HeapOffset first_free = plan.first_free();
 
@@ -35,30 +39,72 @@ public:
 
     /// The header has been checked, and is of this kind.
     GuardedHeap(std::span<std::byte> memory, std::chrono::nanoseconds patience)
-        : guard_(memory, plan, patience) {}
+        : guard_(memory, plan, patience), owned_(guard_.header().owned != 0) {}
 
-    Outcome<HeapOffset> allocate(HeapHolder holder, std::uint64_t bytes,
+    Outcome<HeapOffset> allocate(HeapUser user, std::uint64_t bytes,
                                  std::uint64_t alignment) override {
         if (!std::has_single_bit(alignment) || alignment > guard_.header().map_alignment) {
             return fail(Errc::invalid_argument);
         }
-        return change(holder, [&](Words& words, Engine& engine) {
-            return engine.allocate(bytes, alignment).map([&](const HeapPiece& piece) {
+        const std::uint64_t prefix = owned_ ? Owned::prefix_for(alignment) : 0;
+        if (bytes > ~std::uint64_t{0} - prefix) return fail(Errc::no_memory);
+        return change(user.holder, [&](Words& words, Engine& engine) {
+            return engine.allocate(bytes + prefix, alignment).map([&](const HeapPiece& piece) {
                 count(words, piece.bytes, 1);
-                return piece.offset;
+                return owned_ ? Owned(words).begin(piece.offset, prefix, user.owner) : piece.offset;
             });
         });
     }
 
     Outcome<void> free(HeapHolder holder, HeapOffset block) override {
         return change(holder, [&](Words& words, Engine& engine) {
-            return engine.free(block).map(
-                [&](std::uint64_t bytes) { count(words, 0 - bytes, 0 - std::uint64_t{1}); });
+            return piece_of(words, block)
+                .and_then([&](HeapOffset piece) { return engine.free(piece); })
+                .map([&](std::uint64_t bytes) { count(words, 0 - bytes, 0 - std::uint64_t{1}); });
         });
     }
 
     Outcome<std::uint64_t> usable_bytes(HeapHolder holder, HeapOffset block) override {
-        return change(holder, [&](Words&, Engine& engine) { return engine.usable_bytes(block); });
+        return change(holder, [&](Words& words, Engine& engine) {
+            return piece_of(words, block).and_then([&](HeapOffset piece) {
+                return engine.usable_bytes(piece).map(
+                    [&](std::uint64_t bytes) { return bytes - (block - piece); });
+            });
+        });
+    }
+
+    Outcome<void> set_owner(HeapHolder holder, HeapOffset block, HeapOwner owner) override {
+        if (!owned_) return fail(Errc::unsupported);
+        return change(holder, [&](Words& words, Engine& engine) {
+            return piece_of(words, block).and_then([&](HeapOffset piece) {
+                return engine.usable_bytes(piece).map(
+                    [&](std::uint64_t) { Owned(words).set_owner(piece, owner); });
+            });
+        });
+    }
+
+    Outcome<std::uint64_t> reclaim(HeapHolder holder, const IsGone& is_gone) override {
+        using Left = Outcome<std::vector<std::uint64_t>>;
+        if (!owned_) return 0;
+        const auto find = [&] {
+            return change(holder, [&](Words& words, Engine& engine) -> Left {
+                std::vector<std::uint64_t> left;
+                engine.for_each_live([&](HeapOffset piece) {
+                    if (is_left(words, piece, is_gone)) left.push_back(piece);
+                });
+                return left;
+            });
+        };
+        return guard_.reclaim(find, [&](HeapOffset piece) {
+            return change(holder, [&](Words& words, Engine& engine) -> Outcome<bool> {
+                const bool is_live = engine.usable_bytes(piece).has_value();
+                if (!is_live || !is_left(words, piece, is_gone)) return false;
+                return engine.free(piece).map([&](std::uint64_t bytes) {
+                    count(words, 0 - bytes, 0 - std::uint64_t{1});
+                    return true;
+                });
+            });
+        });
     }
 
     Outcome<void> add_memory(HeapHolder holder, const HeapExtent& extent) override {
@@ -79,7 +125,9 @@ public:
     Outcome<std::vector<HeapFinding>> audit(HeapHolder holder) override {
         return change(holder,
                       [&](Words& words, Engine& engine) -> Outcome<std::vector<HeapFinding>> {
-                          return guard_.findings(words, engine.take_census());
+                          HeapCensus census = engine.take_census();
+                          if (owned_) look_at_prefixes(words, engine, census);
+                          return guard_.findings(words, std::move(census));
                       });
     }
 
@@ -91,6 +139,17 @@ private:
         words.add(offsetof(HeapHeader, blocks), blocks);
     }
 
+    static void look_at_prefixes(Words& words, Engine& engine, HeapCensus& census) {
+        engine.for_each_live([&](HeapOffset piece) {
+            Owned owned(words);
+            const std::uint64_t prefix = owned.prefix_of(piece);
+            const auto usable = engine.usable_bytes(piece);
+            const bool fits =
+                usable && prefix <= *usable && owned.piece_of(piece + prefix) == piece;
+            if (!fits) census.find(piece, "a block whose owner is not written as it must be");
+        });
+    }
+
     template <typename Body>
     auto change(HeapHolder holder, Body body) -> std::invoke_result_t<Body, Words&, Engine&> {
         return guard_.change(holder, [&](Words& words) {
@@ -99,7 +158,20 @@ private:
         });
     }
 
+    /// not_allocated.
+    [[nodiscard]] Outcome<HeapOffset> piece_of(Words& words, HeapOffset block) const {
+        if (!owned_) return block;
+        const auto piece = Owned(words).piece_of(block);
+        if (!piece) return fail(Errc::not_allocated);
+        return *piece;
+    }
+    [[nodiscard]] static bool is_left(Words& words, HeapOffset piece, const IsGone& is_gone) {
+        const HeapOwner owner = Owned(words).owner_of(piece);
+        return owner != nobodys && is_gone(owner);
+    }
+
     HeapGuard<StoreHook> guard_;
+    bool owned_;  ///< Read once: whoever writes nonsense may do it now.
 };
 
 }  // namespace shmpool

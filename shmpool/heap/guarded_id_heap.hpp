@@ -21,7 +21,7 @@ public:
     [[nodiscard]] static Result<void> format(std::span<std::byte> memory,
                                              const HeapOptions& options) {
         const std::uint64_t capacity = std::max(options.id_capacity, options.id_count);
-        const auto plan = IdPlan::of(memory.size(), options.first_id, capacity);
+        const auto plan = IdPlan::of(memory.size(), options.first_id, capacity, options.owned);
         if (!plan) return tl::unexpected(plan.error());
         HeapOptions no_region = options;
         no_region.first_region = {};
@@ -40,11 +40,12 @@ public:
                   std::chrono::nanoseconds patience)
         : plan_(plan), guard_(memory, plan.heap, patience) {}
 
-    Outcome<std::uint64_t> allocate_id(HeapHolder holder, std::uint64_t count,
+    Outcome<std::uint64_t> allocate_id(HeapUser user, std::uint64_t count,
                                        std::uint64_t alignment) override {
         if (count == 0 || !std::has_single_bit(alignment)) return fail(Errc::invalid_argument);
-        return change(holder,
-                      [&](Words&, Engine& engine) { return engine.allocate(count, alignment); });
+        return change(user.holder, [&](Words&, Engine& engine) {
+            return engine.allocate(count, alignment, user.owner);
+        });
     }
 
     Outcome<void> allocate_fixed_id(HeapHolder holder, std::uint64_t id) override {
@@ -58,7 +59,34 @@ public:
 
     Outcome<bool> is_allocated(HeapHolder holder, std::uint64_t id) override {
         return change(holder, [&](Words&, Engine& engine) -> Outcome<bool> {
-            return engine.is_allocated(id);
+            return engine.are_live(id, 1);
+        });
+    }
+
+    Outcome<void> set_owner(HeapHolder holder, std::uint64_t start, std::uint64_t count,
+                            HeapOwner owner) override {
+        if (plan_.owners == 0) return fail(Errc::unsupported);
+        if (count == 0) return fail(Errc::invalid_argument);
+        return guard_.one_by_one(count, [&](std::uint64_t i) {
+            return change(holder, [&](Words&, Engine& engine) -> Outcome<void> {
+                if (!engine.are_live(start + i, count - i)) return fail(Errc::not_allocated);
+                engine.set_owner(start + i, owner);
+                return {};
+            });
+        });
+    }
+
+    Outcome<std::uint64_t> reclaim(HeapHolder holder, const IsGone& is_gone) override {
+        using Left = Outcome<std::vector<std::uint64_t>>;
+        const auto find = [&] {
+            return change(holder,
+                          [&](Words&, Engine& engine) -> Left { return engine.all_left(is_gone); });
+        };
+        return guard_.reclaim(find, [&](std::uint64_t id) {
+            return change(holder, [&](Words&, Engine& engine) -> Outcome<bool> {
+                if (!engine.is_left(id, is_gone)) return false;
+                return engine.free(id, 1).map([] { return true; });
+            });
         });
     }
 

@@ -20,8 +20,8 @@ public:
 
     [[nodiscard]] static Result<void> format(std::span<std::byte> memory,
                                              const HeapOptions& options) {
-        const auto plan =
-            PagePlan::of(memory.size(), options.bytes_per_page, options.map_alignment);
+        const auto plan = PagePlan::of(memory.size(), options.bytes_per_page, options.map_alignment,
+                                       options.owned);
         if (!plan) return tl::unexpected(plan.error());
         const auto region = begin_heap(memory, plan->heap, options);
         if (!region) return tl::unexpected(region.error());
@@ -40,26 +40,55 @@ public:
 
     [[nodiscard]] std::uint64_t bytes_per_page() const override { return plan_.bytes_per_page; }
 
-    Outcome<HeapOffset> allocate_pages(HeapHolder holder, std::uint64_t count,
+    Outcome<HeapOffset> allocate_pages(HeapUser user, std::uint64_t count,
                                        std::uint64_t alignment_bytes) override {
         if (count == 0 || !may_align(alignment_bytes)) return fail(Errc::invalid_argument);
-        return change(holder, [&](Words&, Engine& engine) {
-            return engine.allocate(count, alignment_bytes);
+        return change(user.holder, [&](Words&, Engine& engine) {
+            return engine.allocate(count, alignment_bytes, user.owner);
         });
     }
 
-    Outcome<HeapOffset> allocate_pages_at(HeapHolder holder, HeapOffset base, std::uint64_t count,
+    Outcome<HeapOffset> allocate_pages_at(HeapUser user, HeapOffset base, std::uint64_t count,
                                           std::uint64_t alignment_bytes) override {
         if (count == 0 || !may_align(alignment_bytes) || base % alignment_bytes != 0) {
             return fail(Errc::invalid_argument);
         }
-        return change(holder,
-                      [&](Words&, Engine& engine) { return engine.allocate_at(base, count); });
+        return change(user.holder, [&](Words&, Engine& engine) {
+            return engine.allocate_at(base, count, user.owner);
+        });
     }
 
     Outcome<void> free_pages(HeapHolder holder, HeapOffset offset, std::uint64_t count) override {
         if (count == 0 || offset % plan_.bytes_per_page != 0) return fail(Errc::invalid_argument);
         return change(holder, [&](Words&, Engine& engine) { return engine.free(offset, count); });
+    }
+
+    Outcome<void> set_owner(HeapHolder holder, HeapOffset offset, std::uint64_t count,
+                            HeapOwner owner) override {
+        if (plan_.owners == 0) return fail(Errc::unsupported);
+        if (count == 0 || offset % plan_.bytes_per_page != 0) return fail(Errc::invalid_argument);
+        return guard_.one_by_one(count, [&](std::uint64_t i) {
+            return change(holder, [&](Words&, Engine& engine) -> Outcome<void> {
+                const HeapOffset page = offset + i * plan_.bytes_per_page;
+                if (!engine.are_live(page, count - i)) return fail(Errc::not_allocated);
+                engine.set_owner(page, owner);
+                return {};
+            });
+        });
+    }
+
+    Outcome<std::uint64_t> reclaim(HeapHolder holder, const IsGone& is_gone) override {
+        using Left = Outcome<std::vector<std::uint64_t>>;
+        const auto find = [&] {
+            return change(holder,
+                          [&](Words&, Engine& engine) -> Left { return engine.all_left(is_gone); });
+        };
+        return guard_.reclaim(find, [&](std::uint64_t page) {
+            return change(holder, [&](Words&, Engine& engine) -> Outcome<bool> {
+                if (!engine.is_left(page, is_gone)) return false;
+                return engine.free(page, 1).map([] { return true; });
+            });
+        });
     }
 
     Outcome<void> add_memory(HeapHolder holder, const HeapExtent& extent) override {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shmpool/heap/heap_audit.hpp"
 
+#include <utility>
+
 #include "shmpool/heap/byte_heap.hpp"
 #include "shmpool/heap/heap_plan.hpp"
 #include "shmpool/heap/id_heap.hpp"
@@ -9,11 +11,21 @@
 namespace shmpool {
 namespace {
 
-template <typename Heap>
-Result<std::vector<HeapFinding>> audit_opened(const Result<std::unique_ptr<Heap>>& heap,
-                                              HeapHolder holder) {
-    if (!heap) return tl::unexpected(heap.error());
-    return (*heap)->audit(holder).map_error(to_error);
+/// Opens it as what it is, and calls verb(heap).
+template <typename Verb>
+auto with_heap(std::span<std::byte> memory, std::chrono::nanoseconds patience, Verb verb)
+    -> decltype(verb(std::declval<ByteHeap&>()).map_error(to_error)) {
+    const auto kind = kind_of_heap(memory);
+    if (!kind) return tl::unexpected(kind.error());
+    const auto call = [&](auto heap) -> decltype(verb(**heap).map_error(to_error)) {
+        if (!heap) return tl::unexpected(heap.error());
+        return verb(**heap).map_error(to_error);
+    };
+    switch (*kind) {
+        case HeapKind::bitmap_pages: return call(open_page_heap(memory, patience));
+        case HeapKind::ids: return call(open_id_heap(memory, patience));
+        default: return call(open_byte_heap(memory, patience));
+    }
 }
 
 }  // namespace
@@ -35,13 +47,17 @@ Result<HeapGlance> glance_at_heap(std::span<const std::byte> memory) {
 
 Result<std::vector<HeapFinding>> audit_heap(std::span<std::byte> memory, HeapHolder holder,
                                             std::chrono::nanoseconds patience) {
-    const auto kind = kind_of_heap(memory);
-    if (!kind) return tl::unexpected(kind.error());
-    switch (*kind) {
-        case HeapKind::bitmap_pages: return audit_opened(open_page_heap(memory, patience), holder);
-        case HeapKind::ids: return audit_opened(open_id_heap(memory, patience), holder);
-        default: return audit_opened(open_byte_heap(memory, patience), holder);
-    }
+    return with_heap(memory, patience, [&](auto& heap) { return heap.audit(holder); });
+}
+
+Result<std::uint64_t> reclaim_in_heap(std::span<std::byte> memory, HeapHolder holder,
+                                      const IsGone& is_gone, std::chrono::nanoseconds patience) {
+    return with_heap(memory, patience, [&](auto& heap) { return heap.reclaim(holder, is_gone); });
+}
+
+bool orphan_lock_of_heap(std::span<std::byte> memory, HeapHolder holder) {
+    if (memory.size() < sizeof(HeapHeader)) return false;
+    return HeapLock(reinterpret_cast<HeapHeader*>(memory.data())->lock).orphan(holder);
 }
 
 }  // namespace shmpool

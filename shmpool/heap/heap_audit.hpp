@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Looking at a heap whatever it hands out: a glance, which takes no lock and writes nothing, and
-/// an audit, which reads everything under the lock.
+/// What can be done with a heap whatever it hands out: a glance, which takes no lock and writes
+/// nothing; an audit, which reads everything under the lock; and to take back what is left of those
+/// who are gone.
 #pragma once
 
 #include <chrono>
@@ -11,7 +12,7 @@
 
 #include "shmpool/heap/heap_census.hpp"
 #include "shmpool/heap/heap_format.hpp"
-#include "shmpool/heap/heap_lock.hpp"
+#include "shmpool/heap/heap_owner.hpp"
 #include "shmpool/platform/result.hpp"
 
 namespace shmpool {
@@ -34,5 +35,14 @@ struct HeapGlance {
 [[nodiscard]] Result<std::vector<HeapFinding>> audit_heap(
     std::span<std::byte> memory, HeapHolder holder,
     std::chrono::nanoseconds patience = heap_patience);
+
+/// Frees whatever in an owned heap belongs to somebody who is gone: how much. As opening it, and
+/// would_block.
+[[nodiscard]] Result<std::uint64_t> reclaim_in_heap(
+    std::span<std::byte> memory, HeapHolder holder, const IsGone& is_gone,
+    std::chrono::nanoseconds patience = heap_patience);
+
+/// See HeapLock::orphan. Nothing happens if no heap lies there.
+bool orphan_lock_of_heap(std::span<std::byte> memory, HeapHolder holder);
 
 }  // namespace shmpool

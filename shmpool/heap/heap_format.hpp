@@ -19,6 +19,10 @@ struct HeapOptions {
     /// Part of the memory to manage from the beginning; 0 bytes: all that is left. Not of ids.
     HeapExtent first_region{};
 
+    /// Each block, page or id says whose it is (heap_owner.hpp), which takes 16 bytes of a block,
+    /// or its alignment if that is more, and 8 bytes for each page or id that there can be.
+    bool owned = false;
+
     /// Of bitmap_pages: power of two, 4096 or more, no more than map_alignment.
     std::uint64_t bytes_per_page = page_bytes;
 

@@ -86,6 +86,30 @@ public:
         return std::move(census.findings);
     }
 
+    /// A change for each of `count`, until one fails.
+    template <typename Change>
+    [[nodiscard]] static Outcome<void> one_by_one(std::uint64_t count, Change change) {
+        for (std::uint64_t i = 0; i < count; ++i) {
+            if (auto done = change(i); !done) return done;
+        }
+        return {};
+    }
+
+    /// `find` says, in one change, what is left of somebody; `free_one`, each in a change of its
+    /// own, frees it, if it is still so by then: whether it was.
+    template <typename Find, typename FreeOne>
+    [[nodiscard]] static Outcome<std::uint64_t> reclaim(Find find, FreeOne free_one) {
+        const Outcome<std::vector<std::uint64_t>> left = find();
+        if (!left) return tl::unexpected(left.error());
+        std::uint64_t freed = 0;
+        for (const std::uint64_t one : *left) {
+            const Outcome<bool> done = free_one(one);
+            if (!done) return tl::unexpected(done.error());
+            freed += *done ? 1U : 0U;
+        }
+        return freed;
+    }
+
     void holder_died(HeapHolder holder) { HeapLock(header().lock).orphan(holder); }
 
 private:

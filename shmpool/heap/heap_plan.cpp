@@ -45,6 +45,7 @@ Result<HeapExtent> begin_heap(std::span<std::byte> memory, const HeapPlan& plan,
     header.journal_limit = plan.journal_limit;
     header.engine_offset = plan.engine_offset();
     header.map_alignment = options.map_alignment;
+    header.owned = options.owned ? 1 : 0;
     std::ranges::copy(plan.settings, header.settings);
     return region;
 }

@@ -24,7 +24,7 @@
 
 #include "shmpool/heap/heap_census.hpp"
 #include "shmpool/heap/heap_format.hpp"
-#include "shmpool/heap/heap_lock.hpp"
+#include "shmpool/heap/heap_owner.hpp"
 
 namespace shmpool {
 
@@ -40,13 +40,21 @@ public:
     virtual ~IdHeap() = default;
 
     /// The first of the lowest run of `count` free ids that begins at a multiple of `alignment`.
-    [[nodiscard]] virtual Outcome<std::uint64_t> allocate_id(HeapHolder holder, std::uint64_t count,
+    [[nodiscard]] virtual Outcome<std::uint64_t> allocate_id(HeapUser user, std::uint64_t count,
                                                              std::uint64_t alignment) = 0;
     virtual Outcome<void> allocate_fixed_id(HeapHolder holder, std::uint64_t id) = 0;
     /// A run, a part of one, or several that lie one behind the other.
     virtual Outcome<void> free_id(HeapHolder holder, std::uint64_t start, std::uint64_t count) = 0;
     /// Or fixed. No id of this heap is not.
     [[nodiscard]] virtual Outcome<bool> is_allocated(HeapHolder holder, std::uint64_t id) = 0;
+
+    /// not_allocated, unsupported (the heap is not owned). Id by id: who dies in it has changed
+    /// some of them.
+    virtual Outcome<void> set_owner(HeapHolder holder, std::uint64_t start, std::uint64_t count,
+                                    HeapOwner owner) = 0;
+    /// Frees every id whose owner is gone, but for the fixed: how many. After an error, begin
+    /// again. Of a heap that is not owned none.
+    virtual Outcome<std::uint64_t> reclaim(HeapHolder holder, const IsGone& is_gone) = 0;
 
     /// So many more, behind the last one. no_memory: more than `id_capacity`.
     virtual Outcome<void> add_ids(HeapHolder holder, std::uint64_t count) = 0;

@@ -12,7 +12,8 @@ Result<std::unique_ptr<PageHeap>> open_page_heap(std::span<std::byte> memory,
     if (*kind != HeapKind::bitmap_pages) return wrong_kind(*kind, "a heap of pages (bitmap_pages)");
     const auto& header = *reinterpret_cast<const HeapHeader*>(memory.data());
     // Read once: whoever writes nonsense may do it now.
-    const auto plan = PagePlan::of(memory.size(), header.settings[0], header.map_alignment);
+    const auto plan =
+        PagePlan::of(memory.size(), header.settings[0], header.map_alignment, header.owned != 0);
     if (!plan) return fail(Errc::damaged_header, plan.error().message);
     if (auto good = check_header(memory, plan->heap); !good) return tl::unexpected(good.error());
     return std::make_unique<GuardedPageHeap<>>(memory, *plan, patience);

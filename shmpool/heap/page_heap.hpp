@@ -21,7 +21,7 @@
 
 #include "shmpool/heap/heap_census.hpp"
 #include "shmpool/heap/heap_format.hpp"
-#include "shmpool/heap/heap_lock.hpp"
+#include "shmpool/heap/heap_owner.hpp"
 
 namespace shmpool {
 
@@ -41,14 +41,22 @@ public:
     /// The lowest run of `count` free pages that begins at a multiple of `alignment_bytes`. One
     /// page at the alignment of a page is found in bounded time, whatever is live; a longer run, or
     /// a larger alignment, takes a search.
-    [[nodiscard]] virtual Outcome<HeapOffset> allocate_pages(HeapHolder holder, std::uint64_t count,
+    [[nodiscard]] virtual Outcome<HeapOffset> allocate_pages(HeapUser user, std::uint64_t count,
                                                              std::uint64_t alignment_bytes) = 0;
     /// These pages and no others; no_memory if not all of them are free pages of the heap.
-    [[nodiscard]] virtual Outcome<HeapOffset> allocate_pages_at(HeapHolder holder, HeapOffset base,
+    [[nodiscard]] virtual Outcome<HeapOffset> allocate_pages_at(HeapUser user, HeapOffset base,
                                                                 std::uint64_t count,
                                                                 std::uint64_t alignment_bytes) = 0;
     /// A run, a part of one, or several that lie one behind the other.
     virtual Outcome<void> free_pages(HeapHolder holder, HeapOffset offset, std::uint64_t count) = 0;
+
+    /// not_allocated, unsupported (the heap is not owned). Page by page: who dies in it has changed
+    /// some of them.
+    virtual Outcome<void> set_owner(HeapHolder holder, HeapOffset offset, std::uint64_t count,
+                                    HeapOwner owner) = 0;
+    /// Frees every page whose owner is gone: how many. After an error, begin again. Of a heap that
+    /// is not owned none.
+    virtual Outcome<std::uint64_t> reclaim(HeapHolder holder, const IsGone& is_gone) = 0;
 
     /// One more part of the heap's memory, anywhere in it; the pages that lie in it whole. A run
     /// may cross from one part to another where there is nothing between them. invalid_argument,

@@ -123,6 +123,22 @@ public:
         });
     }
 
+    /// Calls visit(offset as `allocate` gave it) for each live block, by the bits that say so.
+    template <typename Visit>
+    void for_each_live(Visit visit) {
+        for (std::uint32_t i = 0; i < heap_regions_max; ++i) {
+            const HeapExtent extent = words_.region(i);
+            const auto region = tlsf::Region::of(extent.offset, extent.bytes);
+            for (HeapOffset at = region.begin; at < region.end; at += 64 * tlsf::granule_bytes) {
+                std::uint64_t bits = words_.get(region.bits_of(at));
+                for (; bits != 0; bits &= bits - 1) {
+                    const auto bit = static_cast<std::uint64_t>(std::countr_zero(bits));
+                    visit(at + bit * tlsf::granule_bytes + tlsf::header_bytes);
+                }
+            }
+        }
+    }
+
     /// Counts and checks all blocks and all lists.
     HeapCensus take_census() { return tlsf::Census(words_, engine_).take(); }
 

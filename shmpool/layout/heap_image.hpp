@@ -68,6 +68,7 @@ static_assert(sizeof(HeapRegionImage) == 16);
 //         68      4  damaged          anybody        1: nonsense was found in it
 //         72     16  settings[2]      creator        bitmap_pages: bytes of a page
 //                                                    ids: the first id; how many at most
+//         88      8  owned            creator        1: says of each block whose it is
 //        128      8  journal_count    lock's holder  entries of a change that is not yet complete
 //        136      8  used_bytes       lock's holder  what is handed out; ids: how many
 //        144      8  total_bytes      lock's holder  what can be handed out at most; ids: how many
@@ -85,7 +86,8 @@ struct HeapHeader {
     alignas(cache_line_bytes) Atomic<std::uint32_t> lock;
     Atomic<std::uint32_t> damaged;
     std::uint64_t settings[2];
-    std::uint64_t reserved_0[5];
+    std::uint64_t owned;
+    std::uint64_t reserved_0[4];
     alignas(cache_line_bytes) Atomic<std::uint64_t> journal_count;
     Atomic<std::uint64_t> used_bytes;
     Atomic<std::uint64_t> total_bytes;
@@ -94,7 +96,7 @@ struct HeapHeader {
     HeapRegionImage regions[heap_regions_max];
 };
 static_assert(offsetof(HeapHeader, map_alignment) == 48 && offsetof(HeapHeader, lock) == 64);
-static_assert(offsetof(HeapHeader, settings) == 72);
+static_assert(offsetof(HeapHeader, settings) == 72 && offsetof(HeapHeader, owned) == 88);
 static_assert(offsetof(HeapHeader, journal_count) == 128 && offsetof(HeapHeader, blocks) == 152);
 static_assert(offsetof(HeapHeader, regions) == 256, "the table above says 256");
 static_assert(sizeof(HeapHeader) == 512 && std::is_standard_layout_v<HeapHeader>);

@@ -121,10 +121,10 @@ ImageTable heap_header_table() {
          SHMPOOL_FIELD_ROW(HeapHeader, journal_limit), SHMPOOL_FIELD_ROW(HeapHeader, engine_offset),
          SHMPOOL_FIELD_ROW(HeapHeader, map_alignment), SHMPOOL_FIELD_ROW(HeapHeader, lock),
          SHMPOOL_FIELD_ROW(HeapHeader, damaged), SHMPOOL_FIELD_ROW(HeapHeader, settings),
-         SHMPOOL_FIELD_ROW(HeapHeader, reserved_0), SHMPOOL_FIELD_ROW(HeapHeader, journal_count),
-         SHMPOOL_FIELD_ROW(HeapHeader, used_bytes), SHMPOOL_FIELD_ROW(HeapHeader, total_bytes),
-         SHMPOOL_FIELD_ROW(HeapHeader, blocks), SHMPOOL_FIELD_ROW(HeapHeader, reserved_1),
-         SHMPOOL_FIELD_ROW(HeapHeader, regions)}};
+         SHMPOOL_FIELD_ROW(HeapHeader, owned), SHMPOOL_FIELD_ROW(HeapHeader, reserved_0),
+         SHMPOOL_FIELD_ROW(HeapHeader, journal_count), SHMPOOL_FIELD_ROW(HeapHeader, used_bytes),
+         SHMPOOL_FIELD_ROW(HeapHeader, total_bytes), SHMPOOL_FIELD_ROW(HeapHeader, blocks),
+         SHMPOOL_FIELD_ROW(HeapHeader, reserved_1), SHMPOOL_FIELD_ROW(HeapHeader, regions)}};
 }
 
 ImageTable heap_region_table() {

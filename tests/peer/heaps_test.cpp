@@ -209,6 +209,62 @@ TEST_F(HeapsTest, TheDeathOfALocksHolderIsNoticedByTheKernelsWord) {
     }));
 }
 
+HeapSpec reclaimed(HeapKind kind) {
+    HeapSpec spec = spec_of(kind, 1 << 20);
+    spec.on_death = OnDeath::reclaim;
+    spec.options.id_count = 100;
+    return spec;
+}
+
+TEST_F(HeapsTest, WhatTheDeadHeldIsTakenBackIfTheHeapSaysSo) {
+    create("blocks", reclaimed(HeapKind::tlsf));
+    create("pages", reclaimed(HeapKind::bitmap_pages));
+    create("ids", reclaimed(HeapKind::ids));
+    create("kept");
+    auto blocks = peer_.byte_heap("blocks").value();
+    auto pages = peer_.page_heap("pages").value();
+    auto ids = peer_.id_heap("ids").value();
+    auto kept = peer_.byte_heap("kept").value();
+    (void)blocks.allocate(100).value();
+    Child child([&] {
+        auto peer = attach_in_child(host_.pool());
+        auto its_blocks = peer.byte_heap("blocks").value();
+        for (int i = 0; i < 100; ++i) (void)its_blocks.allocate(1000).value();
+        (void)its_blocks.keep(its_blocks.allocate(1000).value());
+        (void)peer.page_heap("pages").value().allocate_pages(7).value();
+        (void)peer.id_heap("ids").value().allocate_id(3).value();
+        (void)peer.byte_heap("kept").value().allocate(100).value();
+        pause();
+    });
+    ASSERT_TRUE(eventually([&] { return kept.statistics()->blocks == 1; }));
+    EXPECT_EQ(blocks.statistics()->blocks, 102U);
+    child.signal(SIGKILL);
+    child.wait();
+    EXPECT_TRUE(eventually([&] { return blocks.statistics()->blocks == 2; }));
+    EXPECT_TRUE(eventually([&] { return pages.statistics()->used_pages == 0; }));
+    EXPECT_TRUE(eventually([&] { return ids.statistics()->used == 0; }));
+    EXPECT_EQ(kept.statistics()->blocks, 1U);
+    EXPECT_THAT(blocks.audit().value(), testing::IsEmpty());
+}
+
+TEST_F(HeapsTest, WhatTheDeadHeldIsTakenBackByTheNextHostToo) {
+    create("blocks", reclaimed(HeapKind::buddy));
+    auto blocks = peer_.byte_heap("blocks").value();
+    Child child([&] {
+        auto peer = attach_in_child(host_.pool());
+        (void)peer.byte_heap("blocks").value().allocate(1000).value();
+        pause();
+    });
+    ASSERT_TRUE(eventually([&] { return blocks.statistics()->blocks == 1; }));
+    host_.signal(SIGKILL);
+    host_.wait();
+    child.signal(SIGKILL);
+    child.wait();
+    EXPECT_EQ(blocks.statistics()->blocks, 1U) << "there is nobody to do it";
+    host_.start();
+    EXPECT_TRUE(eventually([&] { return blocks.statistics()->blocks == 0; }));
+}
+
 TEST_F(HeapsTest, SurviveTheirHost) {
     create("table");
     auto mine = peer_.byte_heap("table").value();

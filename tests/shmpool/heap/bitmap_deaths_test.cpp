@@ -22,7 +22,9 @@ constexpr std::uint64_t page = page_bytes;
 struct PagesPlay {
     using Heap = Pages;
     static constexpr bool all_is_logged = true;
-    static PagePlan plan() { return PagePlan::of(test::dying_memory_bytes, page, page).value(); }
+    static PagePlan plan() {
+        return PagePlan::of(test::dying_memory_bytes, page, page, false).value();
+    }
     static HeapOptions options() {
         HeapOptions options;
         options.first_region = {2 * page, 40 * page};
@@ -42,7 +44,9 @@ struct IdsPlay {
     using Heap = Ids;
     static constexpr bool all_is_logged = true;
     static constexpr std::uint64_t count = 10'000;
-    static IdPlan plan() { return IdPlan::of(test::dying_memory_bytes, 5, 2 * count).value(); }
+    static IdPlan plan() {
+        return IdPlan::of(test::dying_memory_bytes, 5, 2 * count, false).value();
+    }
     static HeapOptions options() {
         HeapOptions options;
         options.first_id = 5;
@@ -158,7 +162,7 @@ TEST(BitmapJournal, HoldsTheChangeOfAllWordsOfATree) {
     HeapOptions options;
     options.id_count = 300'000;
     ASSERT_TRUE(Ids::format(memory.view(), options));
-    const auto plan = IdPlan::of(memory.view().size(), 0, options.id_count).value();
+    const auto plan = IdPlan::of(memory.view().size(), 0, options.id_count, false).value();
     EXPECT_GT(test::used_entries(memory.view()), plan.shape.words()) << "all ids were added";
     Ids heap(memory.view(), plan, std::chrono::seconds(1));
     EXPECT_TRUE(heap.allocate_id(next, options.id_count, 1));

@@ -18,10 +18,20 @@ using ::testing::IsEmpty;
 constexpr HeapHolder me = 1;
 constexpr std::size_t memory_bytes = 4 << 20;
 
-class ByteHeapTest : public testing::TestWithParam<HeapKind> {
+struct Kind {
+    HeapKind kind;
+    bool owned;
+};
+
+class ByteHeapTest : public testing::TestWithParam<Kind> {
 protected:
+    [[nodiscard]] static HeapOptions options() {
+        HeapOptions options;
+        options.owned = GetParam().owned;
+        return options;
+    }
     void SetUp() override {
-        ASSERT_TRUE(format_heap(memory.view(), GetParam()));
+        ASSERT_TRUE(format_heap(memory.view(), GetParam().kind, options()));
         heap = *open_byte_heap(memory.view());
     }
     void TearDown() override { EXPECT_EQ(broken(*heap, me), ""); }
@@ -193,9 +203,12 @@ TEST_P(ByteHeapTest, IsOneHeapAtTwoAddresses) {
     EXPECT_EQ(other->statistics(me)->blocks, 0U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, ByteHeapTest, testing::Values(HeapKind::tlsf, HeapKind::buddy),
+INSTANTIATE_TEST_SUITE_P(Kinds, ByteHeapTest,
+                         testing::Values(Kind{HeapKind::tlsf, false}, Kind{HeapKind::buddy, false},
+                                         Kind{HeapKind::tlsf, true}, Kind{HeapKind::buddy, true}),
                          [](const auto& tested) {
-                             return std::string(tested.param == HeapKind::tlsf ? "Tlsf" : "Buddy");
+                             return std::string(tested.param.owned ? "Owned" : "") +
+                                    (tested.param.kind == HeapKind::tlsf ? "Tlsf" : "Buddy");
                          });
 
 }  // namespace

@@ -31,7 +31,7 @@ TEST(HeapFormat, RefusesMemoryThatIsNothing) {
               Errc::region_too_small);
     EXPECT_EQ(format_heap(memory.view().subspan(64), HeapKind::tlsf).error().code,
               Errc::misaligned_base);
-    EXPECT_EQ(format_heap(memory.view(), HeapKind::none).error().code, Errc::invalid_argument);
+    EXPECT_EQ(format_heap(memory.view(), HeapKind::none).error().code, Errc::unsupported);
     EXPECT_EQ(format_heap(memory.view(), HeapKind::tlsf, {.map_alignment = 48}).error().code,
               Errc::invalid_argument);
     EXPECT_EQ(opening_error(memory.view()), Errc::wrong_magic);
