@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/wire/descriptor_closer.hpp"
 #include "protocol/wire/packet.hpp"
 #include "protocol/wire/runtime_path.hpp"
 #include "shmpool/platform/descriptor.hpp"
@@ -31,11 +33,19 @@ extern const std::size_t socket_path_length_max;
 /// Fails with `invalid_argument`; the sentence names path, length and limit.
 [[nodiscard]] Result<void> check_socket_path(std::string_view path);
 
+/// Of a socket that is connected or listens: the other side sees that it is over, and can send
+/// nothing more.
+void shut_down(const Descriptor& socket) noexcept;
+
+/// Throws away what lies unread in a connected socket that was shut down. False: descriptors came
+/// with some of it, which is left there, or it is no such socket.
+[[nodiscard]] bool discard_unread(const Descriptor& socket) noexcept;
+
 class LocalConnection {
 public:
     struct Received {
         wire::Packet packet;
-        std::vector<Descriptor> descriptors;
+        ReceivedDescriptors descriptors;
     };
 
     /// Nobody listens: `no_host`, at once. The host does not accept in time: `timed_out`.
@@ -43,8 +53,13 @@ public:
     [[nodiscard]] static Result<LocalConnection> connect(const std::string& path,
                                                          const Deadline& deadline);
 
-    /// Takes a connected SOCK_SEQPACKET socket.
-    [[nodiscard]] static LocalConnection adopt(Descriptor socket);
+    /// Takes a connected SOCK_SEQPACKET socket. It and what comes through it end with the closer of
+    /// `origin`, if there is one.
+    [[nodiscard]] static LocalConnection adopt(Descriptor socket, DescriptorOrigin origin = {});
+
+    LocalConnection(LocalConnection&& other) noexcept = default;
+    LocalConnection& operator=(LocalConnection&& other) noexcept;
+    ~LocalConnection() { hang_up(); }
 
     /// Two connected ends in this process.
     [[nodiscard]] static Result<std::pair<LocalConnection, LocalConnection>> pair();
@@ -56,8 +71,8 @@ public:
 
     /// One packet. Closed: `host_gone`. Nothing in time: `timed_out`. Longer than any message, or
     /// more descriptors than any message has: `protocol_violation`, and those that came are closed.
-    /// No room for descriptors in this process: `descriptor_limit`. After any error but `timed_out`
-    /// the connection is of no more use.
+    /// No room for descriptors in this process: `descriptor_limit`; those without room the kernel
+    /// closes here and now. After any error but `timed_out` the connection is of no more use.
     [[nodiscard]] Result<Received> receive(const Deadline& deadline);
 
     /// For event loops: none if nothing is there.
@@ -65,6 +80,8 @@ public:
     /// The same, but the packet stays there for the next receive; so do its descriptors, of which
     /// the caller gets copies.
     [[nodiscard]] Result<std::optional<Received>> try_peek();
+    /// Whether descriptors came with the packet that is received next: they stay where they are.
+    [[nodiscard]] bool next_brings_descriptors() const noexcept;
 
     /// Of the process that connected, or that listened, as the kernel noted it then.
     [[nodiscard]] Result<Credentials> credentials() const;
@@ -73,11 +90,14 @@ public:
     [[nodiscard]] const Descriptor& socket() const { return socket_; }
 
 private:
-    explicit LocalConnection(Descriptor socket) : socket_(std::move(socket)) {}
+    explicit LocalConnection(Descriptor socket, DescriptorOrigin origin = {})
+        : socket_(std::move(socket)), origin_(std::move(origin)) {}
 
     [[nodiscard]] Result<std::optional<Received>> try_receive_with(int flags);
+    void hang_up() noexcept;
 
     Descriptor socket_;
+    DescriptorOrigin origin_;  ///< Of what comes through it.
 };
 
 struct ListenOptions {
@@ -85,7 +105,7 @@ struct ListenOptions {
     std::uint32_t mode = 0600;   ///< Who may connect needs write permission.
     std::optional<uid_t> user;   ///< None: of this process.
     std::optional<gid_t> group;  ///< The same.
-    int backlog = 16;  ///< So many at most, of a flood, are in front of an honest caller.
+    int backlog = 16;            ///< So many at most, of a flood, are in front of an honest caller.
 };
 
 /// The host's end. At most one listener per path: a socket file is replaced only if nobody listens
@@ -103,8 +123,12 @@ public:
     /// Removes the socket file, if it is still this listener's and this is not a forked child.
     ~LocalListener();
 
+    /// From now on connections, and in the end this listener with those that it has not accepted,
+    /// are closed by `closer`.
+    void close_through(std::shared_ptr<DescriptorCloser> closer) { closer_ = std::move(closer); }
+
     /// Nobody there in time: `timed_out`. No descriptor left: the caller outside is turned away
-    /// (its connection closes, so that a loop over a readable listener does not spin), and
+    /// (its connection closes, so that a loop over a readable listener does not spin for long), and
     /// `descriptor_limit` is returned.
     [[nodiscard]] Result<LocalConnection> accept(const Deadline& deadline);
 
@@ -117,7 +141,10 @@ public:
 private:
     LocalListener(Descriptor socket, Descriptor directory, Descriptor reserve, std::string path);
 
+    void stop_listening() noexcept;
     void remove_file() noexcept;
+    void keep_reserve() noexcept;
+    [[nodiscard]] LocalConnection let_in(Descriptor socket) const;
     [[nodiscard]] tl::unexpected<Error> turn_one_away(int error_number);
 
     Descriptor socket_;
@@ -128,6 +155,7 @@ private:
     std::uint64_t inode_ = 0;
     int process_id_ = 0;
     bool replaced_stale_ = false;
+    std::shared_ptr<DescriptorCloser> closer_;
 };
 
 }  // namespace shmpool
