@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/closer.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -12,6 +13,7 @@
 
 #include "host/kernel_events.hpp"
 #include "protocol/wire/local_socket.hpp"
+#include "shmpool/platform/process.hpp"
 #include "shmpool/platform/thread.hpp"
 
 namespace shmpool::host {
@@ -28,11 +30,15 @@ public:
         const std::lock_guard lock(mutex_);
         Queue& queue = queues_[user];
         queue.waiting.push_back(std::move(descriptor));
+        waiting_.fetch_add(1, std::memory_order_relaxed);
         if (queue.is_served || queue.waiting.size() > 1) return;  // Its turn comes.
         ready_.push_back(user);
         if (ready_.size() <= idle_) return wake_.notify_one();
         if (threads_ < threads_max) start_thread();
     }
+
+    /// Of all users, a moment ago.
+    std::size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
 
     std::size_t waiting_of(uid_t user) {
         const std::lock_guard lock(mutex_);
@@ -59,6 +65,7 @@ private:
             interrupter.begin();
             queues_.clear();
             ready_.clear();
+            waiting_.store(0, std::memory_order_relaxed);
         }
     }
 
@@ -79,6 +86,7 @@ private:
             interrupter.end();
             lock.lock();
             queue.is_served = false;
+            waiting_.fetch_sub(1, std::memory_order_relaxed);
             queue.waiting.empty() ? void(queues_.erase(user)) : ready_.push_back(user);
         }
         --threads_;
@@ -94,6 +102,7 @@ private:
     std::mutex mutex_;
     std::condition_variable wake_;
     std::map<uid_t, Queue> queues_;
+    std::atomic<std::size_t> waiting_{0};
     std::deque<uid_t> ready_;  ///< Something of theirs waits, and nobody serves them. In turn.
     std::size_t threads_ = 0;
     std::size_t idle_ = 0;
@@ -115,14 +124,17 @@ void Closer::close_received(uid_t user, Descriptor descriptor) noexcept {
     if (!is_forked()) of_received_->take(user, std::move(descriptor));
 }
 
-void Closer::close_socket(uid_t user, Descriptor socket) noexcept {
+void Closer::close_socket(Descriptor socket) noexcept {
     if (is_forked()) return;
     shut_down(socket);
     if (discard_unread(socket)) return;
+    const uid_t user = user_of_socket_peer(socket);
     of_sockets_->take(user, std::move(socket));
 }
 
+/// Asked for every message: nobody is, nearly always.
 bool Closer::is_behind(uid_t user) const {
+    if (of_received_->waiting() + of_sockets_->waiting() <= waiting_max) return false;
     return of_received_->waiting_of(user) + of_sockets_->waiting_of(user) > waiting_max;
 }
 

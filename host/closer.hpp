@@ -30,7 +30,7 @@ public:
     ~Closer() override;
 
     void close_received(uid_t user, Descriptor descriptor) noexcept override;
-    void close_socket(uid_t user, Descriptor socket) noexcept override;
+    void close_socket(Descriptor socket) noexcept override;
 
     /// More of this user's descriptors than `waiting_max` wait to be closed.
     [[nodiscard]] bool is_behind(uid_t user) const;

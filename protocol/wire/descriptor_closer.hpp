@@ -24,28 +24,29 @@ public:
     /// A descriptor that `user` has sent.
     virtual void close_received(uid_t user, Descriptor descriptor) noexcept = 0;
 
-    /// A socket at whose other end `user` is, or was, with all that nobody has read. The other end
-    /// sees at once that it is over.
-    virtual void close_socket(uid_t user, Descriptor socket) noexcept = 0;
-};
-
-/// Whose descriptors they are, and who closes them; no closer: they are closed in place.
-struct DescriptorOrigin {
-    std::shared_ptr<DescriptorCloser> closer;
-    uid_t user = 0;
+    /// A socket that is connected or listens, with all that nobody has read. The other end sees at
+    /// once that it is over.
+    virtual void close_socket(Descriptor socket) noexcept = 0;
 };
 
 /// What came with one packet, in its order.
 class ReceivedDescriptors {
 public:
     ReceivedDescriptors() = default;
-    explicit ReceivedDescriptors(DescriptorOrigin origin) : origin_(std::move(origin)) {}
+    /// Sent by `user`; no closer: they are closed in place.
+    ReceivedDescriptors(uid_t user, std::shared_ptr<DescriptorCloser> closer)
+        : user_(user), closer_(std::move(closer)) {}
     ReceivedDescriptors(ReceivedDescriptors&&) noexcept = default;
-    ReceivedDescriptors& operator=(ReceivedDescriptors&&) = delete;
+    ReceivedDescriptors& operator=(ReceivedDescriptors&& other) noexcept {
+        std::swap(user_, other.user_);
+        closer_.swap(other.closer_);
+        all_.swap(other.all_);
+        return *this;
+    }
     ~ReceivedDescriptors() {
-        if (origin_.closer == nullptr) return;
+        if (!closer_) return;
         for (Descriptor& one : all_) {
-            if (one) origin_.closer->close_received(origin_.user, std::move(one));
+            if (one) closer_->close_received(user_, std::move(one));
         }
     }
 
@@ -60,7 +61,8 @@ public:
     [[nodiscard]] std::vector<Descriptor> release() { return std::exchange(all_, {}); }
 
 private:
-    DescriptorOrigin origin_;
+    uid_t user_ = 0;
+    std::shared_ptr<DescriptorCloser> closer_;
     std::vector<Descriptor> all_;
 };
 

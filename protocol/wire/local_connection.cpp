@@ -30,8 +30,8 @@ constexpr std::size_t descriptors_room = 253;
 constexpr std::size_t room_to_receive = CMSG_SPACE(descriptors_room * sizeof(int));
 constexpr std::size_t room_to_send = CMSG_SPACE(wire::packet_descriptors_max * sizeof(int));
 
-/// Owns everything that came with a packet before anything can go wrong.
-void adopt_descriptors(msghdr& message, ReceivedDescriptors& descriptors) {
+template <typename Visit>
+void for_each_descriptor(msghdr& message, Visit&& visit) {
     for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
          part = CMSG_NXTHDR(&message, part)) {
         if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
@@ -39,7 +39,7 @@ void adopt_descriptors(msghdr& message, ReceivedDescriptors& descriptors) {
         for (std::size_t index = 0; index < count; ++index) {
             int number = -1;
             std::memcpy(&number, CMSG_DATA(part) + index * sizeof(int), sizeof(int));
-            descriptors.add(Descriptor(number));
+            visit(number);
         }
     }
 }
@@ -197,20 +197,21 @@ Result<LocalConnection> LocalConnection::connect(const std::string& path,
     return LocalConnection(*std::move(socket));
 }
 
-LocalConnection LocalConnection::adopt(Descriptor socket, DescriptorOrigin origin) {
-    return LocalConnection(std::move(socket), std::move(origin));
+LocalConnection LocalConnection::adopt(Descriptor socket,
+                                       std::shared_ptr<DescriptorCloser> closer) {
+    return LocalConnection(std::move(socket), std::move(closer));
 }
 
 LocalConnection& LocalConnection::operator=(LocalConnection&& other) noexcept {
     if (this == &other) return *this;
     hang_up();
     socket_ = std::move(other.socket_);
-    origin_ = std::move(other.origin_);
+    closer_ = std::move(other.closer_);
     return *this;
 }
 
 void LocalConnection::hang_up() noexcept {
-    if (socket_ && origin_.closer) origin_.closer->close_socket(origin_.user, std::move(socket_));
+    if (socket_ && closer_) closer_->close_socket(std::move(socket_));
 }
 
 Result<std::pair<LocalConnection, LocalConnection>> LocalConnection::pair() {
@@ -263,7 +264,7 @@ Result<std::optional<LocalConnection::Received>> LocalConnection::try_peek() {
 }
 
 Result<std::optional<LocalConnection::Received>> LocalConnection::try_receive_with(int flags) {
-    Received received{{}, ReceivedDescriptors(origin_)};
+    Received received{};
     iovec piece{received.packet.buffer.data(), received.packet.buffer.size()};
     alignas(cmsghdr) std::array<std::byte, room_to_receive> control;  // Written by the kernel.
     msghdr message{};
@@ -277,13 +278,20 @@ Result<std::optional<LocalConnection::Received>> LocalConnection::try_receive_wi
     } while (length < 0 && errno == EINTR);
     if (length < 0 && errno == EAGAIN) return std::nullopt;
     if (length < 0) return io_error("receive a message", errno);
-    adopt_descriptors(message, received.descriptors);
+    if (message.msg_controllen != 0) received.descriptors = take_descriptors(message);
     // An empty packet looks the same as the end, and nobody honest sends one.
     if (length == 0) return fail(Errc::host_gone, "the other side has closed the connection");
     const auto delivered = check_delivery(message.msg_flags, received.descriptors.size());
     if (!delivered) return tl::unexpected(delivered.error());
     received.packet.length_bytes = static_cast<std::size_t>(length);
     return std::optional<Received>(std::move(received));
+}
+
+/// Owns everything that came with a packet before anything can go wrong.
+ReceivedDescriptors LocalConnection::take_descriptors(msghdr& message) const {
+    ReceivedDescriptors all(user_of_socket_peer(socket_), closer_);
+    for_each_descriptor(message, [&](int number) { all.add(Descriptor(number)); });
+    return all;
 }
 
 /// Without room for any, the kernel takes none out and says that it has left some out.

@@ -256,7 +256,7 @@ LocalListener::~LocalListener() {
 /// Who still waits outside may have sent descriptors as well.
 void LocalListener::stop_listening() noexcept {
     remove_file();
-    if (socket_ && closer_) closer_->close_socket(::geteuid(), std::move(socket_));
+    if (socket_ && closer_) closer_->close_socket(std::move(socket_));
 }
 
 void LocalListener::remove_file() noexcept {
@@ -275,20 +275,13 @@ Result<LocalConnection> LocalListener::accept(const Deadline& deadline) {
     for (;;) {
         keep_reserve();
         const int number = ::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC);
-        if (number >= 0) return let_in(Descriptor(number));
+        if (number >= 0) return LocalConnection::adopt(Descriptor(number), closer_);
         if (errno == EMFILE || errno == ENFILE) return turn_one_away(errno);
         if (errno == EINTR || errno == ECONNABORTED) continue;
         if (errno != EAGAIN) return path_error("accept a connection on " + path_, errno);
         const auto ready = wait_ready(socket_.get(), POLLIN, deadline, "accept a connection");
         if (!ready) return tl::unexpected(ready.error());
     }
-}
-
-LocalConnection LocalListener::let_in(Descriptor socket) const {
-    if (!closer_) return LocalConnection::adopt(std::move(socket));
-    const auto credentials = credentials_of_socket_peer(socket);
-    const uid_t user = credentials ? credentials->uid : ::geteuid();
-    return LocalConnection::adopt(std::move(socket), {closer_, user});
 }
 
 /// The closer may take a moment to close whom we have turned away: until then there is none.
@@ -299,9 +292,7 @@ void LocalListener::keep_reserve() noexcept {
 tl::unexpected<Error> LocalListener::turn_one_away(int error_number) {
     reserve_ = Descriptor();
     const int number = ::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC);
-    if (number >= 0) {
-        const LocalConnection away = let_in(Descriptor(number));
-    }
+    { const auto away = LocalConnection::adopt(Descriptor(number), closer_); }
     keep_reserve();
     return fail_errno(Errc::descriptor_limit,
                       "a connection on " + path_ +

@@ -25,6 +25,8 @@
 #include "shmpool/platform/process.hpp"
 #include "shmpool/platform/result.hpp"
 
+struct msghdr;
+
 namespace shmpool {
 
 /// A path must fit `sun_path` with its NUL: at most this many bytes.
@@ -53,9 +55,10 @@ public:
     [[nodiscard]] static Result<LocalConnection> connect(const std::string& path,
                                                          const Deadline& deadline);
 
-    /// Takes a connected SOCK_SEQPACKET socket. It and what comes through it end with the closer of
-    /// `origin`, if there is one.
-    [[nodiscard]] static LocalConnection adopt(Descriptor socket, DescriptorOrigin origin = {});
+    /// Takes a connected SOCK_SEQPACKET socket. It and what comes through it end with `closer`, if
+    /// there is one.
+    [[nodiscard]] static LocalConnection adopt(Descriptor socket,
+                                               std::shared_ptr<DescriptorCloser> closer = nullptr);
 
     LocalConnection(LocalConnection&& other) noexcept = default;
     LocalConnection& operator=(LocalConnection&& other) noexcept;
@@ -90,14 +93,15 @@ public:
     [[nodiscard]] const Descriptor& socket() const { return socket_; }
 
 private:
-    explicit LocalConnection(Descriptor socket, DescriptorOrigin origin = {})
-        : socket_(std::move(socket)), origin_(std::move(origin)) {}
+    explicit LocalConnection(Descriptor socket, std::shared_ptr<DescriptorCloser> closer = nullptr)
+        : socket_(std::move(socket)), closer_(std::move(closer)) {}
 
     [[nodiscard]] Result<std::optional<Received>> try_receive_with(int flags);
+    [[nodiscard]] ReceivedDescriptors take_descriptors(msghdr& message) const;
     void hang_up() noexcept;
 
     Descriptor socket_;
-    DescriptorOrigin origin_;  ///< Of what comes through it.
+    std::shared_ptr<DescriptorCloser> closer_;
 };
 
 struct ListenOptions {
@@ -144,7 +148,6 @@ private:
     void stop_listening() noexcept;
     void remove_file() noexcept;
     void keep_reserve() noexcept;
-    [[nodiscard]] LocalConnection let_in(Descriptor socket) const;
     [[nodiscard]] tl::unexpected<Error> turn_one_away(int error_number);
 
     Descriptor socket_;

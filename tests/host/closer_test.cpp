@@ -27,8 +27,8 @@ using test::eventually;
 using test::LingeringSockets;
 using test::UnansweredFile;
 
-constexpr uid_t somebody = 1;
-constexpr uid_t somebody_else = 2;
+const uid_t somebody = ::geteuid();  // As whose the kernel knows our sockets.
+const uid_t somebody_else = somebody + 1;
 
 /// Ends for its reader when the last writer is closed.
 class Pipe {
@@ -94,9 +94,13 @@ TEST(Closer, CutsALingerInAnUnreadPacketShort) {
     LingeringSockets sockets;
     Ends ends;
     test::send_with(*ends.client, wire::Packet{}.buffer, sockets.make(20));
-    closer.close_socket(somebody, std::move(ends.socket));
+    closer.close_socket(std::move(ends.socket));
+    Ends next;
     Pipe behind;
-    closer.close_socket(somebody, std::move(behind.writer));
+    std::vector<Descriptor> last;
+    last.push_back(std::move(behind.writer));
+    test::send_with(*next.client, {}, std::move(last));
+    closer.close_socket(std::move(next.socket));
     EXPECT_TRUE(eventually([&] { return behind.has_ended(); }));
 }
 
@@ -109,14 +113,14 @@ TEST(Closer, FindsDescriptorsBehindPacketsWithoutThem) {
         ASSERT_EQ(::send(client, wire::Packet{}.buffer.data(), length, 0), ssize_t(length));
     }
     test::send_with(*ends.client, {}, sockets.make(1));
-    closer.close_socket(somebody, std::move(ends.socket));
+    closer.close_socket(std::move(ends.socket));
     EXPECT_EQ(ends.client->receive(Deadline::passed()).error().code, Errc::host_gone);
 }
 
 TEST(Closer, HangsUpAtOnce) {
     Closer closer;
     Ends ends;
-    closer.close_socket(somebody, std::move(ends.socket));
+    closer.close_socket(std::move(ends.socket));
     EXPECT_EQ(ends.client->receive(Deadline::passed()).error().code, Errc::host_gone);
 }
 
@@ -124,7 +128,7 @@ TEST(Closer, OfAParentLeavesItsConnectionsAloneInAChild) {
     Closer closer;
     Ends ends;
     testing_protocol::ChildProcess child([&] {
-        closer.close_socket(somebody, std::move(ends.socket));
+        closer.close_socket(std::move(ends.socket));
         return 0;
     });
     EXPECT_EQ(child.wait(), testing_protocol::ChildProcess::End::exited);
@@ -143,9 +147,13 @@ TEST(Closer, HoldsUpNobodyButTheUserWhoseCloseWaits) {
     closer.close_received(somebody, std::move(behind.writer));
     Pipe beside;
     closer.close_received(somebody_else, std::move(beside.writer));
-    Pipe socket;
-    closer.close_socket(somebody, std::move(socket.writer));
-    EXPECT_TRUE(eventually([&] { return beside.has_ended() && socket.has_ended(); }));
+    Ends ends;
+    Pipe unread;
+    std::vector<Descriptor> last;
+    last.push_back(std::move(unread.writer));
+    test::send_with(*ends.client, {}, std::move(last));
+    closer.close_socket(std::move(ends.socket));
+    EXPECT_TRUE(eventually([&] { return beside.has_ended() && unread.has_ended(); }));
     EXPECT_FALSE(behind.has_ended());
     file.answer_all();
     EXPECT_TRUE(eventually([&] { return behind.has_ended(); }));
