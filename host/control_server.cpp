@@ -18,6 +18,9 @@ constexpr int accepts_per_turn = 16;
 constexpr int accepts_beside_flood = 2;  // A hello is the dearest that anybody can ask.
 constexpr int messages_per_turn = 8;
 
+/// Behind a door that could not be opened.
+constexpr std::uint64_t next_try_ns = 100'000'000;
+
 /// Who leaves sooner was hardly there.
 constexpr std::uint64_t at_once_ns = 100'000'000;
 
@@ -85,10 +88,18 @@ void ControlServer::shut_door() {
         "a flood of connections that end at once: who connects waits until it has passed");
 }
 
-/// If the kernel has no memory for it, the next tick tries again.
+/// If the kernel has no memory for it, a later tick tries again.
 void ControlServer::open_door() {
     if (!is_shut_) return;
     is_shut_ = !queue_.add(listener_.socket(), make_token(TokenKind::listener)).has_value();
+    if (is_shut_) door_.stay_shut(monotonic_ns() + next_try_ns);
+}
+
+/// Answered at once: who comes back after a host's death comes with all the others, and who has
+/// been answered is none of those of whom the oldest must go.
+void ControlServer::greet(LocalConnection caller) {
+    begin_session(std::move(caller));
+    serve(last_session_id_);
 }
 
 void ControlServer::begin_session(LocalConnection connection) {

@@ -30,8 +30,8 @@ public:
 
     /// The listener is readable.
     void accept();
-    /// Somebody has connected, maybe before there was a segment.
-    void begin_session(LocalConnection connection);
+    /// Somebody has connected before there was a segment, and may have spoken.
+    void greet(LocalConnection caller);
     /// A session is readable.
     void serve(std::uint64_t session_id);
     /// Its peer is dead, whoever else may have inherited the socket.
@@ -48,6 +48,7 @@ public:
 private:
     using Sessions = std::map<std::uint64_t, Session>;  // Ascending: the oldest first.
 
+    void begin_session(LocalConnection connection);
     [[nodiscard]] std::optional<std::uint64_t> next_drop_ns() const;
     void drop_silent(std::uint64_t now_ns);
     void make_room_for_one_more();

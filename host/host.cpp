@@ -129,9 +129,7 @@ void Host::announce_ready() {
             service_->steward.header().committed_bytes.load(std::memory_order_relaxed));
     base_.log->info(status);
     notify_ready(status);
-    for (LocalConnection& caller : base_.callers) {
-        service_->server.begin_session(std::move(caller));
-    }
+    for (LocalConnection& caller : base_.callers) service_->server.greet(std::move(caller));
     base_.callers.clear();
 }
 

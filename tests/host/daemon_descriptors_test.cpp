@@ -186,6 +186,26 @@ TEST_F(UnansweredFiles, OfARequestHoldUpNobody) {
     file->answer_all();
 }
 
+TEST_F(UnansweredFiles, OfACallerDoNotKeepANextHostFromItsSegment) {
+    PlainPeer peer(daemon->socket());
+    const Descriptor mark = mark_presence(daemon->socket());
+    daemon->signal(SIGKILL);
+    daemon->wait();
+    setup.config = "[takeover]\npatience = \"30s\"\n";
+    daemon = std::make_unique<Daemon>(directory, setup);
+    std::optional<LocalConnection> caller;
+    ASSERT_TRUE(eventually([&] {
+        auto connected = LocalConnection::connect(daemon->socket(), Deadline::passed());
+        if (connected) caller.emplace(std::move(*connected));
+        return connected.has_value();
+    }));
+    send_unanswered(*caller, 3);
+    EXPECT_TRUE(daemon->logs("can not be taken over"));
+    EXPECT_NO_THROW(
+        (void)expect<wire::Rejoined>(peer.rejoin(daemon->socket(), peer.rejoin_request())));
+    file->answer_all();
+}
+
 TEST_F(UnansweredFiles, ShutOutTheirUserAloneUntilTheyEnd) {
     PlainPeer before(daemon->socket());
     PlainPeer sender(daemon->socket());
