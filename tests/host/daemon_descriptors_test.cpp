@@ -61,6 +61,19 @@ protected:
         in_its_sleep([&] { send_with(connection, packet.bytes(), sockets.make(count)); });
     }
 
+    /// One that waits for who brings the segment of the one before, which is killed.
+    void call_next_host(std::optional<LocalConnection>& caller) {
+        daemon->signal(SIGKILL);
+        daemon->wait();
+        setup.config = "[takeover]\npatience = \"30s\"\n";
+        daemon = std::make_unique<Daemon>(directory, setup);
+        ASSERT_TRUE(eventually([&] {
+            auto connected = LocalConnection::connect(daemon->socket(), Deadline::passed());
+            if (connected) caller.emplace(std::move(*connected));
+            return connected.has_value();
+        }));
+    }
+
     const TemporaryDirectory directory;
     DaemonSetup setup;
     LingeringSockets sockets;
@@ -104,16 +117,8 @@ TEST_F(WaitingDescriptors, UnreadInASocketThatHangsUpHoldUpNobody) {
 TEST_F(WaitingDescriptors, OfCallersDoNotKeepANextHostFromItsSegment) {
     PlainPeer peer(daemon->socket());
     const Descriptor mark = mark_presence(daemon->socket());
-    daemon->signal(SIGKILL);
-    daemon->wait();
-    setup.config = "[takeover]\npatience = \"30s\"\n";
-    daemon = std::make_unique<Daemon>(directory, setup);
     std::optional<LocalConnection> caller;
-    ASSERT_TRUE(eventually([&] {
-        auto connected = LocalConnection::connect(daemon->socket(), Deadline::passed());
-        if (connected) caller.emplace(std::move(*connected));
-        return connected.has_value();
-    }));
+    ASSERT_NO_FATAL_FAILURE(call_next_host(caller));
     send_last(*caller, rejoin_packet(), 3);
     EXPECT_TRUE(daemon->logs("can not be taken over"));
     LocalConnection another = connect_to(daemon->socket());
@@ -189,16 +194,8 @@ TEST_F(UnansweredFiles, OfARequestHoldUpNobody) {
 TEST_F(UnansweredFiles, OfACallerDoNotKeepANextHostFromItsSegment) {
     PlainPeer peer(daemon->socket());
     const Descriptor mark = mark_presence(daemon->socket());
-    daemon->signal(SIGKILL);
-    daemon->wait();
-    setup.config = "[takeover]\npatience = \"30s\"\n";
-    daemon = std::make_unique<Daemon>(directory, setup);
     std::optional<LocalConnection> caller;
-    ASSERT_TRUE(eventually([&] {
-        auto connected = LocalConnection::connect(daemon->socket(), Deadline::passed());
-        if (connected) caller.emplace(std::move(*connected));
-        return connected.has_value();
-    }));
+    ASSERT_NO_FATAL_FAILURE(call_next_host(caller));
     send_unanswered(*caller, 3);
     EXPECT_TRUE(daemon->logs("can not be taken over"));
     EXPECT_NO_THROW(
