@@ -18,6 +18,9 @@ constexpr int accepts_per_turn = 16;
 constexpr int accepts_beside_flood = 2;  // A hello is the dearest that anybody can ask.
 constexpr int messages_per_turn = 8;
 
+/// Behind a door that could not be opened.
+constexpr std::uint64_t next_try_ns = 100'000'000;
+
 /// Who leaves sooner was hardly there.
 constexpr std::uint64_t at_once_ns = 100'000'000;
 
@@ -34,6 +37,10 @@ Deadline at_once() {
     return Deadline::after(std::chrono::nanoseconds::zero());
 }
 
+/// So long the door is shut behind him, 1.6 ms, that the closer is done with more sockets than
+/// come.
+constexpr std::uint64_t cost_of_who_can_not_stay = 32;
+
 std::string describe(const Session& session) {
     return "the connection of pid " + std::to_string(session.credentials.pid) + " (user " +
            std::to_string(session.credentials.uid) + ")";
@@ -41,13 +48,19 @@ std::string describe(const Session& session) {
 
 }  // namespace
 
-ControlServer::ControlServer(LocalListener& listener, RequestDesk& desk, Reaper& reaper,
-                             EventQueue& queue, const HostLog& log)
-    : listener_(listener), desk_(desk), reaper_(reaper), queue_(queue), log_(log) {}
+ControlServer::ControlServer(LocalListener& listener, const Closer& closer, RequestDesk& desk,
+                             Reaper& reaper, EventQueue& queue, const HostLog& log)
+    : listener_(listener),
+      closer_(closer),
+      desk_(desk),
+      reaper_(reaper),
+      queue_(queue),
+      log_(log) {}
 
-/// The server of the next pool finds the door open.
+/// The server of the next pool finds the door open, and no events of sockets that are being closed.
 ControlServer::~ControlServer() {
     open_door();
+    for (const auto& [id, session] : sessions_) queue_.remove(session.connection.socket());
 }
 
 // --- coming --------------------------------------------------------------------------------------
@@ -60,8 +73,9 @@ void ControlServer::accept() {
             begin_session(std::move(*connection));
             continue;
         }
-        if (connection.error().code != Errc::timed_out) complain(connection.error().message);
-        return;
+        if (connection.error().code == Errc::timed_out) return;
+        complain(connection.error().message);
+        return door_.left_at_once(cost_of_who_can_not_stay, monotonic_ns());
     }
 }
 
@@ -74,15 +88,24 @@ void ControlServer::shut_door() {
         "a flood of connections that end at once: who connects waits until it has passed");
 }
 
-/// If the kernel has no memory for it, the next tick tries again.
+/// If the kernel has no memory for it, a later tick tries again.
 void ControlServer::open_door() {
     if (!is_shut_) return;
     is_shut_ = !queue_.add(listener_.socket(), make_token(TokenKind::listener)).has_value();
+    if (is_shut_) door_.stay_shut(monotonic_ns() + next_try_ns);
+}
+
+/// Answered at once: who comes back after a host's death comes with all the others, and who has
+/// been answered is none of those of whom the oldest must go.
+void ControlServer::greet(LocalConnection caller) {
+    begin_session(std::move(caller));
+    serve(last_session_id_);
 }
 
 void ControlServer::begin_session(LocalConnection connection) {
     const auto credentials = connection.credentials();
     if (!credentials) return log_.warn(credentials.error().message);
+    if (closer_.is_behind(credentials->uid)) return refuse_who_is_behind(*credentials);
     make_room_for_one_more();
     const std::uint64_t id = ++last_session_id_;
     if (auto watched = queue_.add(connection.socket(), make_token(TokenKind::session, id));
@@ -92,6 +115,15 @@ void ControlServer::begin_session(LocalConnection connection) {
     sessions_.emplace(id, Session{id, std::move(connection), *credentials, monotonic_ns(),
                                   SessionRole::unintroduced, PeerId{}});
     ++unintroduced_count_;
+}
+
+void ControlServer::refuse_who_is_behind(const Credentials& who) {
+    door_.left_at_once(cost_of_who_can_not_stay, monotonic_ns());
+    warn_sparingly(log_, refusals_,
+                   "user " + std::to_string(who.uid) + " is refused: more than " +
+                       std::to_string(Closer::waiting_max) +
+                       " descriptors that came from there wait to be closed, last pid " +
+                       std::to_string(who.pid));
 }
 
 /// The oldest goes, not the newest: who comes in earnest speaks at once.
@@ -151,6 +183,10 @@ void ControlServer::serve(std::uint64_t session_id) {
         const auto found = sessions_.find(session_id);
         if (found == sessions_.end()) return;
         Session& session = found->second;
+        if (closer_.is_behind(session.credentials.uid) &&
+            session.connection.next_brings_descriptors()) {
+            return close_for(session, "more descriptors, while too many of this user wait");
+        }
         auto received = session.connection.try_receive();
         if (!received) {
             if (received.error().code == Errc::host_gone) return close(found, ClosedBy::peer);
@@ -161,19 +197,21 @@ void ControlServer::serve(std::uint64_t session_id) {
 }
 
 /// False: the session is over.
-bool ControlServer::handle_one(Session& session, const LocalConnection::Received& received) {
+bool ControlServer::handle_one(Session& session, LocalConnection::Received& received) {
     const auto message = wire::decode(received.packet.bytes(), received.descriptors.size());
     if (!message) {
         close_for(session, message.error().message);
         return false;
     }
     const bool was_introduced = session.role != SessionRole::unintroduced;
-    const auto answer = desk_.answer(session, *message, received.descriptors);
+    const auto answer = desk_.answer(session, *message, received.descriptors.all());
     if (!answer) {
         close_for(session, std::string(wire::name_of(wire::type_of(message->body))) +
                                " is for the host to send");
         return false;
     }
+    // Proven to be memory that this host has mapped: to close it is quick.
+    if (std::holds_alternative<wire::Rejoined>(answer->body)) (void)received.descriptors.release();
     const bool introduced_now = !was_introduced && session.role != SessionRole::unintroduced;
     if (introduced_now) --unintroduced_count_;
     const wire::Packet packet = wire::encode(answer->body, message->request_id);

@@ -3,13 +3,14 @@
 /// loop busy or waiting. Sends without waiting: a client whose buffer is full is dropped. Reads a
 /// few messages per turn. Whoever says nothing for 2 s is dropped, and of those that have not said
 /// hello the oldest goes when there are more than 64. Garbage ends its connection, and a flood of
-/// those who leave again at once waits outside.
+/// those who leave again at once waits outside. Whose descriptors do not end is not let in.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
 
+#include "host/closer.hpp"
 #include "host/door.hpp"
 #include "host/line_limit.hpp"
 #include "host/request_desk.hpp"
@@ -23,14 +24,14 @@ inline constexpr std::uint32_t unintroduced_limit = 64;
 /// The event loop's thread.
 class ControlServer {
 public:
-    ControlServer(LocalListener& listener, RequestDesk& desk, Reaper& reaper, EventQueue& queue,
-                  const HostLog& log);
+    ControlServer(LocalListener& listener, const Closer& closer, RequestDesk& desk, Reaper& reaper,
+                  EventQueue& queue, const HostLog& log);
     ~ControlServer();
 
     /// The listener is readable.
     void accept();
-    /// Somebody has connected, maybe before there was a segment.
-    void begin_session(LocalConnection connection);
+    /// Somebody has connected before there was a segment, and may have spoken.
+    void greet(LocalConnection caller);
     /// A session is readable.
     void serve(std::uint64_t session_id);
     /// Its peer is dead, whoever else may have inherited the socket.
@@ -47,12 +48,14 @@ public:
 private:
     using Sessions = std::map<std::uint64_t, Session>;  // Ascending: the oldest first.
 
+    void begin_session(LocalConnection connection);
     [[nodiscard]] std::optional<std::uint64_t> next_drop_ns() const;
     void drop_silent(std::uint64_t now_ns);
     void make_room_for_one_more();
+    void refuse_who_is_behind(const Credentials& who);
     void shut_door();
     void open_door();
-    [[nodiscard]] bool handle_one(Session& session, const LocalConnection::Received& received);
+    [[nodiscard]] bool handle_one(Session& session, LocalConnection::Received& received);
     /// Who ended the connection, if it can not be delivered.
     [[nodiscard]] std::optional<ClosedBy> deliver(Session& session, const wire::Packet& packet,
                                                   const Answer& answer);
@@ -62,6 +65,7 @@ private:
     [[nodiscard]] Sessions::iterator oldest_unintroduced();
 
     LocalListener& listener_;
+    const Closer& closer_;
     RequestDesk& desk_;
     Reaper& reaper_;
     EventQueue& queue_;
@@ -74,6 +78,7 @@ private:
     bool is_shut_ = false;
     LineLimit complaints_;
     LineLimit floods_;
+    LineLimit refusals_;
 };
 
 }  // namespace shmpool::host

@@ -32,6 +32,11 @@ public:
         return drained_at_ns_ >= now_ns + burst * interval_ns;
     }
 
+    /// Until then at least, though nobody floods.
+    void stay_shut(std::uint64_t until_ns) {
+        drained_at_ns_ = std::max(drained_at_ns_, until_ns + reopens_at * interval_ns);
+    }
+
     [[nodiscard]] std::uint64_t reopens_at_ns() const {
         return drained_at_ns_ - reopens_at * interval_ns;
     }

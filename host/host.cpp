@@ -39,6 +39,8 @@ Result<std::unique_ptr<Host>> Host::create(const PoolConfig& config, const HostL
     // First, because it is what a second host stumbles over. Who connects early waits a moment.
     auto listener = listen_for(config);
     if (!listener) return tl::unexpected(listener.error());
+    auto closer = std::make_shared<Closer>();
+    listener->close_through(closer);
     if (config.access.socket_shuts_out_the_allowed()) {
         log.warn(
             "[access] allows more users than its socket_mode lets connect; give the socket to a "
@@ -46,13 +48,14 @@ Result<std::unique_ptr<Host>> Host::create(const PoolConfig& config, const HostL
     }
     auto queue = EventQueue::create();
     if (!queue) return tl::unexpected(queue.error());
-    auto segment = find_or_make_segment(config, *listener, log);
+    auto segment = find_or_make_segment(config, *listener, *closer, log);
     if (!segment) return tl::unexpected(segment.error());
     auto beacons = BeaconWatcher::create();
     if (!beacons) return tl::unexpected(beacons.error());
 
-    std::unique_ptr<Host> host(new Host({config, &log, std::move(*listener), std::move(*queue),
-                                         std::move(*signals), std::move(segment->callers)}));
+    std::unique_ptr<Host> host(
+        new Host({config, &log, std::move(closer), std::move(*listener), std::move(*queue),
+                  std::move(*signals), std::move(segment->callers)}));
     const auto serving = host->watch_descriptors().and_then([&] {
         return host->serve({std::move(segment->steward), std::move(*beacons)});
     });
@@ -77,7 +80,8 @@ Result<void> Host::serve(PoolParts parts) {
         return watched;
     }
     service_ = std::make_unique<PoolService>(
-        std::move(parts), PoolSurroundings{base_.listener, base_.queue, base_.config, *base_.log});
+        std::move(parts),
+        PoolSurroundings{base_.listener, base_.queue, *base_.closer, base_.config, *base_.log});
     return {};
 }
 
@@ -125,9 +129,7 @@ void Host::announce_ready() {
             service_->steward.header().committed_bytes.load(std::memory_order_relaxed));
     base_.log->info(status);
     notify_ready(status);
-    for (LocalConnection& caller : base_.callers) {
-        service_->server.begin_session(std::move(caller));
-    }
+    for (LocalConnection& caller : base_.callers) service_->server.greet(std::move(caller));
     base_.callers.clear();
 }
 

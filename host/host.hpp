@@ -17,6 +17,7 @@ namespace shmpool::host {
 struct HostFoundation {
     PoolConfig config;
     const HostLog* log = nullptr;
+    std::shared_ptr<Closer> closer;
     LocalListener listener;
     EventQueue queue;
     SignalQueue signals;

@@ -21,7 +21,7 @@ PoolService::PoolService(PoolParts parts, const PoolSurroundings& around)
       registry(steward.view(), around.config.quota),
       reaper(steward, directory, registry, beacons, around.queue, around.config, around.log),
       desk(steward, directory, registry, reaper, beacons, around.queue, around.config, around.log),
-      server(around.listener, desk, reaper, around.queue, around.log),
+      server(around.listener, around.closer, desk, reaper, around.queue, around.log),
       damage(steward, directory, around.log) {}
 
 }  // namespace shmpool::host

@@ -4,6 +4,7 @@
 /// as a whole, and nothing of it can be mistaken for something of the new one.
 #pragma once
 
+#include "host/closer.hpp"
 #include "host/control_server.hpp"
 #include "host/damage_watch.hpp"
 
@@ -13,6 +14,7 @@ namespace shmpool::host {
 struct PoolSurroundings {
     LocalListener& listener;
     EventQueue& queue;
+    const Closer& closer;
     const PoolConfig& config;
     const HostLog& log;
 };

@@ -11,6 +11,7 @@
 #include "host/service_notice.hpp"
 #include "protocol/wire/codec.hpp"
 #include "protocol/wire/presence_mark.hpp"
+#include "shmpool/platform/memory_object.hpp"
 #include "shmpool/platform/monotonic_clock.hpp"
 #include "shmpool/quantity/duration.hpp"
 
@@ -29,8 +30,9 @@ Deadline at_once() {
 /// Lets callers in until one of them hands over a segment that can be taken over.
 class PeerSearch {
 public:
-    PeerSearch(const PoolConfig& config, LocalListener& listener, const HostLog& log)
-        : config_(config), listener_(listener), log_(log) {}
+    PeerSearch(const PoolConfig& config, LocalListener& listener, const Closer& closer,
+               const HostLog& log)
+        : config_(config), listener_(listener), closer_(closer), log_(log) {}
 
     [[nodiscard]] Result<void> run(const Deadline& deadline) {
         auto queue = EventQueue::create();
@@ -64,7 +66,8 @@ private:
         auto connection = listener_.accept(at_once());
         if (!connection) return;
         const auto credentials = connection->credentials();
-        if (!credentials || !make_room_for_one_more()) return;
+        if (!credentials || closer_.is_behind(credentials->uid)) return;
+        if (!make_room_for_one_more(queue)) return;
         const bool may_attach =
             check_right(config_.access, Right::attach, *credentials, own_user_id()).has_value();
         const std::uint64_t token = ++last_token_;
@@ -76,11 +79,12 @@ private:
     }
 
     /// Who has no right to help must not keep out who has: the oldest stranger goes.
-    bool make_room_for_one_more() {
+    bool make_room_for_one_more(EventQueue& queue) {
         if (callers_.size() < callers_max) return true;
         const auto stranger = std::ranges::find_if(
             callers_, [](const auto& entry) { return !entry.second.may_attach; });
         if (stranger == callers_.end()) return false;
+        queue.remove(stranger->second.connection.socket());
         callers_.erase(stranger);
         return true;
     }
@@ -91,6 +95,10 @@ private:
         if (found == callers_.end()) return;
         Caller& caller = found->second;
         queue.remove(caller.connection.socket());
+        if (closer_.is_behind(caller.credentials.uid) &&
+            caller.connection.next_brings_descriptors()) {
+            return;
+        }
         auto received = caller.connection.try_peek();
         if (!received) {
             callers_.erase(found);
@@ -100,8 +108,7 @@ private:
         auto& [packet, descriptors] = **received;
         const auto message = wire::decode(packet.bytes(), descriptors.size());
         if (!message || !std::holds_alternative<wire::Rejoin>(message->body)) return;
-        auto steward = SegmentSteward::take_over(config_.name, std::move(descriptors[0]),
-                                                 std::move(descriptors[1]));
+        auto steward = take_over(descriptors);
         if (steward) {
             steward_ = std::move(*steward);
         } else {
@@ -111,8 +118,20 @@ private:
         }
     }
 
+    /// What is no memory stays with those who close what strangers send.
+    Result<std::unique_ptr<SegmentSteward>> take_over(ReceivedDescriptors& descriptors) {
+        for (const std::size_t i : {0U, 1U}) {
+            if (auto sealed = check_seals(descriptors[i]); !sealed) {
+                return tl::unexpected(sealed.error());
+            }
+        }
+        return SegmentSteward::take_over(config_.name, std::move(descriptors[0]),
+                                         std::move(descriptors[1]));
+    }
+
     const PoolConfig& config_;
     LocalListener& listener_;
+    const Closer& closer_;
     const HostLog& log_;
     std::unique_ptr<SegmentSteward> steward_;
     std::map<std::uint64_t, Caller> callers_;  ///< By token, the oldest first.
@@ -131,7 +150,7 @@ std::chrono::nanoseconds patience_for(const PoolConfig& config, const LocalListe
 }  // namespace
 
 Result<SegmentSource> find_or_make_segment(const PoolConfig& config, LocalListener& listener,
-                                           const HostLog& log) {
+                                           const Closer& closer, const HostLog& log) {
     SegmentSource source;
     if (auto kept = descriptors_kept_by_service_manager()) {
         auto steward = SegmentSteward::take_over(config.name, std::move(kept->control),
@@ -145,7 +164,7 @@ Result<SegmentSource> find_or_make_segment(const PoolConfig& config, LocalListen
     }
     const auto patience = patience_for(config, listener, log);
     if (patience > patience.zero()) {
-        PeerSearch search(config, listener, log);
+        PeerSearch search(config, listener, closer, log);
         if (auto done = search.run(Deadline::after(patience)); !done) {
             return tl::unexpected(done.error());
         }

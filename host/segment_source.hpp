@@ -15,6 +15,7 @@
 #include <memory>
 #include <vector>
 
+#include "host/closer.hpp"
 #include "host/host_log.hpp"
 #include "host/segment_steward.hpp"
 #include "protocol/wire/local_socket.hpp"
@@ -30,6 +31,6 @@ struct SegmentSource {
 /// fail for want of memory.
 [[nodiscard]] Result<SegmentSource> find_or_make_segment(const PoolConfig& config,
                                                          LocalListener& listener,
-                                                         const HostLog& log);
+                                                         const Closer& closer, const HostLog& log);
 
 }  // namespace shmpool::host

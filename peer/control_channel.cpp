@@ -142,7 +142,7 @@ Result<wire::Message> ControlChannel::receive(const Deadline& deadline,
     auto received = connection_->receive(deadline);
     if (!received) return tl::unexpected(received.error());
     auto message = wire::decode(received->packet.bytes(), received->descriptors.size());
-    if (message && descriptors != nullptr) *descriptors = std::move(received->descriptors);
+    if (message && descriptors != nullptr) *descriptors = received->descriptors.release();
     return message;
 }
 

@@ -23,14 +23,15 @@ namespace {
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
-/// One more than any message carries: a sender of too many shows itself.
-constexpr std::size_t descriptors_room = wire::packet_descriptors_max + 1;
-constexpr std::size_t control_bytes_room = CMSG_SPACE(descriptors_room * sizeof(int));
+/// The most that the kernel lets anybody send in one packet (SCM_MAX_FD). What has no room here it
+/// closes in this thread, however long that takes, so all have: only what the process has no number
+/// left for is still closed so.
+constexpr std::size_t descriptors_room = 253;
+constexpr std::size_t room_to_receive = CMSG_SPACE(descriptors_room * sizeof(int));
+constexpr std::size_t room_to_send = CMSG_SPACE(wire::packet_descriptors_max * sizeof(int));
 
-/// Owns everything that came with a packet before anything can go wrong.
-std::vector<Descriptor> adopt_descriptors(msghdr& message) {
-    std::vector<Descriptor> descriptors;
-    descriptors.reserve(descriptors_room);
+template <typename Visit>
+void for_each_descriptor(msghdr& message, Visit&& visit) {
     for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
          part = CMSG_NXTHDR(&message, part)) {
         if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
@@ -38,10 +39,9 @@ std::vector<Descriptor> adopt_descriptors(msghdr& message) {
         for (std::size_t index = 0; index < count; ++index) {
             int number = -1;
             std::memcpy(&number, CMSG_DATA(part) + index * sizeof(int), sizeof(int));
-            descriptors.emplace_back(number);
+            visit(number);
         }
     }
-    return descriptors;
 }
 
 tl::unexpected<Error> connect_error(const std::string& path, int error_number) {
@@ -97,15 +97,15 @@ tl::unexpected<Error> io_error(const char* what, int error_number) {
 
 /// What the kernel says of a packet that it has delivered.
 Result<void> check_delivery(int flags, std::size_t descriptor_count) {
-    if ((flags & MSG_CTRUNC) != 0 && descriptor_count < descriptors_room) {
-        return fail(Errc::descriptor_limit,
-                    "the descriptors that came with a message do not fit this process; raise its "
-                    "limit of open files (ulimit -n)");
-    }
-    if (descriptor_count > wire::packet_descriptors_max || (flags & MSG_CTRUNC) != 0) {
+    if (descriptor_count > wire::packet_descriptors_max) {
         return fail(Errc::protocol_violation, "a packet came with more than " +
                                                   std::to_string(wire::packet_descriptors_max) +
                                                   " descriptors");
+    }
+    if ((flags & MSG_CTRUNC) != 0) {
+        return fail(Errc::descriptor_limit,
+                    "the descriptors that came with a message do not fit this process; raise its "
+                    "limit of open files (ulimit -n)");
     }
     if ((flags & MSG_TRUNC) != 0) {
         return fail(Errc::protocol_violation, "a packet is longer than the longest message of " +
@@ -129,6 +129,27 @@ Result<void> check_socket_path(std::string_view path) {
                 "the socket path " + std::string(path) + " has " + std::to_string(path.size()) +
                     " bytes, the limit of the system is " + std::to_string(socket_path_length_max) +
                     "; choose a shorter directory (SHMPOOL_RUNTIME_DIR) or name");
+}
+
+void shut_down(const Descriptor& socket) noexcept {
+    ::shutdown(socket.get(), SHUT_RDWR);
+}
+
+/// An empty packet is told from the end by the credentials that the kernel puts to each, for which
+/// there is room; for descriptors there is none.
+bool discard_unread(const Descriptor& socket) noexcept {
+    const int on = 1;
+    if (::setsockopt(socket.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) != 0) return false;
+    for (;;) {
+        alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(ucred))> control;
+        msghdr message{};
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+        if (::recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_PEEK) < 0) return false;
+        if ((message.msg_flags & MSG_CTRUNC) != 0) return false;
+        if (message.msg_controllen == 0) return true;
+        if (::recv(socket.get(), nullptr, 0, MSG_DONTWAIT) < 0) return false;
+    }
 }
 
 int connect_once(int socket, const std::string& path) {
@@ -176,8 +197,21 @@ Result<LocalConnection> LocalConnection::connect(const std::string& path,
     return LocalConnection(*std::move(socket));
 }
 
-LocalConnection LocalConnection::adopt(Descriptor socket) {
-    return LocalConnection(std::move(socket));
+LocalConnection LocalConnection::adopt(Descriptor socket,
+                                       std::shared_ptr<DescriptorCloser> closer) {
+    return LocalConnection(std::move(socket), std::move(closer));
+}
+
+LocalConnection& LocalConnection::operator=(LocalConnection&& other) noexcept {
+    if (this == &other) return *this;
+    hang_up();
+    socket_ = std::move(other.socket_);
+    closer_ = std::move(other.closer_);
+    return *this;
+}
+
+void LocalConnection::hang_up() noexcept {
+    if (socket_ && closer_) closer_->close_socket(std::move(socket_));
 }
 
 Result<std::pair<LocalConnection, LocalConnection>> LocalConnection::pair() {
@@ -199,7 +233,7 @@ Result<void> LocalConnection::send(const wire::Packet& packet, std::span<const i
     const std::span<const std::byte> bytes = packet.bytes();
     // sendmsg reads only; its interface is older than const.
     iovec piece{const_cast<std::byte*>(bytes.data()), bytes.size()};
-    alignas(cmsghdr) std::array<std::byte, control_bytes_room> control{};
+    alignas(cmsghdr) std::array<std::byte, room_to_send> control{};
     msghdr message{};
     message.msg_iov = &piece;
     message.msg_iovlen = 1;
@@ -232,7 +266,7 @@ Result<std::optional<LocalConnection::Received>> LocalConnection::try_peek() {
 Result<std::optional<LocalConnection::Received>> LocalConnection::try_receive_with(int flags) {
     Received received{};
     iovec piece{received.packet.buffer.data(), received.packet.buffer.size()};
-    alignas(cmsghdr) std::array<std::byte, control_bytes_room> control{};
+    alignas(cmsghdr) std::array<std::byte, room_to_receive> control;  // Written by the kernel.
     msghdr message{};
     message.msg_iov = &piece;
     message.msg_iovlen = 1;
@@ -244,13 +278,27 @@ Result<std::optional<LocalConnection::Received>> LocalConnection::try_receive_wi
     } while (length < 0 && errno == EINTR);
     if (length < 0 && errno == EAGAIN) return std::nullopt;
     if (length < 0) return io_error("receive a message", errno);
-    received.descriptors = adopt_descriptors(message);
+    if (message.msg_controllen != 0) received.descriptors = take_descriptors(message);
     // An empty packet looks the same as the end, and nobody honest sends one.
     if (length == 0) return fail(Errc::host_gone, "the other side has closed the connection");
     const auto delivered = check_delivery(message.msg_flags, received.descriptors.size());
     if (!delivered) return tl::unexpected(delivered.error());
     received.packet.length_bytes = static_cast<std::size_t>(length);
     return std::optional<Received>(std::move(received));
+}
+
+/// Owns everything that came with a packet before anything can go wrong.
+ReceivedDescriptors LocalConnection::take_descriptors(msghdr& message) const {
+    ReceivedDescriptors all(user_of_socket_peer(socket_), closer_);
+    for_each_descriptor(message, [&](int number) { all.add(Descriptor(number)); });
+    return all;
+}
+
+/// Without room for any, the kernel takes none out and says that it has left some out.
+bool LocalConnection::next_brings_descriptors() const noexcept {
+    msghdr message{};
+    return ::recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_PEEK) >= 0 &&
+           (message.msg_flags & MSG_CTRUNC) != 0;
 }
 
 Result<LocalConnection::Received> LocalConnection::receive(const Deadline& deadline) {

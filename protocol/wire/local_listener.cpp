@@ -236,7 +236,7 @@ LocalListener::LocalListener(Descriptor socket, Descriptor directory, Descriptor
 
 LocalListener& LocalListener::operator=(LocalListener&& other) noexcept {
     if (this == &other) return *this;
-    remove_file();
+    stop_listening();
     socket_ = std::move(other.socket_);
     directory_ = std::move(other.directory_);
     reserve_ = std::move(other.reserve_);
@@ -245,11 +245,18 @@ LocalListener& LocalListener::operator=(LocalListener&& other) noexcept {
     inode_ = other.inode_;
     process_id_ = other.process_id_;
     replaced_stale_ = other.replaced_stale_;
+    closer_ = std::move(other.closer_);
     return *this;
 }
 
 LocalListener::~LocalListener() {
+    stop_listening();
+}
+
+/// Who still waits outside may have sent descriptors as well.
+void LocalListener::stop_listening() noexcept {
     remove_file();
+    if (socket_ && closer_) closer_->close_socket(std::move(socket_));
 }
 
 void LocalListener::remove_file() noexcept {
@@ -266,8 +273,9 @@ void LocalListener::remove_file() noexcept {
 
 Result<LocalConnection> LocalListener::accept(const Deadline& deadline) {
     for (;;) {
+        keep_reserve();
         const int number = ::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC);
-        if (number >= 0) return LocalConnection::adopt(Descriptor(number));
+        if (number >= 0) return LocalConnection::adopt(Descriptor(number), closer_);
         if (errno == EMFILE || errno == ENFILE) return turn_one_away(errno);
         if (errno == EINTR || errno == ECONNABORTED) continue;
         if (errno != EAGAIN) return path_error("accept a connection on " + path_, errno);
@@ -276,10 +284,16 @@ Result<LocalConnection> LocalListener::accept(const Deadline& deadline) {
     }
 }
 
+/// The closer may take a moment to close whom we have turned away: until then there is none.
+void LocalListener::keep_reserve() noexcept {
+    if (!reserve_) reserve_ = Descriptor(::open("/", O_PATH | O_CLOEXEC));
+}
+
 tl::unexpected<Error> LocalListener::turn_one_away(int error_number) {
     reserve_ = Descriptor();
-    { const Descriptor away(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC)); }
-    reserve_ = Descriptor(::open("/", O_PATH | O_CLOEXEC));
+    const int number = ::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC);
+    { const auto away = LocalConnection::adopt(Descriptor(number), closer_); }
+    keep_reserve();
     return fail_errno(Errc::descriptor_limit,
                       "a connection on " + path_ +
                           " was turned away: no descriptor left; raise the limit (ulimit -n)",

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,12 +17,15 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/wire/descriptor_closer.hpp"
 #include "protocol/wire/packet.hpp"
 #include "protocol/wire/runtime_path.hpp"
 #include "shmpool/platform/descriptor.hpp"
 #include "shmpool/platform/monotonic_clock.hpp"
 #include "shmpool/platform/process.hpp"
 #include "shmpool/platform/result.hpp"
+
+struct msghdr;
 
 namespace shmpool {
 
@@ -31,11 +35,19 @@ extern const std::size_t socket_path_length_max;
 /// Fails with `invalid_argument`; the sentence names path, length and limit.
 [[nodiscard]] Result<void> check_socket_path(std::string_view path);
 
+/// Of a socket that is connected or listens: the other side sees that it is over, and can send
+/// nothing more.
+void shut_down(const Descriptor& socket) noexcept;
+
+/// Throws away what lies unread in a connected socket that was shut down. False: descriptors came
+/// with some of it, which is left there, or it is no such socket.
+[[nodiscard]] bool discard_unread(const Descriptor& socket) noexcept;
+
 class LocalConnection {
 public:
     struct Received {
         wire::Packet packet;
-        std::vector<Descriptor> descriptors;
+        ReceivedDescriptors descriptors;
     };
 
     /// Nobody listens: `no_host`, at once. The host does not accept in time: `timed_out`.
@@ -43,8 +55,14 @@ public:
     [[nodiscard]] static Result<LocalConnection> connect(const std::string& path,
                                                          const Deadline& deadline);
 
-    /// Takes a connected SOCK_SEQPACKET socket.
-    [[nodiscard]] static LocalConnection adopt(Descriptor socket);
+    /// Takes a connected SOCK_SEQPACKET socket. It and what comes through it end with `closer`, if
+    /// there is one.
+    [[nodiscard]] static LocalConnection adopt(Descriptor socket,
+                                               std::shared_ptr<DescriptorCloser> closer = nullptr);
+
+    LocalConnection(LocalConnection&& other) noexcept = default;
+    LocalConnection& operator=(LocalConnection&& other) noexcept;
+    ~LocalConnection() { hang_up(); }
 
     /// Two connected ends in this process.
     [[nodiscard]] static Result<std::pair<LocalConnection, LocalConnection>> pair();
@@ -56,8 +74,8 @@ public:
 
     /// One packet. Closed: `host_gone`. Nothing in time: `timed_out`. Longer than any message, or
     /// more descriptors than any message has: `protocol_violation`, and those that came are closed.
-    /// No room for descriptors in this process: `descriptor_limit`. After any error but `timed_out`
-    /// the connection is of no more use.
+    /// No room for descriptors in this process: `descriptor_limit`; those without room the kernel
+    /// closes here and now. After any error but `timed_out` the connection is of no more use.
     [[nodiscard]] Result<Received> receive(const Deadline& deadline);
 
     /// For event loops: none if nothing is there.
@@ -65,6 +83,8 @@ public:
     /// The same, but the packet stays there for the next receive; so do its descriptors, of which
     /// the caller gets copies.
     [[nodiscard]] Result<std::optional<Received>> try_peek();
+    /// Whether descriptors came with the packet that is received next: they stay where they are.
+    [[nodiscard]] bool next_brings_descriptors() const noexcept;
 
     /// Of the process that connected, or that listened, as the kernel noted it then.
     [[nodiscard]] Result<Credentials> credentials() const;
@@ -73,11 +93,15 @@ public:
     [[nodiscard]] const Descriptor& socket() const { return socket_; }
 
 private:
-    explicit LocalConnection(Descriptor socket) : socket_(std::move(socket)) {}
+    explicit LocalConnection(Descriptor socket, std::shared_ptr<DescriptorCloser> closer = nullptr)
+        : socket_(std::move(socket)), closer_(std::move(closer)) {}
 
     [[nodiscard]] Result<std::optional<Received>> try_receive_with(int flags);
+    [[nodiscard]] ReceivedDescriptors take_descriptors(msghdr& message) const;
+    void hang_up() noexcept;
 
     Descriptor socket_;
+    std::shared_ptr<DescriptorCloser> closer_;
 };
 
 struct ListenOptions {
@@ -103,8 +127,12 @@ public:
     /// Removes the socket file, if it is still this listener's and this is not a forked child.
     ~LocalListener();
 
+    /// From now on connections, and in the end this listener with those that it has not accepted,
+    /// are closed by `closer`.
+    void close_through(std::shared_ptr<DescriptorCloser> closer) { closer_ = std::move(closer); }
+
     /// Nobody there in time: `timed_out`. No descriptor left: the caller outside is turned away
-    /// (its connection closes, so that a loop over a readable listener does not spin), and
+    /// (its connection closes, so that a loop over a readable listener does not spin for long), and
     /// `descriptor_limit` is returned.
     [[nodiscard]] Result<LocalConnection> accept(const Deadline& deadline);
 
@@ -117,7 +145,9 @@ public:
 private:
     LocalListener(Descriptor socket, Descriptor directory, Descriptor reserve, std::string path);
 
+    void stop_listening() noexcept;
     void remove_file() noexcept;
+    void keep_reserve() noexcept;
     [[nodiscard]] tl::unexpected<Error> turn_one_away(int error_number);
 
     Descriptor socket_;
@@ -128,6 +158,7 @@ private:
     std::uint64_t inode_ = 0;
     int process_id_ = 0;
     bool replaced_stale_ = false;
+    std::shared_ptr<DescriptorCloser> closer_;
 };
 
 }  // namespace shmpool

@@ -69,13 +69,14 @@ int lock_for_life(pthread_mutex_t* mutex) {
 
 /// The page must be of the right size and can not shrink; else a touch would be a SIGBUS.
 Result<void> check_memory(const Descriptor& memory) {
+    if (auto sealed = check_seals(memory); !sealed) return sealed;
     const auto size = size_of(memory);
     if (!size) return tl::unexpected(size.error());
     if (*size != page_bytes) {
         return fail(Errc::invalid_argument, "the memory of a beacon has " + std::to_string(*size) +
                                                 " bytes, must be one page");
     }
-    return check_seals(memory);
+    return {};
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ namespace shmpool {
 
 [[nodiscard]] Result<std::uint64_t> size_of(const Descriptor& object);
 
-/// Whether an object that came from elsewhere can no longer change its size. Errc::refused if not.
+/// Whether what came from elsewhere is memory that can no longer change its size. Errc::refused if
+/// not. To be asked before anything else: it never waits, whatever file that is.
 [[nodiscard]] Result<void> check_seals(const Descriptor& object);
 
 /// A second open file of the same object, for reading only: with locks and rights of its own.
@@ -44,7 +45,7 @@ namespace shmpool {
 /// process has the lock.
 [[nodiscard]] Result<Descriptor> lock_object(const Descriptor& object);
 
-/// Whether both are open files of one object.
+/// Whether both are open files of one object. Never waits, whatever file one of them is.
 [[nodiscard]] bool is_same_object(const Descriptor& one, const Descriptor& other) noexcept;
 
 }  // namespace shmpool

@@ -152,6 +152,13 @@ Result<Credentials> credentials_of_socket_peer(const Descriptor& socket) {
     return Credentials{credentials.pid, credentials.uid, credentials.gid, std::move(*groups)};
 }
 
+uid_t user_of_socket_peer(const Descriptor& socket) noexcept {
+    ucred credentials{};
+    socklen_t length = sizeof(credentials);
+    const int done = ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &length);
+    return done == 0 ? credentials.uid : ::geteuid();
+}
+
 Result<Descriptor> pidfd_of_socket_peer(const Descriptor& socket) {
     int number = -1;
     socklen_t length = sizeof(number);

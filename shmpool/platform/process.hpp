@@ -47,6 +47,9 @@ struct Credentials {
 /// Who was at the other end of a connected unix socket when it connected, by the kernel's word.
 [[nodiscard]] Result<Credentials> credentials_of_socket_peer(const Descriptor& socket);
 
+/// Its user alone; this process's if it is no such socket.
+[[nodiscard]] uid_t user_of_socket_peer(const Descriptor& socket) noexcept;
+
 /// The pidfd of the process that connected: SO_PEERPIDFD, Linux 6.5; on older kernels a pidfd of
 /// its pid, then a check that the connection still stands, so that the pid was not used again
 /// before. Errc::host_gone if the other side has closed, system if it is not visible from here.

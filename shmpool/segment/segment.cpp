@@ -109,12 +109,12 @@ void Segment::publish() {
 
 Result<Segment> Segment::open(Descriptor control, Descriptor payload, Access access,
                               Access payload_access, std::uint32_t layout_fingerprint) {
+    if (auto sealed = check_seals(control); !sealed) return tl::unexpected(sealed.error());
     const auto control_bytes = size_of(control);
     if (!control_bytes) return tl::unexpected(control_bytes.error());
     if (*control_bytes < sizeof(SegmentHeader)) {
         return fail(Errc::region_too_small, "the control memory passed by the host is too short");
     }
-    if (auto sealed = check_seals(control); !sealed) return tl::unexpected(sealed.error());
     auto control_map = SharedMapping::map(control, *control_bytes, access);
     if (!control_map) return tl::unexpected(control_map.error());
     const auto& header = *reinterpret_cast<const SegmentHeader*>(control_map->base());
@@ -123,9 +123,9 @@ Result<Segment> Segment::open(Descriptor control, Descriptor payload, Access acc
     }
     SharedMapping payload_map;
     if (payload) {
+        if (auto sealed = check_seals(payload); !sealed) return tl::unexpected(sealed.error());
         const auto payload_bytes = size_of(payload);
         if (!payload_bytes) return tl::unexpected(payload_bytes.error());
-        if (auto sealed = check_seals(payload); !sealed) return tl::unexpected(sealed.error());
         if (*payload_bytes != header.payload_bytes) {
             return fail(Errc::damaged_header,
                         "the payload memory has " + std::to_string(*payload_bytes) +

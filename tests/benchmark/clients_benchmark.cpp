@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What bad clients of the control socket cost an honest one: the time from its request to the
 /// host's answer, alone, and beside clients that are silent, that flood the host with nonsense on
-/// ever new connections, that attach and hang up, and that are attached and ask for more than they
-/// read. Beside four busy processes everybody waits for a processor, so there is a row for four
-/// that only compute.
+/// ever new connections, that attach and hang up, that are attached and ask for more than they
+/// read, and that send descriptors whose close waits. Beside four busy processes everybody waits
+/// for a processor, so there is a row for four that only compute.
 #include <benchmark/benchmark.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <stdexcept>
 #include <thread>
 
 #include "peer/peer.hpp"
@@ -15,7 +16,9 @@
 #include "protocol/wire/local_socket.hpp"
 #include "shmpool/layout/abi_constants.hpp"
 #include "shmpool/platform/monotonic_clock.hpp"
+#include "shmpool/platform/thread.hpp"
 #include "tests/host/plain_peer.hpp"
+#include "tests/host/waiting_descriptors.hpp"
 #include "tests/peer/running_host.hpp"
 
 namespace shmpool {
@@ -55,6 +58,26 @@ LocalConnection connect(const std::string& socket) {
             (void)::send(connection.socket().get(), nonsense.data(), nonsense.size(),
                          MSG_NOSIGNAL | MSG_DONTWAIT);
         }
+    }
+}
+
+/// Ten minutes each, if the host let them: as many in one packet as the kernel takes, and others
+/// behind it which nobody reads.
+[[noreturn]] void send_what_lingers(const std::string& socket) {
+    constexpr std::size_t most_in_one_packet = 253;
+    const std::array<std::byte, 200> nonsense{};
+    WaitInterrupter interrupter;  // The last reference may be left to us.
+    interrupter.begin();
+    for (;;) {
+        test::LingeringSockets sockets;
+        const LocalConnection connection = connect(socket);
+        try {
+            test::send_with(connection, nonsense, sockets.make(most_in_one_packet));
+            test::send_with(connection, nonsense, sockets.make(most_in_one_packet));
+        } catch (const std::runtime_error&) {
+            continue;  // The host has hung up already.
+        }
+        std::this_thread::sleep_for(50ms);  // As long as the readers are there, all of them linger.
     }
 }
 
@@ -110,13 +133,14 @@ Result<void> attach(const std::string& pool, Peer&) {
 
 void honest(benchmark::State& state, Step step, BadClient bad_client, int bad_clients) {
     const RunningHost host;
+    auto peer =
+        Peer::attach(host.pool());  // First: the host may refuse more of a bad client's user.
+    if (!peer) return state.SkipWithError(peer.error().message.c_str());
     std::vector<std::unique_ptr<Child>> others;
     for (int i = 0; i < bad_clients; ++i) {
         others.push_back(std::make_unique<Child>([&] { bad_client(host.socket()); }));
     }
     std::this_thread::sleep_for(200ms);
-    auto peer = Peer::attach(host.pool());
-    if (!peer) return state.SkipWithError(peer.error().message.c_str());
     std::vector<double> all_ms;
     for (auto _ : state) {
         const std::uint64_t begin_ns = monotonic_ns();
@@ -151,6 +175,8 @@ SHMPOOL_BESIDE(an_honest_request, beside_one_that_floods, talk_nonsense, 1);
 SHMPOOL_BESIDE(an_honest_request, beside_four_that_flood, talk_nonsense, 4);
 SHMPOOL_BESIDE(an_honest_request, beside_one_that_hangs_up, attach_and_hang_up, 1);
 SHMPOOL_BESIDE(an_honest_request, beside_four_that_hang_up, attach_and_hang_up, 4);
+SHMPOOL_BESIDE(an_honest_request, beside_one_that_sends_what_lingers, send_what_lingers, 1);
+SHMPOOL_BESIDE(an_honest_request, beside_four_that_send_what_lingers, send_what_lingers, 4);
 SHMPOOL_BESIDE(an_honest_request, beside_one_that_opens_and_closes, open_and_close, 1);
 SHMPOOL_BESIDE(an_honest_request, beside_four_that_open_and_close, open_and_close, 4);
 SHMPOOL_BESIDE(an_honest_request, beside_four_that_compute, compute, 4);

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 
 #include "protocol/wire/presence_mark.hpp"
@@ -123,6 +124,30 @@ TEST_F(DaemonTakeover, IsNotKeptFromTheSegmentByManyWhoHangUp) {
     constexpr std::uint32_t more_than_it_keeps = 3 * peer_count_max;
     for (std::uint32_t i = 0; i < more_than_it_keeps; ++i) (void)connect_to(next->socket());
     (void)expect<wire::Rejoined>(peer.rejoin(next->socket(), peer.rejoin_request()));
+}
+
+/// More than the host keeps of those who have not introduced themselves.
+TEST_F(DaemonTakeover, AnswersAllOfManyWhoComeBackAtOnce) {
+    kill_first();
+    setup.config = "[takeover]\npatience = \"30s\"\n[limits]\npeers = 200\nlanes = 200\n";
+    first = start();
+    ready(*first);
+    std::vector<std::unique_ptr<PlainPeer>> peers;
+    for (int i = 0; i < 150; ++i) peers.push_back(std::make_unique<PlainPeer>(first->socket()));
+    const Descriptor mark = mark_presence(first->socket());
+    kill_first();
+    const auto next = start();
+    listens(*next);
+    for (auto& one : peers) one->connection = connect_to(next->socket());
+    next->signal(SIGSTOP);
+    for (auto& one : peers) {
+        const std::array numbers{one->descriptors[0].get(), one->descriptors[1].get(),
+                                 one->descriptors[2].get()};
+        ASSERT_TRUE(one->connection.send(wire::encode(one->rejoin_request(), 7), numbers,
+                                         Deadline::passed()));
+    }
+    next->signal(SIGCONT);
+    for (auto& one : peers) (void)expect<wire::Rejoined>(next_message(one->connection));
 }
 
 TEST_F(DaemonTakeover, TakesNoSegmentThatWasGivenUpWhenThePoolWasMadeAnew) {

@@ -51,5 +51,14 @@ TEST(Door, OpensForAPartOfABurstAgain) {
     EXPECT_TRUE(door.should_shut(open_ns));
 }
 
+TEST(Door, StaysShutForAsLongAsItIsTold) {
+    Door door;
+    const std::uint64_t until_ns = begin_ns + 1000 * Door::interval_ns;
+    door.stay_shut(until_ns);
+    EXPECT_EQ(door.reopens_at_ns(), until_ns);
+    door.stay_shut(begin_ns);
+    EXPECT_EQ(door.reopens_at_ns(), until_ns);
+}
+
 }  // namespace
 }  // namespace shmpool::host

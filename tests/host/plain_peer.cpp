@@ -52,7 +52,7 @@ LocalConnection connect_to(const std::string& socket) {
 wire::Body next_message(LocalConnection& connection, std::vector<Descriptor>* descriptors) {
     auto received = value_of(connection.receive(soon()));
     auto message = value_of(wire::decode(received.packet.bytes(), received.descriptors.size()));
-    if (descriptors != nullptr) *descriptors = std::move(received.descriptors);
+    if (descriptors != nullptr) *descriptors = received.descriptors.release();
     return message.body;
 }
 

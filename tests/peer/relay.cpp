@@ -44,7 +44,7 @@ void Relay::serve(LocalConnection caller) {
         if (!asked) return;
         const auto request = wire::decode(asked->packet.bytes(), asked->descriptors.size());
         if (!request ||
-            !host->send(asked->packet, numbers_of(asked->descriptors), Deadline::never())) {
+            !host->send(asked->packet, numbers_of(asked->descriptors.all()), Deadline::never())) {
             return;
         }
         const auto answered = host->receive(Deadline::never());
@@ -54,7 +54,7 @@ void Relay::serve(LocalConnection caller) {
         const Fate fate = story_({request->body, answer->body, *host});
         if (fate == Fate::dies_before_its_answer) return;
         if (!caller.send(wire::encode(answer->body, answer->request_id),
-                         numbers_of(answered->descriptors), Deadline::never()) ||
+                         numbers_of(answered->descriptors.all()), Deadline::never()) ||
             fate == Fate::dies_after_its_answer) {
             return;
         }
