@@ -29,15 +29,18 @@ get_target_property(pool_sources shmpool_pool SOURCES)
 list(TRANSFORM pool_sources PREPEND ${PROJECT_SOURCE_DIR}/shmpool/pool/)
 file(GLOB core_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/protocol/*.cpp)
 add_library(protocol_with_crash_points STATIC ${pool_sources} ${core_sources} ${rig_sources}
+    ${PROJECT_SOURCE_DIR}/protocol/wire/names.cpp
     crash_rig.cpp scenarios.cpp)
 # g++ 12 takes std::regex under a sanitizer for uninitialised.
 set_source_files_properties(crash_rig.cpp PROPERTIES
     COMPILE_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 target_compile_definitions(protocol_with_crash_points PUBLIC SHMPOOL_CRASH_POINTS
     SHMPOOL_PROTOCOL_SOURCES="${PROJECT_SOURCE_DIR}/protocol")
-target_link_libraries(protocol_with_crash_points PUBLIC shmpool_segment GTest::gtest)
+target_link_libraries(protocol_with_crash_points PUBLIC
+    shmpool_heap shmpool_segment GTest::gtest)
 
 shmpool_test(protocol_death_test
     LABELS processes
-    SOURCES endless_rival_test.cpp host_death_test.cpp peer_death_test.cpp zombie_test.cpp
+    SOURCES endless_rival_test.cpp heap_directory_test.cpp host_death_test.cpp peer_death_test.cpp
+        zombie_test.cpp
     LIBRARIES protocol_with_crash_points)

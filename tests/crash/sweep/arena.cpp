@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "heap_share.hpp"
 #include "must.hpp"
 #include "peer/cli/protocol_audit.hpp"
 #include "rival.hpp"
@@ -29,7 +30,9 @@ std::string config_text() {
     return one_class(small_bytes, small_count) + one_class(middle_bytes, middle_count) +
            one_class(large_bytes, large_count) +
            "[limits]\npeers = 6\nlanes = 12\nchannels = 16\npublishers = 16\nsubscribers = 20\n"
-           "rings = 48\nring_entries = 512\npublishers_per_channel = 4\n";
+           "rings = 48\nring_entries = 512\npublishers_per_channel = 4\nheaps = 8\n"
+           "heap_bytes = \"1MiB\"\n" +
+           heaps_config();
 }
 
 }  // namespace
@@ -177,6 +180,7 @@ Account Arena::settle() {
     if (account.stuck != 0) return account;
     ask_rivals(account);
     count_slots(account);
+    ask_about_heaps(account);
     audit_all(account);
     return account;
 }
@@ -218,6 +222,17 @@ void Arena::count_slots(Account& account) {
     account.lost += slot_total - board_->counted;
     account.text += "of " + std::to_string(slot_total) + " slots " +
                     std::to_string(board_->counted) + " can be had; ";
+}
+
+void Arena::ask_about_heaps(Account& account) {
+    if (const std::uint32_t left = board_->heaps_left.exchange(0); left != 0) {
+        account.lost += left;
+        account.text += "in " + std::to_string(left) + " heaps is something of the dead; ";
+    }
+    if (const std::uint32_t broken = board_->heaps_broken.exchange(0); broken != 0) {
+        account.broken += broken;
+        account.text += "heaps are broken: " + board_->complaint_text() + "; ";
+    }
 }
 
 /// The living rest: exact.

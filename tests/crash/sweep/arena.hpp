@@ -79,6 +79,7 @@ private:
     void let_play(Order order, Account& account);
     void await_end_of_the_dead(Account& account);
     void count_slots(Account& account);
+    void ask_about_heaps(Account& account);
     void audit_all(Account& account) const;
     void ask_rivals(Account& account);
 

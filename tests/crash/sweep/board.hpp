@@ -68,6 +68,8 @@ struct Board {
     std::atomic<std::uint32_t> changed{0};  ///< Payloads with the bytes of somebody else.
     std::atomic<std::uint32_t> missed{0};   ///< Messages that a reader under `block` did not get.
     std::atomic<std::uint32_t> blocked{0};  ///< Publishing that timed out although nobody is dead.
+    std::atomic<std::uint32_t> heaps_left{0};    ///< In which somebody has something who is gone.
+    std::atomic<std::uint32_t> heaps_broken{0};  ///< By their audit, or by what they say.
     std::atomic<std::uint32_t> counted{0};
     std::atomic<std::uint32_t> counted_twice{0};
     /// Why a victim that went on is not content.

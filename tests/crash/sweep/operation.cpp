@@ -75,7 +75,7 @@ void Victim::on_sibling(const std::function<void()>& body) {
 std::vector<Operation> all_operations() {
     std::vector<Operation> all;
     for (auto&& some : {slot_operations(), publish_operations(), take_operations(),
-                        sleep_operations(), connect_operations()}) {
+                        sleep_operations(), connect_operations(), heap_operations()}) {
         all.insert(all.end(), some.begin(), some.end());
     }
     return all;

@@ -28,6 +28,10 @@ struct Victim {
     std::vector<Loan> loans{};
     std::vector<Sample> samples{};
     std::vector<SlotRef> raw{};
+    std::optional<SharedByteHeap> bytes{};
+    std::optional<SharedPageHeap> pages{};
+    std::optional<SharedIdHeap> ids{};
+    std::vector<HeapOffset> blocks{};  ///< Of one of them.
     std::size_t marked = 0;  ///< So many slots of `raw`, from the first, have a mark of ours.
     /// What the operation gave: a number of readers, or whether it succeeded.
     std::int64_t result = -1;
@@ -76,5 +80,6 @@ struct Operation {
 [[nodiscard]] std::vector<Operation> take_operations();
 [[nodiscard]] std::vector<Operation> sleep_operations();
 [[nodiscard]] std::vector<Operation> connect_operations();
+[[nodiscard]] std::vector<Operation> heap_operations();
 
 }  // namespace shmpool::sweep

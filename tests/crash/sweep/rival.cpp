@@ -30,7 +30,8 @@ Rival::Rival(Board& board, const std::string& pool, std::uint32_t number)
     : board_(board),
       number_(number),
       peer_(must(Peer::attach(pool), "a rival attaches")),
-      silence_(must(peer_.subscriber("silence"), "a rival's reader")) {
+      silence_(must(peer_.subscriber("silence"), "a rival's reader")),
+      heaps_(board_, peer_, number_) {
     must(silence_.descriptor().has_value(), "a rival's descriptor");
     for (const ChannelPolicy policy : policies) {
         if (number_ == 1) {
@@ -80,6 +81,7 @@ void Rival::play() {
 void Rival::work() {
     ++rounds_;
     for (int i = 0; i < 3; ++i) take_raw();
+    heaps_.work();
     const bool patient = board_.nothing_may_block;
     for (Writing& writing : writings_) {
         if (!send(writing, patient ? too_long : 0ns) && patient) ++board_.blocked;
@@ -101,6 +103,7 @@ void Rival::rest() {
         let_go(reading, std::numeric_limits<std::uint64_t>::max());
     }
     give_raw(0);
+    heaps_.rest();
     give_cached();
 }
 
@@ -203,6 +206,7 @@ void Rival::count() {
     board_.counted = static_cast<std::uint32_t>(places.size());
     for (const SlotRef& ref : all) (void)peer_.free(ref);
     give_cached();
+    heaps_.count();
 }
 
 }  // namespace shmpool::sweep

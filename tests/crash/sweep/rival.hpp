@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "board.hpp"
+#include "heap_share.hpp"
 #include "peer/peer.hpp"
 
 namespace shmpool::sweep {
@@ -70,6 +71,7 @@ private:
     std::vector<Writing> writings_;
     std::vector<Reading> readings_;
     std::vector<Raw> raw_;
+    HeapShare heaps_;
     std::uint64_t rounds_ = 0;
     std::uint64_t raw_taken_ = 0;
 };

@@ -89,6 +89,9 @@ std::string live_on(Victim& victim) {
     }
     victim.publisher.reset();
     victim.subscriber.reset();
+    victim.bytes.reset();
+    victim.pages.reset();
+    victim.ids.reset();
     victim.peer.reset();
     return {};
 }

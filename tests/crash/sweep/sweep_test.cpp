@@ -45,13 +45,12 @@ TEST_P(ShortSweep, FindsNothing) {
     EXPECT_GT(visits, 4 * missed) << "rivals and the host decide now and then, not always";
 }
 
-INSTANTIATE_TEST_SUITE_P(Of, ShortSweep,
-                         ::testing::Values(Named{"Slots", slot_operations},
-                                           Named{"Publish", publish_operations},
-                                           Named{"Take", take_operations},
-                                           Named{"Sleep", sleep_operations},
-                                           Named{"Connect", connect_operations}),
-                         [](const auto& tested) { return std::string(tested.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Of, ShortSweep,
+    ::testing::Values(Named{"Slots", slot_operations}, Named{"Publish", publish_operations},
+                      Named{"Take", take_operations}, Named{"Sleep", sleep_operations},
+                      Named{"Connect", connect_operations}, Named{"Heaps", heap_operations}),
+    [](const auto& tested) { return std::string(tested.param.name); });
 
 class Planted : public ::testing::Test {
 protected:

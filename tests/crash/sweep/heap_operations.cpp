@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Heaps: every operation of every kind of heap beside the living, who use the same ones; and what
+/// goes over the host: create, open, close, destroy.
+#include "heap_share.hpp"
+#include "operation.hpp"
+
+namespace shmpool::sweep {
+namespace {
+
+constexpr std::uint64_t block_bytes = 500;
+
+void attach(Victim& victim) {
+    victim.attach_with_lane();
+    victim.blocks.reserve(64);
+}
+
+void keep(Victim& victim, const Outcome<HeapOffset>& block) {
+    victim.blocks.push_back(must(block, "the victim's block"));
+}
+
+bool succeeded(const Victim& victim) {
+    return victim.result == 1;
+}
+
+Operation in_heap(const std::string& name, std::function<void(Victim&)> prepare,
+                  std::function<bool(Victim&)> act) {
+    return {"heap/" + name, Lists::either, std::move(prepare),
+            [act = std::move(act)](Victim& victim) { victim.result = act(victim) ? 1 : 0; },
+            succeeded};
+}
+
+// --- bytes ---------------------------------------------------------------------------------------
+
+/// Three blocks, and the first and the third free: what is freed between them joins both.
+void take_bytes(Victim& victim, const char* heap) {
+    attach(victim);
+    victim.bytes.emplace(must(victim.peer->byte_heap(heap), "the victim's heap"));
+    for (int i = 0; i < 3; ++i) keep(victim, victim.bytes->allocate(block_bytes));
+    for (const std::size_t i : {0U, 2U}) {
+        must(victim.bytes->free(victim.blocks[i]), "the victim frees");
+    }
+}
+
+std::vector<Operation> of_bytes(const std::string& heap) {
+    const auto prepare = [heap](Victim& victim) { take_bytes(victim, heap.c_str()); };
+    const auto freed = [](Victim& victim) {
+        return victim.bytes->free(victim.blocks[1]).has_value();
+    };
+    return {
+        in_heap(heap + "/allocate", prepare,
+                [](Victim& victim) { return victim.bytes->allocate(block_bytes).has_value(); }),
+        in_heap(heap + "/allocate_small", prepare,
+                [](Victim& victim) { return victim.bytes->allocate(1).has_value(); }),
+        in_heap(
+            heap + "/allocate_aligned", prepare,
+            [](Victim& victim) { return victim.bytes->allocate(block_bytes, 1024).has_value(); }),
+        in_heap(heap + "/allocate_too_much", prepare,
+                [](Victim& victim) { return !victim.bytes->allocate(1 << 20); }),
+        in_heap(heap + "/free", prepare, freed),
+        in_heap(heap + "/free_inside", prepare,
+                [](Victim& victim) { return !victim.bytes->free(victim.blocks[1] + 16); }),
+        in_heap(heap + "/usable_bytes", prepare,
+                [](Victim& victim) {
+                    return victim.bytes->usable_bytes(victim.blocks[1]).has_value();
+                }),
+        in_heap(heap + "/audit", prepare,
+                [](Victim& victim) { return victim.bytes->audit().has_value(); }),
+    };
+}
+
+// --- pages and ids -------------------------------------------------------------------------------
+
+void take_pages(Victim& victim) {
+    attach(victim);
+    victim.pages.emplace(must(victim.peer->page_heap(page_heap), "the victim's pages"));
+    keep(victim, victim.pages->allocate_pages(2));
+}
+
+void take_ids(Victim& victim) {
+    attach(victim);
+    victim.ids.emplace(must(victim.peer->id_heap(id_heap), "the victim's ids"));
+    keep(victim, victim.ids->allocate_id(100));
+}
+
+std::vector<Operation> of_pages_and_ids() {
+    return {
+        in_heap("pages/allocate_one", take_pages,
+                [](Victim& victim) { return victim.pages->allocate_pages(1).has_value(); }),
+        in_heap("pages/allocate_run", take_pages,
+                [](Victim& victim) { return victim.pages->allocate_pages(3).has_value(); }),
+        in_heap("pages/free", take_pages,
+                [](Victim& victim) {
+                    return victim.pages->free_pages(victim.blocks[0], 2).has_value();
+                }),
+        in_heap("ids/allocate_one", take_ids,
+                [](Victim& victim) { return victim.ids->allocate_id().has_value(); }),
+        in_heap("ids/allocate_run", take_ids,
+                [](Victim& victim) { return victim.ids->allocate_id(100, 8).has_value(); }),
+        in_heap(
+            "ids/free", take_ids,
+            [](Victim& victim) { return victim.ids->free_id(victim.blocks[0], 100).has_value(); }),
+    };
+}
+
+// --- by the host ---------------------------------------------------------------------------------
+
+constexpr const char* made = "made";
+
+/// Whether an earlier victim came so far does not matter.
+void without_made(Victim& victim) {
+    attach(victim);
+    (void)victim.peer->destroy_heap(made);
+}
+
+bool make(Victim& victim) {
+    HeapSpec spec;
+    spec.bytes = 64 << 10;
+    return victim.peer->create_heap(made, spec).has_value();
+}
+
+void with_made(Victim& victim) {
+    without_made(victim);
+    must(make(victim), "the victim's own heap");
+}
+
+std::vector<Operation> of_host() {
+    return {
+        in_heap("create", without_made, make),
+        in_heap("destroy", with_made,
+                [](Victim& victim) { return victim.peer->destroy_heap(made).has_value(); }),
+        in_heap("open", attach,
+                [](Victim& victim) {
+                    auto opened = victim.peer->byte_heap(byte_heaps[0]);
+                    if (opened) victim.bytes.emplace(std::move(*opened));
+                    return victim.bytes.has_value();
+                }),
+        in_heap(
+            "close", [](Victim& victim) { take_bytes(victim, byte_heaps[0]); },
+            [](Victim& victim) {
+                victim.bytes.reset();
+                return true;
+            }),
+    };
+}
+
+}  // namespace
+
+std::vector<Operation> heap_operations() {
+    std::vector<Operation> all;
+    for (const char* const heap : byte_heaps) {
+        for (auto& one : of_bytes(heap)) all.push_back(std::move(one));
+    }
+    for (auto some : {of_pages_and_ids(), of_host()}) {
+        for (auto& one : some) all.push_back(std::move(one));
+    }
+    return all;
+}
+
+}  // namespace shmpool::sweep

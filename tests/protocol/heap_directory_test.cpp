@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The table of heaps: who gets which room; and hosts that die in every verb, behind whom the next
+/// one finds nothing half done.
+#include "protocol/heap_directory.hpp"
+
+#include <gmock/gmock.h>
+
+#include <set>
+
+#include "crash_rig.hpp"
+#include "scenarios.hpp"
+#include "shmpool/heap/byte_heap.hpp"
+#include "test_host.hpp"
+
+namespace shmpool::testing_protocol {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr std::uint64_t room_bytes = 1 << 20;
+
+SegmentShape shape_with_heaps() {
+    SegmentShape shape = small_shape();
+    shape.heaps = 4;
+    shape.heap_bytes = room_bytes;
+    return shape;
+}
+
+HeapRequest asked(const char* name, std::uint64_t bytes, std::uint64_t ticket = 0) {
+    HeapRequest request;
+    request.name = name;
+    request.kind = HeapKind::tlsf;
+    request.bytes = bytes;
+    request.ticket = ticket;
+    return request;
+}
+
+class HeapDirectoryTest : public ::testing::Test {
+protected:
+    [[nodiscard]] HeapDirectory make_directory() {
+        return {host.segment(), host.pool().view(), host.view(), memory};
+    }
+    [[nodiscard]] std::uint64_t committed_bytes() {
+        return host.segment().header().committed_bytes.load();
+    }
+    [[nodiscard]] Errc error_of(const HeapRequest& request) {
+        const auto created = heaps.create(request);
+        return created ? Errc::internal_fault : created.error().code;
+    }
+    /// Extents of all heaps; a failure if two overlap.
+    void expect_apart() {
+        std::uint64_t end = 0;
+        std::set<std::pair<std::uint64_t, std::uint64_t>> extents;
+        for (const HeapEntry& one : read_heaps(host.view())) {
+            extents.emplace(host.view().heaps.at(one.id.index).offset.load(), one.bytes);
+        }
+        for (const auto& [offset, bytes] : extents) {
+            EXPECT_GE(offset, end);
+            end = offset + bytes;
+        }
+        EXPECT_LE(end, room_bytes);
+    }
+
+    TestHost host{shape_with_heaps()};
+    Segment::Region memory = host.segment().region(RegionKind::heap_memory).value();
+    HeapDirectory heaps = make_directory();
+    std::uint64_t without_heaps_bytes = committed_bytes();
+};
+
+TEST_F(HeapDirectoryTest, GivesEachHeapRoomOfItsOwnAndUsesAGapAgain) {
+    const HeapId first = heaps.create(asked("first", 400'000)).value();
+    const HeapId second = heaps.create(asked("second", 400'000)).value();
+    EXPECT_EQ(error_of(asked("third", 400'000)), Errc::no_heap_room);
+    expect_apart();
+    const std::uint64_t two = without_heaps_bytes + 2 * 401'408;
+    EXPECT_EQ(committed_bytes(), two) << "whole pages";
+    ASSERT_TRUE(heaps.destroy(first));
+    EXPECT_EQ(committed_bytes(), two - 401'408);
+    EXPECT_TRUE(heaps.create(asked("third", 300'000)));
+    EXPECT_TRUE(heaps.create(asked("fourth", 100'000)));
+    expect_apart();
+    EXPECT_EQ(read_heap(host.view(), second.index)->name, "second");
+    EXPECT_TRUE(heaps.destroy(first)) << "it is gone already";
+    EXPECT_EQ(read_heaps(host.view()).size(), 3U) << "the next one at its place is not it";
+}
+
+TEST_F(HeapDirectoryTest, GivesWhoAsksAgainWhatHeHasGotAlready) {
+    const HeapId heap = heaps.create(asked("a", 100'000, 7)).value();
+    EXPECT_EQ(heaps.create(asked("a", 100'000, 7)).value(), heap);
+    EXPECT_EQ(error_of(asked("a", 100'000, 8)), Errc::name_taken);
+    EXPECT_EQ(error_of(asked("a", 100'000)), Errc::name_taken);
+}
+
+TEST_F(HeapDirectoryTest, SaysWhyThereIsNoHeapAndKeepsNothingOfIt) {
+    EXPECT_EQ(error_of(asked("a", 0)), Errc::invalid_argument);
+    EXPECT_EQ(error_of(asked("a", 100)), Errc::region_too_small);
+    HeapRequest odd = asked("a", 100'000);
+    odd.options.map_alignment = 3 * page_bytes;
+    EXPECT_EQ(error_of(odd), Errc::invalid_argument);
+    odd.options.map_alignment = 2 * large_page_bytes;
+    EXPECT_EQ(error_of(odd), Errc::invalid_argument);
+    EXPECT_EQ(heaps.open("a", 0).error().code, Errc::no_heap);
+    EXPECT_EQ(heaps.destroy({77, 1}).error().code, Errc::no_heap);
+    EXPECT_THAT(read_heaps(host.view()), IsEmpty());
+    EXPECT_EQ(committed_bytes(), without_heaps_bytes);
+    for (const char* const name : {"a", "b", "c", "d"}) {
+        EXPECT_TRUE(heaps.create(asked(name, 100'000)));
+    }
+    EXPECT_EQ(error_of(asked("e", 100'000)), Errc::too_many_heaps);
+}
+
+TEST_F(HeapDirectoryTest, KnowsWhoHasAHeapOpen) {
+    const HeapId heap = heaps.create(asked("a", 100'000)).value();
+    ASSERT_TRUE(heaps.open("a", 3));
+    ASSERT_TRUE(heaps.open("a", 3)) << "twice is once";
+    ASSERT_TRUE(heaps.open("a", 15));
+    const auto refused = heaps.destroy(heap);
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message, HasSubstr("in use by peer 3, peer 15"));
+    EXPECT_TRUE(heaps.close(heap.index, 3));
+    EXPECT_FALSE(heaps.close(heap.index, 3));
+    EXPECT_FALSE(heaps.close(77, 3));
+    heaps.peer_gone(15);
+    EXPECT_TRUE(heaps.destroy(heap));
+}
+
+TEST_F(HeapDirectoryTest, BelievesNoPlaceThatLiesOutside) {
+    const HeapId heap = heaps.create(asked("a", 100'000)).value();
+    HeapImage& image = host.view().heaps.at(heap.index);
+    for (const std::uint64_t offset :
+         {room_bytes, room_bytes - page_bytes, ~std::uint64_t{0}, std::uint64_t{5}}) {
+        image.offset = offset;
+        EXPECT_THAT(heap_memory(memory, image), IsEmpty()) << offset;
+        heaps.peer_gone(3);
+        heaps.take_over();
+    }
+    image.offset = 0;
+    image.bytes = ~std::uint64_t{0} - page_bytes + 1;
+    EXPECT_THAT(heap_memory(memory, image), IsEmpty());
+    (void)heaps.create(asked("b", 100'000));
+    EXPECT_TRUE(heaps.destroy(heap));
+}
+
+// --- the host dies -------------------------------------------------------------------------------
+
+/// All verbs; the memory is written to in between.
+void host_script(HeapDirectory& heaps, const Segment::Region& memory, const ProtocolView& view) {
+    const auto kept = heaps.create(asked("kept", 100'000, 1));
+    const auto gone = heaps.create(asked("gone", 200'000, 2));
+    (void)heaps.open("gone", 3);
+    const auto opened = open_byte_heap(heap_memory(memory, view.heaps.at(gone->index)));
+    (void)(*opened)->allocate(5, 1000, 8);
+    heaps.peer_gone(3);
+    (void)heaps.destroy(*gone);
+    (void)heaps.create(asked("again", 300'000, 3));
+    (void)kept;
+}
+
+/// A host over a segment of its own, in a process of its own.
+struct HostProcess {
+    TestHost other{shape_with_heaps()};
+    Segment::Region memory = other.segment().region(RegionKind::heap_memory).value();
+
+    [[nodiscard]] HeapDirectory directory() {
+        return {other.segment(), other.pool().view(), other.view(), memory};
+    }
+    [[nodiscard]] std::uint64_t committed_bytes() {
+        return other.segment().header().committed_bytes.load();
+    }
+    ChildProcess::End run(const std::function<void()>& prepare) {
+        ChildProcess child([&] {
+            prepare();
+            HeapDirectory heaps = directory();
+            host_script(heaps, memory, other.view());
+            return 0;
+        });
+        return child.wait();
+    }
+};
+
+std::vector<std::pair<std::string, unsigned>> points_of_script() {
+    SharedWithChildren<PointCounts> counts;
+    HostProcess host;
+    EXPECT_EQ(host.run([&] { count_points(*counts); }), ChildProcess::End::exited);
+    return counts->all();
+}
+
+/// Every heap is whole or not there, and all room can be had again.
+void expect_nothing_half_done(HostProcess& host, std::uint64_t committed_bytes) {
+    HeapDirectory next = host.directory();
+    next.take_over();
+    for (std::uint32_t i = 0; i < host.other.view().heaps.count; ++i) {
+        const auto state = static_cast<HeapState>(host.other.view().heaps.at(i).state.load());
+        EXPECT_TRUE(state == HeapState::empty || state == HeapState::open);
+    }
+    next.peer_gone(3);
+    for (const HeapEntry& one : read_heaps(host.other.view())) {
+        const HeapImage& image = host.other.view().heaps.at(one.id.index);
+        EXPECT_TRUE(open_byte_heap(heap_memory(host.memory, image)));
+        EXPECT_TRUE(next.destroy(one.id)) << one.name;
+    }
+    EXPECT_EQ(host.committed_bytes(), committed_bytes);
+    EXPECT_TRUE(next.create(asked("all of it", room_bytes))) << "no room is lost";
+}
+
+TEST(HeapDirectoryDeath, InAnyVerbLeavesNothingHalfDone) {
+    unsigned deaths = 0;
+    for (const auto& [name, count] : points_of_script()) {
+        for (unsigned nth = 1; nth <= count; ++nth, ++deaths) {
+            SCOPED_TRACE(name + " " + std::to_string(nth));
+            HostProcess host;
+            const std::uint64_t before = host.committed_bytes();
+            ASSERT_EQ(host.run([&, &point = name] { signal_at_point(point, nth, SIGKILL); }),
+                      ChildProcess::End::killed);
+            expect_nothing_half_done(host, before);
+        }
+    }
+    EXPECT_GE(deaths, 15U);
+}
+
+}  // namespace
+
+std::vector<std::string> points_met_by_heap_hosts() {
+    std::vector<std::string> names;
+    for (const auto& [name, count] : points_of_script()) names.push_back(name);
+    return names;
+}
+
+}  // namespace shmpool::testing_protocol
