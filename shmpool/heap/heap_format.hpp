@@ -16,7 +16,8 @@ namespace shmpool {
 struct HeapOptions {
     /// Of the memory's address in every process that opens the heap: power of two.
     std::uint64_t map_alignment = page_bytes;
-    /// Part of the memory to manage from the beginning; 0 bytes: all that is left. Not of ids.
+    /// Part of the memory to manage from the beginning; 0 bytes: all that is left. Of bytes
+    /// and pages.
     HeapExtent first_region{};
 
     /// Of bitmap_pages: power of two, 4096 or more, no more than map_alignment.
@@ -27,6 +28,9 @@ struct HeapOptions {
     std::uint64_t id_count = 0;
     /// How many ids there can ever be; 0: as many as from the beginning.
     std::uint64_t id_capacity = 0;
+
+    /// Of slab_stack and checked_slab: what a block holds; a multiple of 8, and not 0.
+    std::uint64_t block_bytes = 64;
 };
 
 inline constexpr std::chrono::seconds heap_patience{10};

@@ -26,6 +26,11 @@ enum class HeapKind : std::uint32_t {
     bitmap_pages = 2,
     ids = 3,
     buddy = 4,
+    linear = 16,
+    first_fit = 17,
+    ghost_tree = 18,
+    slab_stack = 19,
+    checked_slab = 20,
 };
 
 [[nodiscard]] constexpr std::string_view name_of(HeapKind kind) {
@@ -34,6 +39,11 @@ enum class HeapKind : std::uint32_t {
         case HeapKind::bitmap_pages: return "bitmap_pages";
         case HeapKind::ids: return "ids";
         case HeapKind::buddy: return "buddy";
+        case HeapKind::linear: return "linear";
+        case HeapKind::first_fit: return "first_fit";
+        case HeapKind::ghost_tree: return "ghost_tree";
+        case HeapKind::slab_stack: return "slab_stack";
+        case HeapKind::checked_slab: return "checked_slab";
         case HeapKind::none: break;
     }
     return "none";
@@ -63,6 +73,8 @@ static_assert(sizeof(HeapRegionImage) == 16);
 //         68      4  damaged          anybody        1: nonsense was found in it
 //         72     16  settings[2]      creator        bitmap_pages: bytes of a page
 //                                                    ids: the first id; how many at most
+//                                                    slab_stack, checked_slab: HeapOptions::
+//                                                    block_bytes
 //        128      8  journal_count    lock's holder  entries of a change that is not yet complete
 //        136      8  used_bytes       lock's holder  what is handed out; ids: how many
 //        144      8  total_bytes      lock's holder  what can be handed out at most; ids: how many
