@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "tests/shmpool/heap/dying_heap.hpp"
 #include "tests/shmpool/heap/own_stack.hpp"
 
 namespace shmpool {
@@ -118,6 +119,10 @@ TEST_P(StackHeapTest, KeepsContentsThroughRandomSteps) {  // T-BS-86
     steps.free_all();
     EXPECT_EQ(own.now().used_bytes, 0U);
     EXPECT_EQ(own.now().blocks, 0U);
+    const auto& header = *reinterpret_cast<const HeapHeader*>(own.memory.view().data());
+    const std::uint64_t used = test::used_entries(own.memory.view());
+    EXPECT_LT(used, header.journal_limit - 4) << "the journal has room for every change";
+    EXPECT_GT(used, 4U) << "it is there at all";
 }
 
 TEST_P(StackHeapTest, KeepsContentsWhenItIsOpenedAgainAndAgain) {  // T-BS-87
