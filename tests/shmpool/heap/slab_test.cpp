@@ -234,6 +234,11 @@ TEST_F(CheckedSlabTest, LeavesAloneWhatItCanNotJudge) {  // T-BS-68
     EXPECT_TRUE(own.holds(c, 3));
     own.word(b.offset - 8) = in_use | 1;
     EXPECT_EQ(own.heap->recover(me).value(), 0U);
+    own.word(c.offset - 8) = 0;
+    EXPECT_EQ(own.heap->recover(me).value(), 1U) << "also the last";
+    EXPECT_TRUE(own.holds(c, 3));
+    own.word(c.offset - 8) = in_use | 1;
+    EXPECT_EQ(own.now().blocks, 2U);
 }
 
 TEST_F(CheckedSlabTest, MakesAListAnewThatLeadsAstray) {
