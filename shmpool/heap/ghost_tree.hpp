@@ -7,6 +7,8 @@
 /// then all is read from the marks (stack_marks.hpp), and the tree made anew. So nothing that is
 /// free can be lost.
 ///
+/// What a kill in the middle of an operation leaves: the table in run_stack.hpp.
+///
 /// Costs: alloc, the logarithm of the free blocks, and to zero what is handed out; dealloc, that
 /// and to zero what is freed; recover, all blocks.
 #pragma once

@@ -7,6 +7,8 @@
 /// else how many blocks its run has. Where the words and the marks differ, somebody has written
 /// what was not his, and the block is left alone: `recover` counts it.
 ///
+/// What a kill in the middle of an operation leaves: the table in run_stack.hpp.
+///
 /// Costs: alloc and dealloc of one block are bounded; of a run, blocks; recover, all blocks.
 #pragma once
 

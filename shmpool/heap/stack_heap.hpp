@@ -10,7 +10,9 @@
 ///   A block that was handed out is zero, and so is what `realloc` adds to one.
 ///   But for linear: 0 bytes are the null handle, which nothing is kept for; `realloc` of it is
 ///   `alloc`, `realloc` to 0 is `dealloc`, `dealloc` of it does nothing.
-///   A handle is used as it was handed out: not a part of it, not another heap's.
+///   A handle is used as it was handed out. A part of it, or one of another heap, is refused where
+///   it can be told: first_fit, exactly; ghost_tree and slabs, if it needs another number of their
+///   units; linear, if it reaches behind the end.
 ///
 /// Errors: no_memory, invalid_argument (nothing can begin there, or the block has another length),
 /// not_allocated (nothing live begins there), unsupported, would_block, heap_damaged. After an
