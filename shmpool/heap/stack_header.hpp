@@ -9,13 +9,13 @@
 
 namespace shmpool::stack_header {
 
-//  offset  bytes  field        first_fit   ghost_tree   slab_stack, checked_slab
-//       0         user         16          32           24
-//      16      8  magic        ALFF
-//      24      8  flags | magic            flags: 1 = recovery needed; ALSL, ALCK
-//      32      8  free_head | magic | block_bytes       first_fit; ALGT; slabs
-//      40      8  (reserved) | root | free_head         ghost_tree; slabs
-//      48         arena
+//  Words of 8 bytes; what stands in front of the magic is the user's.
+//     offset  first_fit           ghost_tree    slab_stack, checked_slab
+//         16  magic "ALFF"
+//         24  flags: 1 = recover                magic "ALSL", "ALCK"
+//         32  first free block    magic "ALGT"  bytes of a unit
+//         40  not used            root          first free block
+//         48  blocks              blocks        blocks
 inline constexpr std::uint64_t bytes = 48;
 
 /// Four letters, 0, the version of the format, what may differ, 0. Only six bytes are compared.

@@ -90,7 +90,8 @@ public:
     }
 
     void may_be_in_the_repair_too() {
-        const std::uint64_t stores = without_death().stores;
+        Ends ends = without_death();
+        const std::uint64_t stores = ends.stores;
         for (std::uint64_t store = 0; store < stores; store += 1 + stores / 40) {
             for (std::uint64_t second = 0;; ++second) {
                 HeapMemory memory(dying_memory_bytes);
@@ -98,6 +99,7 @@ public:
                 heap->holder_died(doomed);
                 const bool died = dies_in_repair(*heap, second);
                 ASSERT_EQ(broken(*heap, last), "") << store << " and " << second;
+                expect_one_end(*heap, ends, store);
                 if (!died) break;
             }
         }
