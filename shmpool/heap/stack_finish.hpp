@@ -65,7 +65,8 @@ public:
             ++blocks;
         }
         stack_.count(0 - bytes, 0 - blocks);
-        stack_.set_unfinished(Unfinished::freeing_all, {lowest, 0});
+        stack_.set_unfinished(blocks != 0 ? Unfinished::freeing_all : Unfinished::nothing,
+                              {lowest, 0});
         return {};
     }
 
@@ -83,6 +84,7 @@ private:
     }
 
     void release_from(HeapOffset at) {
+        if (!marks_.is_place(at)) return stack_.words().fail();
         at = marks_.first_from(at, stack_.len());
         while (at < stack_.len()) {
             const bool is_dying = marks_.get(at) == Mark::dying;
@@ -104,6 +106,11 @@ private:
 
     /// It is one block, whatever it was to be, and freed.
     void give_up_preparing(const HeapExtent& block) {
+        const std::uint64_t len = stack_.len();
+        if (!marks_.is_place(block.offset) || block.offset > len ||
+            block.bytes > len - block.offset) {
+            return stack_.words().fail();
+        }
         const HeapOffset end = block.offset + block.bytes;
         for (HeapOffset at = marks_.next(block.offset, end); at < end; at = marks_.next(at, end)) {
             marks_.set_for_good(at, Mark::none);
