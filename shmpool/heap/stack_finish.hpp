@@ -29,7 +29,7 @@ public:
     StackFinish(Stack<Words>& stack, Engine& engine)
         : stack_(stack), marks_(stack.marks()), engine_(engine) {}
 
-    /// Does what was decided. Its last part is not yet committed.
+    /// Does what was decided and is still to be done.
     void finish() {
         const HeapExtent extent = stack_.unfinished_extent();
         switch (stack_.unfinished()) {

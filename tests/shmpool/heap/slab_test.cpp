@@ -71,7 +71,7 @@ INSTANTIATE_TEST_SUITE_P(Kinds, SlabOpening,
                          testing::Values(HeapKind::slab_stack, HeapKind::checked_slab),
                          [](const auto& tested) { return std::string(name_of(tested.param)); });
 
-TEST(SlabStack, HandsOutTheLastFreedFirstAndZero) {  // T-BS-62
+TEST(SlabStack, HandsOutTheLastFreedFirstAndZero) {  // T-BS-62, D-BS-17
     OwnStack own(HeapKind::slab_stack, 16);
     std::vector<StackHandle> blocks;
     for (int i = 0; i < 3; ++i) {

@@ -154,7 +154,7 @@ TEST_P(StackHeapTest, AnswersZeroSizesWithoutTouchingAnything) {  // T-BS-88, BS
     EXPECT_EQ(own.now().blocks, 1U);
 }
 
-TEST_P(StackHeapTest, RefusesWhatDoesNotFitAndChangesNothing) {  // XC-11
+TEST_P(StackHeapTest, RefusesWhatDoesNotFitAndChangesNothing) {  // XC-11, D-BS-6
     const StackHandle block = own.alloc(100);
     own.fill(block, 7);
     const StackStatistics before = own.now();

@@ -70,6 +70,24 @@ TEST_P(StackTraffic, OfThreadsGivesNothingToTwo) {  // T-BS-65
     EXPECT_EQ(own.heap->recover(OwnStack::me).value(), 0U);  // T-BS-68
 }
 
+TEST_P(StackTraffic, OfFreesTakesEachBlockBackOnce) {  // D-BS-11
+    std::vector<StackHandle> blocks;
+    for (int i = 0; i < 1'000; ++i) blocks.push_back(own.alloc(100));
+    std::atomic<std::size_t> freed{0};
+    std::vector<std::thread> threads;
+    for (HeapHolder holder = 2; holder < 6; ++holder) {
+        threads.emplace_back([&, holder] {
+            for (const StackHandle& one : blocks) {
+                const auto done = own.heap->dealloc(holder, one);
+                if (!done && done.error() != Errc::not_allocated) std::abort();
+                freed.fetch_add(done ? 1 : 0, std::memory_order_relaxed);
+            }
+        });
+    }
+    for (std::thread& one : threads) one.join();
+    EXPECT_EQ(freed.load(std::memory_order_relaxed), blocks.size());
+}
+
 TEST_P(StackTraffic, GoesOnBesideWhoRecovers) {  // T-BS-70, D-BS-9
     std::atomic<bool> is_over{false};
     std::thread recovers([&] {
