@@ -90,7 +90,7 @@ public:
     /// For words whose old value nobody needs: they lie in memory that is free before the change
     /// and after its undoing. Costs no entry.
     void set_in_free(HeapOffset at, std::uint64_t value) {
-        if (!may_change(at)) return fail();
+        if (failed_ || !may_change(at)) return fail();  // It could not be undone.
         store(word(at), value);
     }
 
@@ -101,7 +101,7 @@ public:
     /// Zeros where nobody needs what is there, as `set_in_free`, of any length and alignment. In
     /// two halves, so that a test can die between them.
     void zero_in_free(const HeapExtent& extent) {
-        if (!may_change_all(extent)) return fail();
+        if (failed_ || !may_change_all(extent)) return fail();
         const std::uint64_t half = extent.bytes / 2;
         StoreHook::before_store();
         std::memset(base_ + extent.offset, 0, half);
@@ -111,7 +111,9 @@ public:
     /// What begins at `from`, to where nobody needs what is there.
     void copy_to_free(HeapOffset from, const HeapExtent& to) {
         const HeapExtent source{from, to.bytes};
-        if (!may_change_all(to) || !may_change_all(source) || source.overlaps(to)) return fail();
+        if (failed_ || !may_change_all(to) || !may_change_all(source) || source.overlaps(to)) {
+            return fail();
+        }
         const std::uint64_t half = to.bytes / 2;
         StoreHook::before_store();
         std::memcpy(base_ + to.offset, base_ + from, half);
