@@ -61,12 +61,11 @@ public:
         const HeapOffset head = stack_.get(first_fit::free_head_at);
         const bool has_head = head == 0 || marks_.get(head) == Mark::free;
         const bool is_flagged = (stack_.get(first_fit::flags_at) & first_fit::recovery_needed) != 0;
-        if (is_flagged || !has_head) (void)recover();
+        is_flagged || !has_head ? StackFinish(stack_, *this).recover() : finish();
     }
     void finish() { StackFinish(stack_, *this).finish(); }
     Outcome<std::uint64_t> recover() {
-        stack_.set_unfinished(Unfinished::rebuilding);
-        if (stack_.commit()) finish();
+        StackFinish(stack_, *this).recover();
         return 0;
     }
     void rebuild() { first_fit::Scan(stack_).rebuild(); }
@@ -132,8 +131,8 @@ public:
         const HeapOffset payload = handle.offset;
         if (!marks_.is_place(payload)) return fail(Errc::invalid_argument);
         if (marks_.get(payload) != Mark::live) return fail(Errc::not_allocated);
-        const std::uint64_t size = stack_.get(payload - 16);
-        if (!first_fit::may_be(payload, size, stack_.len())) return stack_.damage();
+        const std::uint64_t size = size_of(payload);
+        if (size == 0) return fail(Errc::heap_damaged);
         if (handle.len > size ||
             stack_.get(payload - 8) != first_fit::live_flags(size, handle.len)) {
             return fail(Errc::invalid_argument);
@@ -143,7 +142,7 @@ public:
 
     /// Links lie upon what its user wrote: they are logged.
     void release(HeapOffset payload) {
-        std::uint64_t size = stack_.get(payload - 16);
+        std::uint64_t size = size_of(payload);
         const HeapOffset next = payload + size + first_fit::overhead_bytes;
         if (marks_.get(next) == Mark::free) size += absorb(next);
         if (const HeapOffset before = free_before(payload); before != 0) {
@@ -151,12 +150,11 @@ public:
             size += absorb(before);
             payload = before;
         }
-        if (!first_fit::may_be(payload, size, stack_.len())) return stack_.words().fail();
         if (payload + size + 8 == stack_.len()) {
             marks_.set(payload, Mark::none);
             return stack_.set_len(payload - first_fit::block_header_bytes);
         }
-        const HeapOffset head = stack_.get(first_fit::free_head_at);
+        const HeapOffset head = free_at(first_fit::free_head_at);
         write_size(payload, size);
         stack_.set(payload - 8, first_fit::free_flag);
         stack_.set(payload, head);
@@ -171,16 +169,12 @@ public:
 private:
     /// The first free block that is large enough; 0: none.
     HeapOffset find(std::uint64_t size) {
-        const std::uint64_t len = stack_.len();
-        std::uint64_t left = len / first_fit::rest_bytes_min + 1;
-        HeapOffset at = stack_.get(first_fit::free_head_at);
-        for (; at != 0; at = stack_.get(at)) {
-            const bool is_free = marks_.get(at) == Mark::free;
-            if (!is_free || !first_fit::may_be(at, stack_.get(at - 16), len) || left-- == 0) {
-                stack_.words().fail();
-                return 0;
-            }
-            if (stack_.get(at - 16) >= size) return at;
+        std::uint64_t left = stack_.len() / first_fit::rest_bytes_min + 1;
+        HeapOffset at = free_at(first_fit::free_head_at);
+        for (; at != 0; at = free_at(at)) {
+            if (left-- == 0) stack_.words().fail();  // A circle.
+            if (stack_.words().failed()) return 0;
+            if (size_of(at) >= size) return at;
         }
         return 0;
     }
@@ -218,8 +212,7 @@ private:
     bool take_next(HeapOffset payload, std::uint64_t size, std::uint64_t wanted) {
         const HeapOffset next = payload + size + first_fit::overhead_bytes;
         if (marks_.get(next) != Mark::free) return false;
-        const std::uint64_t next_size = stack_.get(next - 16);
-        if (!first_fit::may_be(next, next_size, stack_.len())) return false;
+        const std::uint64_t next_size = size_of(next);
         const std::uint64_t all = size + first_fit::overhead_bytes + next_size;
         if (all < wanted) return false;
         absorb(next);
@@ -232,7 +225,7 @@ private:
         }
         write_size(payload, wanted);
         const HeapOffset rest = payload + wanted + first_fit::overhead_bytes;
-        stack_.set(rest - 16, all - wanted - first_fit::overhead_bytes);
+        write_size(rest, all - wanted - first_fit::overhead_bytes);
         release(rest);
         return true;
     }
@@ -243,6 +236,23 @@ private:
         stack_.copy_to_free(handle.offset, fresh->offset, std::min(len, handle.len));
         if (const auto freed = dealloc(handle); !freed) return tl::unexpected(freed.error());
         return fresh;
+    }
+
+    /// What the words in front of it and behind it say. 0, and damage: they differ, as somebody has
+    /// written what was not his.
+    std::uint64_t size_of(HeapOffset payload) {
+        const std::uint64_t size = stack_.get(payload - 16);
+        const bool is_one =
+            first_fit::may_be(payload, size, stack_.len()) && stack_.get(payload + size) == size;
+        if (!is_one) stack_.words().fail();
+        return is_one ? size : 0;
+    }
+    /// What the link there leads to, which is free. 0: nothing, or damage.
+    HeapOffset free_at(HeapOffset link) {
+        const HeapOffset payload = stack_.get(link);
+        if (payload == 0 || marks_.get(payload) == Mark::free) return payload;
+        stack_.words().fail();
+        return 0;
     }
 
     void write_size(HeapOffset payload, std::uint64_t size) {
@@ -264,12 +274,12 @@ private:
     std::uint64_t absorb(HeapOffset payload) {
         unlink(payload);
         marks_.set(payload, Mark::none);
-        return stack_.get(payload - 16) + first_fit::overhead_bytes;
+        return size_of(payload) + first_fit::overhead_bytes;
     }
 
     void unlink(HeapOffset payload) {
-        const HeapOffset next = stack_.get(payload);
-        const HeapOffset before = stack_.get(payload + 8);
+        const HeapOffset next = free_at(payload);
+        const HeapOffset before = free_at(payload + 8);
         stack_.set(before != 0 ? before : first_fit::free_head_at, next);
         if (next != 0) stack_.set(next + 8, before);
     }

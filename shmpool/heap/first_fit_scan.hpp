@@ -91,6 +91,7 @@ private:
                 return;
             }
             size = mended(payload, size);
+            if (marks_.get(payload) == Mark::dying) stack_.set_in_free(payload - 8, free_flag);
             is_flagged_free(payload) ? note_free(payload, size) : note_live(payload, size);
             end_ = payload + size + 8;
         }

@@ -52,40 +52,44 @@ public:
     /// 0: none is large enough.
     [[nodiscard]] HeapOffset best_fit(std::uint64_t bytes) {
         HeapOffset best = 0;
-        HeapOffset at = stack_.get(root_);
+        HeapOffset at = free_at(root_);
         for (std::uint64_t depth = 0; at != 0; ++depth) {
             if (depth == depth_max) return give_up();
             const bool fits = bytes_of(at) >= bytes;
             if (fits) best = at;
-            at = stack_.get(at + (fits ? left_at : right_at));
+            at = free_at(at + (fits ? left_at : right_at));
         }
         return best;
     }
 
-    /// Its node is written too: nobody needs what was there.
+    /// It is marked as free. Its node is written too: nobody needs what was there.
     void insert(const Key& key) {
         stack_.set_in_free(key.at, key.bytes);
         stack_.set_in_free(key.at + height_at, 1);
         stack_.set_in_free(key.at + left_at, 0);
         stack_.set_in_free(key.at + right_at, 0);
-        put(root_, with(stack_.get(root_), key, depth_max));
+        put(root_, with(free_at(root_), key, depth_max));
     }
 
     /// It must be in the tree. Its node stays as it is.
-    void remove(const Key& key) { put(root_, without(stack_.get(root_), key, depth_max)); }
+    void remove(const Key& key) { put(root_, without(free_at(root_), key, depth_max)); }
 
     /// All there is, in order: nothing is undone, and the root is written last.
     void build(std::span<const Key> keys) { stack_.set(root_, built(keys)); }
 
-    [[nodiscard]] HeapOffset root() { return stack_.get(root_); }
     [[nodiscard]] std::uint64_t bytes_of(HeapOffset at) { return stack_.get(at); }
     [[nodiscard]] std::uint64_t height(HeapOffset at) {
         return at == 0 ? 0 : stack_.get(at + height_at);
     }
-    [[nodiscard]] HeapOffset left(HeapOffset at) { return stack_.get(at + left_at); }
-    [[nodiscard]] HeapOffset right(HeapOffset at) { return stack_.get(at + right_at); }
 
 private:
+    /// What the link there leads to, which is free: whatever users write into blocks that are not
+    /// theirs any more, what others have is not changed. 0: nothing, or damage.
+    [[nodiscard]] HeapOffset free_at(HeapOffset link) {
+        const HeapOffset at = stack_.get(link);
+        if (at == 0 || stack_.marks().get(at) == Mark::free) return at;
+        return give_up();
+    }
     [[nodiscard]] Key key_of(HeapOffset at) { return {bytes_of(at), at}; }
     HeapOffset give_up() {
         stack_.words().fail();
@@ -100,7 +104,7 @@ private:
         if (top == 0) return key.at;
         if (depth_left == 0 || top == key.at) return give_up();
         const HeapOffset side = top + (key < key_of(top) ? left_at : right_at);
-        put(side, with(stack_.get(side), key, depth_left - 1));
+        put(side, with(free_at(side), key, depth_left - 1));
         return balanced(top);
     }
 
@@ -108,38 +112,40 @@ private:
         if (top == 0 || depth_left == 0) return give_up();
         if (top != key.at) {
             const HeapOffset side = top + (key < key_of(top) ? left_at : right_at);
-            put(side, without(stack_.get(side), key, depth_left - 1));
+            put(side, without(free_at(side), key, depth_left - 1));
             return balanced(top);
         }
-        if (left(top) == 0) return right(top);
-        if (right(top) == 0) return left(top);
-        const HeapOffset next = first_of(right(top), depth_left);
-        const HeapOffset others = without(right(top), key_of(next), depth_left);
-        put(next + left_at, left(top));
+        if (free_at(top + left_at) == 0) return free_at(top + right_at);
+        if (free_at(top + right_at) == 0) return free_at(top + left_at);
+        const HeapOffset next = first_of(free_at(top + right_at), depth_left);
+        const HeapOffset others = without(free_at(top + right_at), key_of(next), depth_left);
+        put(next + left_at, free_at(top + left_at));
         put(next + right_at, others);
         return balanced(next);
     }
 
     HeapOffset first_of(HeapOffset top, std::uint64_t depth_left) {
-        while (left(top) != 0) {
+        while (free_at(top + left_at) != 0) {
             if (depth_left-- == 0) return give_up();
-            top = left(top);
+            top = free_at(top + left_at);
         }
         return top;
     }
 
     /// Both sides are balanced, and their heights differ by 2 at most: what is the top then.
     HeapOffset balanced(HeapOffset top) {
-        const std::uint64_t smaller = height(left(top));
-        const std::uint64_t larger = height(right(top));
+        const std::uint64_t smaller = height(free_at(top + left_at));
+        const std::uint64_t larger = height(free_at(top + right_at));
         if (smaller > larger + 1) {
-            const HeapOffset side = left(top);
-            if (height(left(side)) < height(right(side))) put(top + left_at, lifted_right(side));
+            const HeapOffset side = free_at(top + left_at);
+            if (height(free_at(side + left_at)) < height(free_at(side + right_at)))
+                put(top + left_at, lifted_right(side));
             return lifted_left(top);
         }
         if (larger > smaller + 1) {
-            const HeapOffset side = right(top);
-            if (height(right(side)) < height(left(side))) put(top + right_at, lifted_left(side));
+            const HeapOffset side = free_at(top + right_at);
+            if (height(free_at(side + right_at)) < height(free_at(side + left_at)))
+                put(top + right_at, lifted_left(side));
             return lifted_right(top);
         }
         put(top + height_at, std::max(smaller, larger) + 1);
@@ -153,8 +159,10 @@ private:
         const HeapOffset up = stack_.get(top + side);
         put(top + side, stack_.get(up + other));
         put(up + other, top);
-        put(top + height_at, std::max(height(left(top)), height(right(top))) + 1);
-        put(up + height_at, std::max(height(left(up)), height(right(up))) + 1);
+        put(top + height_at,
+            std::max(height(free_at(top + left_at)), height(free_at(top + right_at))) + 1);
+        put(up + height_at,
+            std::max(height(free_at(up + left_at)), height(free_at(up + right_at))) + 1);
         return up;
     }
 

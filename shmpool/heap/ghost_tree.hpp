@@ -75,8 +75,8 @@ public:
     void release(HeapOffset at, std::uint64_t units) {
         const std::uint64_t bytes = units * ghost::node_bytes;
         stack_.zero_in_free(at, bytes);
-        nodes_.insert({bytes, at});
         marks_.set(at, Mark::free);
+        nodes_.insert({bytes, at});
     }
 
     void rebuild() {
@@ -111,7 +111,7 @@ public:
     }
     void inspect_all(HeapCensus& census) {
         last_ = {0, 0};
-        inspect_below(nodes_.root(), ghost::depth_max, census);
+        inspect_below(stack_.get(root_at), ghost::depth_max, census);
         for (const auto& [at, bytes] : free_) census.find(at, "free and not in the tree");
     }
 
@@ -145,10 +145,12 @@ private:
         const ghost::Key key{nodes_.bytes_of(at), at};
         census.expect("bytes of a free block", at, found->second, key.bytes);
         free_.erase(found);
-        const std::uint64_t smaller = inspect_below(nodes_.left(at), depth_left - 1, census);
+        const std::uint64_t smaller =
+            inspect_below(stack_.get(at + ghost::left_at), depth_left - 1, census);
         if (key < last_) census.find(at, "in the wrong place of the tree");
         last_ = key;
-        const std::uint64_t larger = inspect_below(nodes_.right(at), depth_left - 1, census);
+        const std::uint64_t larger =
+            inspect_below(stack_.get(at + ghost::right_at), depth_left - 1, census);
         if (std::max(smaller, larger) - std::min(smaller, larger) > 1) {
             census.find(at, "the tree is not balanced");
         }

@@ -103,7 +103,10 @@ public:
     }
 
     Outcome<std::uint64_t> recover(HeapHolder holder) override {
-        return change(holder, [](Engine& engine) { return engine.recover(); });
+        return guard_.change(holder, [&](Words& words) {
+            Stack<Words> stack(words, plan_);
+            return Engine(stack).recover();
+        });
     }
 
     Outcome<std::vector<HeapFinding>> audit(HeapHolder holder) override {
@@ -141,8 +144,7 @@ private:
             [&](Words& words) -> std::invoke_result_t<Body, Words&, Stack<Words>&, Engine&> {
                 Stack<Words> stack(words, plan_);
                 Engine engine(stack);
-                engine.finish();
-                if (!is_open_) engine.open();
+                is_open_ ? engine.finish() : engine.open();
                 if (!stack.commit()) return fail(Errc::heap_damaged);
                 is_open_ = true;
                 auto result = body(words, stack, engine);

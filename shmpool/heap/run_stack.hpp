@@ -65,8 +65,7 @@ public:
     void finish() { StackFinish(stack_, *this).finish(); }
     void rebuild() { free_.rebuild(); }
     Outcome<std::uint64_t> recover() {
-        stack_.set_unfinished(Unfinished::rebuilding);
-        if (stack_.commit()) finish();
+        StackFinish(stack_, *this).recover();
         return free_.unsure();
     }
 

@@ -152,6 +152,7 @@ private:
     /// Of the block that begins at `at`, before `next`; 0: it is not known.
     std::uint64_t known_bytes(HeapOffset at, HeapOffset next) {
         if (is_free(at)) return unit_;
+        if (marks_.get(at) == Mark::dying) return next - at;
         if (marks_.get(at) != Mark::live) return 0;
         if (!IsChecked) return next - at;
         const std::uint64_t word = stack_.get(at);

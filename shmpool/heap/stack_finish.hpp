@@ -37,12 +37,25 @@ public:
             case Unfinished::marking: revive(); break;
             case Unfinished::freeing_one: release_one(extent.offset); break;
             case Unfinished::freeing_all: release_from(extent.offset); break;
-            case Unfinished::preparing: give_up_preparing(extent); break;
-            case Unfinished::rebuilding: engine_.rebuild(); break;
+            case Unfinished::preparing:
+                give_up_preparing(extent);
+                release_one(extent.offset);
+                break;
+            case Unfinished::rebuilding: rebuild(); break;
             default: stack_.words().fail();
         }
         stack_.set_unfinished(Unfinished::nothing);
         stack_.commit();
+    }
+
+    /// As `finish`, and the free blocks are found anew: whatever is damaged but the marks.
+    void recover() {
+        if (stack_.unfinished() == Unfinished::marking) revive();
+        if (stack_.unfinished() == Unfinished::preparing) {
+            give_up_preparing(stack_.unfinished_extent());
+        }
+        stack_.set_unfinished(Unfinished::rebuilding);
+        if (stack_.commit()) finish();
     }
 
     /// Marks all of them, and decides.
@@ -80,7 +93,7 @@ private:
     }
 
     void release_one(HeapOffset at) {
-        if (marks_.get(at) == Mark::dying) engine_.release(at);
+        if (!stack_.words().failed() && marks_.get(at) == Mark::dying) engine_.release(at);
     }
 
     void release_from(HeapOffset at) {
@@ -104,7 +117,15 @@ private:
         }
     }
 
-    /// It is one block, whatever it was to be, and freed.
+    /// All that is dying is to be freed: `recover` has seen to that.
+    void rebuild() {
+        engine_.rebuild();
+        const HeapOffset first = stack_.shape().arena;
+        stack_.set_unfinished(Unfinished::freeing_all, {first, 0});
+        if (stack_.commit()) release_from(first);
+    }
+
+    /// It is one block, whatever it was to be, and to be freed.
     void give_up_preparing(const HeapExtent& block) {
         const std::uint64_t len = stack_.len();
         if (!marks_.is_place(block.offset) || block.offset > len ||
@@ -118,7 +139,7 @@ private:
         stack_.count(0 - block.bytes, 0 - std::uint64_t{1});
         marks_.set(block.offset, Mark::dying);
         stack_.set_unfinished(Unfinished::freeing_one, {block.offset, 0});
-        if (stack_.commit()) release_one(block.offset);
+        stack_.commit();
     }
 
     Stack<Words>& stack_;

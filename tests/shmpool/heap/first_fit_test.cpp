@@ -197,6 +197,27 @@ TEST_F(FirstFitTest, FreesManyAtOnceOrNone) {
     own.expect_error(Errc::unsupported, own.heap->alloc_bulk(me, std::vector<std::uint64_t>{8}));
 }
 
+/// Somebody writes into a block that he has given back, or behind his own.
+TEST_F(FirstFitTest, LeavesALiveBlockAloneWhereverALinkOrASizeLeads) {
+    const auto blocks = row({32, 32, 32, 64, 16});
+    own.free(blocks[2]);
+    for (const HeapOffset link : {blocks[2].offset, blocks[2].offset + 8}) {
+        own.word(link) = blocks[0].offset;
+        own.expect_error(Errc::heap_damaged, own.heap->dealloc(me, blocks[1]));
+        own.word(link) = 0;
+    }
+    own.word(blocks[2].offset - 16) = 64;
+    own.expect_error(Errc::heap_damaged, own.heap->realloc(me, blocks[1], 80));
+    own.expect_error(Errc::heap_damaged, own.heap->alloc(me, 48));
+    own.word(blocks[2].offset - 16) = 32;
+    own.word(blocks[1].end()) = 40;
+    own.expect_error(Errc::heap_damaged, own.heap->dealloc(me, blocks[1]));
+    own.word(blocks[1].end()) = 32;
+    for (const std::size_t i : {0U, 1U, 3U, 4U}) {
+        EXPECT_TRUE(own.holds(blocks[i], 0xA1 + static_cast<unsigned>(i)));
+    }
+}
+
 TEST_F(FirstFitTest, FindsNonsenseInItsList) {
     const auto blocks = row({64, 16});
     own.free(blocks[0]);

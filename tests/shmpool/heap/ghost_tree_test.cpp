@@ -196,6 +196,27 @@ TEST_F(GhostTreeTest, LosesNothingOfATreeThatIsGone) {  // D-BS-13, D-BS-15
     own.free(other);
 }
 
+/// Somebody writes into a block that he has given back.
+TEST_F(GhostTreeTest, LeavesALiveBlockAloneWhereverANodeLeads) {
+    const StackHandle live = full(64);
+    const StackHandle freed = full(96);
+    const StackHandle smaller = full(64);
+    const StackHandle larger = full(128);
+    (void)full(32);
+    own.free(freed);
+    own.word(freed.offset + 16) = live.offset;
+    own.expect_error(Errc::heap_damaged, own.heap->dealloc(me, smaller));
+    own.expect_error(Errc::heap_damaged, own.heap->alloc(me, 32));
+    EXPECT_EQ(own.heap->recover(me).value(), 0U) << "and frees what was to be freed";
+    own.expect_error(Errc::not_allocated, own.heap->dealloc(me, smaller));
+    own.word(freed.offset + 24) = live.offset;
+    own.expect_error(Errc::heap_damaged, own.heap->dealloc(me, larger));
+    own.reopen();
+    EXPECT_EQ(broken(*own.heap, me), "");
+    EXPECT_EQ(own.now().blocks, 2U);
+    EXPECT_TRUE(own.holds(live, 0xEE));
+}
+
 TEST_F(GhostTreeTest, StaysATreeThroughRandomSteps) {  // T-BS-51
     std::mt19937 random(51);
     std::vector<StackHandle> live;
