@@ -57,7 +57,7 @@ public:
         const HeapOffset found = nodes_.best_fit(bytes);
         if (found == 0) return 0;
         const std::uint64_t all = nodes_.bytes_of(found);
-        if (marks_.get(found) != Mark::free || all % ghost::node_bytes != 0) {
+        if (marks_.next(found, stack_.len()) != found + all) {  // As whoever wrote into it says.
             stack_.words().fail();
             return 0;
         }

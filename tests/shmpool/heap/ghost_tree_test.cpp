@@ -204,6 +204,9 @@ TEST_F(GhostTreeTest, LeavesALiveBlockAloneWhereverANodeLeads) {
     const StackHandle larger = full(128);
     (void)full(32);
     own.free(freed);
+    own.word(freed.offset) = 192;
+    own.expect_error(Errc::heap_damaged, own.heap->alloc(me, 32));
+    own.word(freed.offset) = 96;
     own.word(freed.offset + 16) = live.offset;
     own.expect_error(Errc::heap_damaged, own.heap->dealloc(me, smaller));
     own.expect_error(Errc::heap_damaged, own.heap->alloc(me, 32));
