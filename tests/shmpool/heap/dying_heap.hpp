@@ -90,6 +90,13 @@ public:
     }
 
     void may_be_in_the_repair_too() {
+        die_in_the_repair();
+        recovers_ = true;
+        if constexpr (requires { &Heap::recover; }) die_in_the_repair();
+    }
+
+private:
+    void die_in_the_repair() {
         Ends ends = without_death();
         const std::uint64_t stores = ends.stores;
         for (std::uint64_t store = 0; store < stores; store += 1 + stores / 40) {
@@ -105,7 +112,6 @@ public:
         }
     }
 
-private:
     /// The heap before the operation, and how many stores it takes.
     struct Ends {
         std::vector<std::byte> before;
@@ -147,11 +153,19 @@ private:
             << "died before store " << store;
     }
 
-    static bool dies_in_repair(Heap& heap, std::uint64_t store) {
+    /// Whatever is called next repairs; to ask for it is another way.
+    void repair(Heap& heap) {
+        if constexpr (requires { &Heap::recover; }) {
+            if (recovers_) return (void)heap.recover(next);
+        }
+        (void)heap.statistics(next);
+    }
+
+    bool dies_in_repair(Heap& heap, std::uint64_t store) {
         bool died = false;
         Dying::dies(store);
         try {
-            (void)heap.statistics(next);
+            repair(heap);
         } catch (const Death&) {
             died = true;
             heap.holder_died(next);
@@ -179,6 +193,7 @@ private:
     }
 
     const Operation<Heap>& operation_;
+    bool recovers_ = false;  ///< The one who repairs asks for it.
 };
 
 /// For the names of parametrised tests.
