@@ -117,7 +117,7 @@ inline constexpr std::array<KeyRule<UserQuota>, 6> user_quota_keys = [] {
                       keys.begin() + 1);
     return keys;
 }();
-inline constexpr std::array<KeyRule<HeapRequest>, 9> heap_keys{{
+inline constexpr std::array<KeyRule<HeapRequest>, 10> heap_keys{{
     {"name", [](const toml::node& n, HeapRequest& h) { return take_text(n, h.name); }},
     {"kind",
      [](const toml::node& n, HeapRequest& h) { return take_choice(n, heap_kinds, h.kind); }},
@@ -128,6 +128,8 @@ inline constexpr std::array<KeyRule<HeapRequest>, 9> heap_keys{{
      [](const toml::node& n, HeapRequest& h) { return take_size(n, h.options.map_alignment); }},
     {"page_size",
      [](const toml::node& n, HeapRequest& h) { return take_size(n, h.options.bytes_per_page); }},
+    {"block_size",
+     [](const toml::node& n, HeapRequest& h) { return take_size(n, h.options.block_bytes); }},
     {"first_id",
      [](const toml::node& n, HeapRequest& h) { return take_long_count(n, h.options.first_id); }},
     {"ids",

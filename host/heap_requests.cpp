@@ -20,6 +20,7 @@ HeapRequest heap_request_of(const wire::CreateHeap& request, uid_t user) {
     wanted.options.first_id = request.first_id;
     wanted.options.id_count = request.id_count;
     wanted.options.id_capacity = request.id_capacity;
+    wanted.options.block_bytes = request.block_bytes;
     wanted.on_death = static_cast<OnDeath>(request.on_death);
     wanted.ticket = request.ticket;
     wanted.user = user;

@@ -39,6 +39,7 @@ Result<HeapId> create_heap(ControlChannel& control, std::string_view name, const
     request.first_id = spec.options.first_id;
     request.id_count = spec.options.id_count;
     request.id_capacity = spec.options.id_capacity;
+    request.block_bytes = spec.options.block_bytes;
     const auto created = control.request<wire::HeapCreated>(request);
     if (!created) return tl::unexpected(created.error());
     return HeapId{created->heap_index, created->incarnation};
@@ -99,6 +100,9 @@ Result<SharedByteHeap> Peer::byte_heap(std::string_view name) {
 }
 Result<SharedPageHeap> Peer::page_heap(std::string_view name) {
     return open_heap<SharedPageHeap, open_page_heap>(name);
+}
+Result<SharedStackHeap> Peer::stack_heap(std::string_view name) {
+    return open_heap<SharedStackHeap, open_stack_heap>(name);
 }
 Result<SharedIdHeap> Peer::id_heap(std::string_view name) {
     return open_heap<SharedIdHeap, open_id_heap>(name);

@@ -10,9 +10,10 @@
 /// What lies in a heap must hold no pointers: an object lies at another address in each process.
 ///
 /// Threads: every call may be made from any thread; each takes the lane of its thread. Errors are
-/// those of byte_heap.hpp, page_heap.hpp and id_heap.hpp, and read_only, forked, no_lane,
-/// moved_from. `would_block`: somebody is in the heap for longer than the patience, or has died in
-/// it while there is no host that could say so; with a host, who died is passed over at once.
+/// those of byte_heap.hpp, page_heap.hpp, id_heap.hpp and stack_heap.hpp, and read_only, forked,
+/// no_lane, moved_from. `would_block`: somebody is in the heap for longer than the patience, or has
+/// died in it while there is no host that could say so; with a host, who died is passed over at
+/// once.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +29,7 @@
 #include "shmpool/heap/heap_audit.hpp"
 #include "shmpool/heap/id_heap.hpp"
 #include "shmpool/heap/page_heap.hpp"
+#include "shmpool/heap/stack_heap.hpp"
 
 namespace shmpool {
 
@@ -86,6 +88,9 @@ protected:
         if (!who) return tl::unexpected(who.error());
         return verb(*heap_, *who);
     }
+
+    /// Of one that was not moved from.
+    [[nodiscard]] Heap& heap() const { return *heap_; }
 
 private:
     std::shared_ptr<HeapUse> use_;
@@ -178,6 +183,49 @@ public:
     }
     Outcome<void> add_ids(std::uint64_t count) {
         return call([&](IdHeap& heap, HeapUser who) { return heap.add_ids(who.holder, count); });
+    }
+};
+
+/// See stack_heap.hpp.
+class SharedStackHeap : public OpenedHeap<StackHeap> {
+public:
+    SharedStackHeap(std::shared_ptr<HeapUse> use, std::unique_ptr<StackHeap> heap)
+        : OpenedHeap(std::move(use), std::move(heap)) {}
+
+    /// The bytes of a block, in this process; empty if it does not lie in the stack. A read-only
+    /// peer may read them.
+    [[nodiscard]] std::span<std::byte> bytes(const StackHandle& handle) const {
+        const auto all = heap().stack().value_or(std::span<std::byte>());
+        const bool lies_inside =
+            handle.offset <= all.size() && handle.len <= all.size() - handle.offset;
+        return lies_inside ? all.subspan(handle.offset, handle.len) : std::span<std::byte>();
+    }
+
+    [[nodiscard]] Outcome<StackHandle> alloc(std::uint64_t len) {
+        return call([&](StackHeap& heap, HeapUser who) { return heap.alloc(who.holder, len); });
+    }
+    [[nodiscard]] Outcome<StackHandle> realloc(const StackHandle& handle, std::uint64_t len) {
+        return call(
+            [&](StackHeap& heap, HeapUser who) { return heap.realloc(who.holder, handle, len); });
+    }
+    Outcome<void> dealloc(const StackHandle& handle) {
+        return call(
+            [&](StackHeap& heap, HeapUser who) { return heap.dealloc(who.holder, handle); });
+    }
+    [[nodiscard]] Outcome<std::vector<StackHandle>> alloc_bulk(
+        std::span<const std::uint64_t> lengths) {
+        return call(
+            [&](StackHeap& heap, HeapUser who) { return heap.alloc_bulk(who.holder, lengths); });
+    }
+    Outcome<void> dealloc_bulk(std::span<const StackHandle> handles) {
+        return call(
+            [&](StackHeap& heap, HeapUser who) { return heap.dealloc_bulk(who.holder, handles); });
+    }
+    [[nodiscard]] Outcome<std::uint64_t> len() {
+        return call([](StackHeap& heap, HeapUser who) { return heap.len(who.holder); });
+    }
+    Outcome<std::uint64_t> recover() {
+        return call([](StackHeap& heap, HeapUser who) { return heap.recover(who.holder); });
     }
 };
 

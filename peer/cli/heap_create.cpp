@@ -97,6 +97,8 @@ void add_heap_create(CLI::App& heap, const CommonOptions& common, Action& action
               "Of its beginning, up to 2MiB (default: 4KiB)");
     add_bytes(*command, "--page-size", options.bytes_per_page, page_bytes,
               "Of bitmap_pages (default: 4KiB)");
+    add_bytes(*command, "--block-size", options.block_bytes, 8,
+              "What a block of slab_stack and checked_slab holds (default: 64B)");
     add_count(*command, "--first-id", options.first_id, 0, ~std::uint64_t{0},
               "Of ids (default: 0)");
     add_count(*command, "--ids", options.id_count, 1, ~std::uint64_t{0}, "How many ids there are");

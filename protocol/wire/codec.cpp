@@ -111,7 +111,7 @@ Flaw flaw_of(const CreateHeap& body) {
     return first_of(text_flaw("name", body.name),
                     range_flaw("on_death", body.on_death, 0, on_death_last),
                     range_flaw("ticket", body.ticket, 1, ~std::uint64_t{0}),
-                    zero_flaw("reserved", body.reserved[0] | body.reserved[1]));
+                    zero_flaw("reserved", body.reserved));
 }
 
 Flaw flaw_of(const OpenHeap& body) {

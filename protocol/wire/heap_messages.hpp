@@ -21,7 +21,8 @@ namespace shmpool::wire {
 //        104      8  first_id       of ids
 //        112      8  id_count
 //        120      8  id_capacity
-//        128     16  reserved       0
+//        128      8  block_bytes    of slab_stack and checked_slab
+//        136      8  reserved       0
 struct CreateHeap {
     static constexpr MessageType type = MessageType::create_heap;
     Text<name_bytes> name;
@@ -34,7 +35,8 @@ struct CreateHeap {
     std::uint64_t first_id;
     std::uint64_t id_count;
     std::uint64_t id_capacity;
-    std::uint64_t reserved[2];
+    std::uint64_t block_bytes;
+    std::uint64_t reserved;
 };
 static_assert(sizeof(CreateHeap) == 144);
 

@@ -24,9 +24,7 @@ Result<std::unique_ptr<ByteHeap>> open_byte_heap(std::span<std::byte> memory,
     switch (*kind) {
         case HeapKind::tlsf: return open_as<GuardedHeap<Tlsf>>(memory, patience);
         case HeapKind::buddy: return open_as<GuardedHeap<Buddy>>(memory, patience);
-        case HeapKind::bitmap_pages:
-        case HeapKind::ids:
-        case HeapKind::none: break;
+        default: break;
     }
     return wrong_kind(*kind, "a heap of bytes (tlsf, buddy)");
 }

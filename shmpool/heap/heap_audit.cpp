@@ -7,6 +7,7 @@
 #include "shmpool/heap/heap_plan.hpp"
 #include "shmpool/heap/id_heap.hpp"
 #include "shmpool/heap/page_heap.hpp"
+#include "shmpool/heap/stack_heap.hpp"
 
 namespace shmpool {
 namespace {
@@ -24,6 +25,11 @@ auto with_heap(std::span<std::byte> memory, std::chrono::nanoseconds patience, V
     switch (*kind) {
         case HeapKind::bitmap_pages: return call(open_page_heap(memory, patience));
         case HeapKind::ids: return call(open_id_heap(memory, patience));
+        case HeapKind::linear:
+        case HeapKind::first_fit:
+        case HeapKind::ghost_tree:
+        case HeapKind::slab_stack:
+        case HeapKind::checked_slab: return call(open_stack_heap(memory, patience));
         default: return call(open_byte_heap(memory, patience));
     }
 }

@@ -16,7 +16,8 @@ namespace shmpool {
 struct HeapOptions {
     /// Of the memory's address in every process that opens the heap: power of two.
     std::uint64_t map_alignment = page_bytes;
-    /// Part of the memory to manage from the beginning; 0 bytes: all that is left. Not of ids.
+    /// Part of the memory to manage from the beginning; 0 bytes: all that is left. Of bytes
+    /// and pages.
     HeapExtent first_region{};
 
     /// Each block, page or id says whose it is (heap_owner.hpp), which takes 16 bytes of a block,
@@ -31,6 +32,9 @@ struct HeapOptions {
     std::uint64_t id_count = 0;
     /// How many ids there can ever be; 0: as many as from the beginning.
     std::uint64_t id_capacity = 0;
+
+    /// Of slab_stack and checked_slab: what a block holds; a multiple of 8, and not 0.
+    std::uint64_t block_bytes = 64;
 
     friend bool operator==(const HeapOptions&, const HeapOptions&) = default;
 };

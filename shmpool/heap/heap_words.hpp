@@ -17,6 +17,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "shmpool/layout/heap_image.hpp"
@@ -90,12 +91,35 @@ public:
     /// For words whose old value nobody needs: they lie in memory that is free before the change
     /// and after its undoing. Costs no entry.
     void set_in_free(HeapOffset at, std::uint64_t value) {
-        if (!may_change(at)) return fail();
+        if (failed_ || !may_change(at)) return fail();  // It could not be undone.
         store(word(at), value);
     }
 
     void set_link(HeapOffset at, std::uint64_t value, Links links) {
         links == Links::new_ones ? set_in_free(at, value) : set(at, value);
+    }
+
+    /// Zeros where nobody needs what is there, as `set_in_free`, of any length and alignment. In
+    /// two halves, so that a test can die between them.
+    void zero_in_free(const HeapExtent& extent) {
+        if (failed_ || !may_change_all(extent)) return fail();
+        const std::uint64_t half = extent.bytes / 2;
+        StoreHook::before_store();
+        std::memset(base_ + extent.offset, 0, half);
+        StoreHook::before_store();
+        std::memset(base_ + extent.offset + half, 0, extent.bytes - half);
+    }
+    /// What begins at `from`, to where nobody needs what is there.
+    void copy_to_free(HeapOffset from, const HeapExtent& to) {
+        const HeapExtent source{from, to.bytes};
+        if (failed_ || !may_change_all(to) || !may_change_all(source) || source.overlaps(to)) {
+            return fail();
+        }
+        const std::uint64_t half = to.bytes / 2;
+        StoreHook::before_store();
+        std::memcpy(base_ + to.offset, base_ + from, half);
+        StoreHook::before_store();
+        std::memcpy(base_ + to.offset + half, base_ + from + half, to.bytes - half);
     }
 
     void add(HeapOffset at, std::uint64_t difference) { set(at, get(at) + difference); }
@@ -127,6 +151,7 @@ public:
         compiler_barrier();  // All of it before.
         count_ = 0;
         store(header().journal_count, 0);
+        compiler_barrier();  // What follows a decision comes behind it.
     }
 
     /// Somebody has left a change that is not complete.
@@ -151,6 +176,11 @@ private:
     [[nodiscard]] bool may_change(HeapOffset at) const {
         constexpr HeapOffset first = offsetof(HeapHeader, used_bytes);
         return at - first <= limit_ - first && at % 8 == 0;
+    }
+    [[nodiscard]] bool may_change_all(const HeapExtent& extent) const {
+        const std::uint64_t memory_bytes = limit_ + sizeof(std::uint64_t);
+        return extent.offset >= sizeof(HeapHeader) && extent.offset <= memory_bytes &&
+               extent.bytes <= memory_bytes - extent.offset;
     }
     [[nodiscard]] Atomic<std::uint64_t>& word(HeapOffset at) const {
         return *reinterpret_cast<Atomic<std::uint64_t>*>(base_ + at);

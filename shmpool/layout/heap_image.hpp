@@ -27,11 +27,18 @@ enum class HeapKind : std::uint32_t {
     bitmap_pages = 2,
     ids = 3,
     buddy = 4,
+    linear = 16,
+    first_fit = 17,
+    ghost_tree = 18,
+    slab_stack = 19,
+    checked_slab = 20,
 };
 
 /// All that this build knows.
-inline constexpr std::array heap_kinds{HeapKind::tlsf, HeapKind::buddy, HeapKind::bitmap_pages,
-                                       HeapKind::ids};
+inline constexpr std::array heap_kinds{
+    HeapKind::tlsf,       HeapKind::buddy,      HeapKind::bitmap_pages,
+    HeapKind::ids,        HeapKind::linear,     HeapKind::first_fit,
+    HeapKind::ghost_tree, HeapKind::slab_stack, HeapKind::checked_slab};
 
 [[nodiscard]] constexpr std::string_view name_of(HeapKind kind) {
     switch (kind) {
@@ -39,6 +46,11 @@ inline constexpr std::array heap_kinds{HeapKind::tlsf, HeapKind::buddy, HeapKind
         case HeapKind::bitmap_pages: return "bitmap_pages";
         case HeapKind::ids: return "ids";
         case HeapKind::buddy: return "buddy";
+        case HeapKind::linear: return "linear";
+        case HeapKind::first_fit: return "first_fit";
+        case HeapKind::ghost_tree: return "ghost_tree";
+        case HeapKind::slab_stack: return "slab_stack";
+        case HeapKind::checked_slab: return "checked_slab";
         case HeapKind::none: break;
     }
     return "none";
@@ -68,6 +80,8 @@ static_assert(sizeof(HeapRegionImage) == 16);
 //         68      4  damaged          anybody        1: nonsense was found in it
 //         72     16  settings[2]      creator        bitmap_pages: bytes of a page
 //                                                    ids: the first id; how many at most
+//                                                    slab_stack, checked_slab: HeapOptions::
+//                                                    block_bytes
 //         88      8  owned            creator        1: says of each block whose it is
 //        128      8  journal_count    lock's holder  entries of a change that is not yet complete
 //        136      8  used_bytes       lock's holder  what is handed out; ids: how many

@@ -101,6 +101,7 @@ TEST(ConfigFile, ReadsEveryKey) {
         ids = 42
         ids_max = 43
         page_size = "8KiB"
+        block_size = 48
         [stop]
         grace = "250ms"
         [death]
@@ -127,6 +128,7 @@ TEST(ConfigFile, ReadsEveryKey) {
     table.options.map_alignment = 2 << 20;
     HeapRequest ids{"ids", HeapKind::ids, 4096, {}, OnDeath::keep, 0, 0};
     ids.options.bytes_per_page = 8192;
+    ids.options.block_bytes = 48;
     ids.options.first_id = 41;
     ids.options.id_count = 42;
     ids.options.id_capacity = 43;
@@ -162,7 +164,7 @@ TEST(ConfigFile, IsDocumentedWithEveryKeyAndItsDefault) {
         ASSERT_NE(section, std::string::npos) << key;
         EXPECT_NE(text.find("\n" + key.substr(dot + 1) + " = ", section), std::string::npos) << key;
     }
-    EXPECT_EQ(config_keys().size(), 64U);
+    EXPECT_EQ(config_keys().size(), 65U);
 }
 
 TEST(ConfigFile, SaysWhereAnUnknownKeyIsAndWhatWasMeant) {

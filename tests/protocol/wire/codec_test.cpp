@@ -234,7 +234,7 @@ TEST(Codec, RefusesFlagsAndReservedFieldsThatItDoesNotKnow) {
     refused.reserved = 5;
     expect_refused(refused, "reserved is 5");
     CreateHeap create = good_create_heap();
-    create.reserved[1] = 5;
+    create.reserved = 5;
     expect_refused(create, "reserved is 5");
 }
 

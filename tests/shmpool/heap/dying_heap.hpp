@@ -10,6 +10,9 @@
 ///   opened(memory)                      a Heap, formatted before
 ///   account(heap, holder)               text: what its statistics say
 ///   all_is_logged                       every word is as before, not only those that count
+///   may_be_finished_by_the_next         if it has that: the last store is not the one that decides
+///   contents(heap)                      and that: what users wrote, which is so until it is
+///   decided
 #pragma once
 
 #include <algorithm>
@@ -70,7 +73,7 @@ public:
     explicit Deaths(const Operation<Heap>& operation) : operation_(operation) {}
 
     void leave_it_done_or_not_begun() {
-        const Ends ends = without_death();
+        Ends ends = without_death();
         ASSERT_GT(ends.stores_at_all, 0U) << "it was counted";
         ASSERT_LT(ends.stores, 6'000U);
         for (std::uint64_t store = 0; store < ends.stores; ++store) {
@@ -79,8 +82,7 @@ public:
             ASSERT_EQ(heap->statistics(last).has_value(), false) << "the lock is the dead one's";
             heap->holder_died(doomed);
             ASSERT_EQ(broken(*heap, next), "") << "died before store " << store;
-            // The last store is the one that decides.
-            ASSERT_EQ(Play::account(*heap, next), ends.account) << "died before store " << store;
+            expect_one_end(*heap, ends, store);
             if (Play::all_is_logged) {
                 ASSERT_EQ(content(memory.view()), ends.before);
             }
@@ -88,7 +90,15 @@ public:
     }
 
     void may_be_in_the_repair_too() {
-        const std::uint64_t stores = without_death().stores;
+        die_in_the_repair();
+        recovers_ = true;
+        if constexpr (requires { &Heap::recover; }) die_in_the_repair();
+    }
+
+private:
+    void die_in_the_repair() {
+        Ends ends = without_death();
+        const std::uint64_t stores = ends.stores;
         for (std::uint64_t store = 0; store < stores; store += 1 + stores / 40) {
             for (std::uint64_t second = 0;; ++second) {
                 HeapMemory memory(dying_memory_bytes);
@@ -96,17 +106,20 @@ public:
                 heap->holder_died(doomed);
                 const bool died = dies_in_repair(*heap, second);
                 ASSERT_EQ(broken(*heap, last), "") << store << " and " << second;
+                expect_one_end(*heap, ends, store);
                 if (!died) break;
             }
         }
     }
 
-private:
     /// The heap before the operation, and how many stores it takes.
     struct Ends {
         std::vector<std::byte> before;
         std::string account;
+        std::string account_behind;
+        std::string contents;
         std::uint64_t stores = 0;
+        bool is_decided = false;
         std::uint64_t stores_at_all = 0;
     };
 
@@ -126,11 +139,33 @@ private:
         return heap;
     }
 
-    static bool dies_in_repair(Heap& heap, std::uint64_t store) {
+    /// Before it is decided it has not happened, and behind that it has.
+    void expect_one_end(Heap& heap, Ends& ends, std::uint64_t store) {
+        const std::string account = Play::account(heap, next);
+        if constexpr (requires { Play::may_be_finished_by_the_next; }) {
+            if (account != ends.account) ends.is_decided = true;
+            if (!ends.is_decided) {
+                ASSERT_EQ(Play::contents(heap), ends.contents) << "died before store " << store;
+            }
+        }
+        // The last store is the one that decides.
+        ASSERT_EQ(account, ends.is_decided ? ends.account_behind : ends.account)
+            << "died before store " << store;
+    }
+
+    /// Whatever is called next repairs; to ask for it is another way.
+    void repair(Heap& heap) {
+        if constexpr (requires { &Heap::recover; }) {
+            if (recovers_) return (void)heap.recover(next);
+        }
+        (void)heap.statistics(next);
+    }
+
+    bool dies_in_repair(Heap& heap, std::uint64_t store) {
         bool died = false;
         Dying::dies(store);
         try {
-            (void)heap.statistics(next);
+            repair(heap);
         } catch (const Death&) {
             died = true;
             heap.holder_died(next);
@@ -146,14 +181,19 @@ private:
         ends.stores_at_all = Dying::stores;
         ends.before = content(memory.view());
         ends.account = Play::account(*heap, next);
+        if constexpr (requires { Play::may_be_finished_by_the_next; }) {
+            ends.contents = Play::contents(*heap);
+        }
         Dying::dies(~std::uint64_t{0});
         EXPECT_TRUE(operation_.act(*heap));
         ends.stores = Dying::stores;
         EXPECT_EQ(broken(*heap, next), "");
+        ends.account_behind = Play::account(*heap, next);
         return ends;
     }
 
     const Operation<Heap>& operation_;
+    bool recovers_ = false;  ///< The one who repairs asks for it.
 };
 
 /// For the names of parametrised tests.
