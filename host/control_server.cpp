@@ -18,6 +18,9 @@ constexpr int accepts_per_turn = 16;
 constexpr int accepts_beside_flood = 2;  // A hello is the dearest that anybody can ask.
 constexpr int messages_per_turn = 8;
 
+/// Who comes once and leaves at once shuts the door too, for a moment.
+constexpr std::uint32_t times_shut_by_flood = 8;
+
 /// Behind a door that could not be opened.
 constexpr std::uint64_t next_try_ns = 100'000'000;
 
@@ -67,6 +70,7 @@ ControlServer::~ControlServer() {
 
 void ControlServer::accept() {
     const bool is_quiet = door_.is_quiet(monotonic_ns());
+    if (is_quiet) times_shut_ = 0;
     for (int i = 0; i < (is_quiet ? accepts_per_turn : accepts_beside_flood); ++i) {
         auto connection = listener_.accept(at_once());
         if (connection) {
@@ -83,6 +87,7 @@ void ControlServer::accept() {
 void ControlServer::shut_door() {
     queue_.remove(listener_.socket());
     is_shut_ = true;
+    if (++times_shut_ < times_shut_by_flood) return;
     warn_sparingly(
         log_, floods_,
         "a flood of connections that end at once: who connects waits until it has passed");

@@ -76,6 +76,7 @@ private:
     std::uint64_t turned_away_ = 0;
     Door door_;
     bool is_shut_ = false;
+    std::uint32_t times_shut_ = 0;  ///< Since it was last quiet.
     LineLimit complaints_;
     LineLimit floods_;
     LineLimit refusals_;

@@ -62,6 +62,53 @@ Outcome<HeapUser> user_of(const HeapUse& use) {
     });
 }
 
+// --- by address ----------------------------------------------------------------------------------
+
+/// Its handle may be moved; this, the use and the heap stay where they are.
+class PeerBlocks final : public BlockSource {
+public:
+    PeerBlocks(const HeapUse& use, ByteHeap& heap) : use_(use), heap_(heap), open_(*this) {}
+
+    Outcome<void*> allocate(std::uint64_t bytes, std::uint64_t alignment) override {
+        const auto who = user_of(use_);
+        if (!who) return tl::unexpected(who.error());
+        return heap_.allocate(*who, bytes, alignment).map([&](HeapOffset block) {
+            return static_cast<void*>(use_.memory().data() + block);
+        });
+    }
+    Outcome<void> free(void* block) override {
+        const auto who = user_of(use_);
+        if (!who) return tl::unexpected(who.error());
+        const auto offset = reinterpret_cast<std::uintptr_t>(block) -
+                            reinterpret_cast<std::uintptr_t>(use_.memory().data());
+        return heap_.free(who->holder, offset);
+    }
+    HeapHeader& heap() const override {
+        return *reinterpret_cast<HeapHeader*>(use_.memory().data());
+    }
+
+private:
+    const HeapUse& use_;
+    ByteHeap& heap_;
+    OpenBlockSource open_;
+};
+
+SharedByteHeap::SharedByteHeap(std::shared_ptr<HeapUse> use, std::unique_ptr<ByteHeap> heap)
+    : OpenedHeap(std::move(use), std::move(heap)),
+      blocks_(std::make_unique<PeerBlocks>(this->use(), this->heap())) {}
+SharedByteHeap::SharedByteHeap(SharedByteHeap&&) noexcept = default;
+SharedByteHeap& SharedByteHeap::operator=(SharedByteHeap&& other) noexcept {
+    blocks_.reset();  // Before what it refers to.
+    OpenedHeap::operator=(std::move(other));
+    blocks_ = std::move(other.blocks_);
+    return *this;
+}
+SharedByteHeap::~SharedByteHeap() = default;
+
+BlockSource& SharedByteHeap::blocks() const {
+    return *blocks_;
+}
+
 // --- of a peer -----------------------------------------------------------------------------------
 
 Result<HeapId> Peer::create_heap(std::string_view name, const HeapSpec& spec) {

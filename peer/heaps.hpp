@@ -25,6 +25,7 @@
 #include "peer/control_channel.hpp"
 #include "peer/heap_shelf.hpp"
 #include "protocol/heap_request.hpp"
+#include "shmpool/heap/block_source.hpp"
 #include "shmpool/heap/byte_heap.hpp"
 #include "shmpool/heap/heap_audit.hpp"
 #include "shmpool/heap/id_heap.hpp"
@@ -68,6 +69,18 @@ public:
         return distance < memory().size() ? distance : 0;
     }
 
+    /// Where users begin to look; 0: nobody has said so. One word, which anybody may set.
+    [[nodiscard]] HeapOffset root() const {
+        return header().root.load(std::memory_order_acquire);  // [A-heap-root]
+    }
+    /// Whoever reads it sees what was written before.
+    Outcome<void> set_root(HeapOffset offset) {
+        return call([&](Heap&, HeapUser) -> Outcome<void> {
+            header().root.store(offset, std::memory_order_release);  // [R-heap-root]
+            return {};
+        });
+    }
+
     [[nodiscard]] auto statistics() {
         return call([](Heap& heap, HeapUser who) { return heap.statistics(who.holder); });
     }
@@ -89,19 +102,31 @@ protected:
         return verb(*heap_, *who);
     }
 
+    [[nodiscard]] HeapHeader& header() const {
+        return *reinterpret_cast<HeapHeader*>(memory().data());
+    }
     /// Of one that was not moved from.
     [[nodiscard]] Heap& heap() const { return *heap_; }
+    [[nodiscard]] const HeapUse& use() const { return *use_; }
 
 private:
     std::shared_ptr<HeapUse> use_;
     std::unique_ptr<Heap> heap_;
 };
 
+class PeerBlocks;
+
 /// See byte_heap.hpp.
 class SharedByteHeap : public OpenedHeap<ByteHeap> {
 public:
-    SharedByteHeap(std::shared_ptr<HeapUse> use, std::unique_ptr<ByteHeap> heap)
-        : OpenedHeap(std::move(use), std::move(heap)) {}
+    SharedByteHeap(std::shared_ptr<HeapUse> use, std::unique_ptr<ByteHeap> heap);
+    SharedByteHeap(SharedByteHeap&&) noexcept;
+    SharedByteHeap& operator=(SharedByteHeap&&) noexcept;
+    ~SharedByteHeap();
+
+    /// By addresses of this process: for heap_resource.hpp, and, as long as this is open, for every
+    /// allocator (offset_allocator.hpp) of this heap, wherever it lies. Not of a read-only peer.
+    [[nodiscard]] BlockSource& blocks() const;
 
     [[nodiscard]] Outcome<HeapOffset> allocate(std::uint64_t bytes, std::uint64_t alignment = 16) {
         return call(
@@ -120,6 +145,9 @@ public:
         return call(
             [&](ByteHeap& heap, HeapUser who) { return heap.usable_bytes(who.holder, block); });
     }
+
+private:
+    std::unique_ptr<PeerBlocks> blocks_;
 };
 
 /// See page_heap.hpp.

@@ -358,7 +358,7 @@ inline constexpr std::uint32_t protocol_fingerprint = [] {
     for (const std::uint64_t value :
          {sizeof(PeerImage), sizeof(ChannelImage), sizeof(PublisherImage), sizeof(SubscriberImage),
           sizeof(RingImage), sizeof(RingEntry), sizeof(HeapImage), sizeof(HeapHeader),
-          offsetof(RingImage, drop_seen), offsetof(HeapImage, users),
+          offsetof(RingImage, drop_seen), offsetof(HeapImage, users), offsetof(HeapHeader, root),
           offsetof(PublisherImage, activity), offsetof(PeerImage, left_incarnation),
           offsetof(PeerImage, read_only), offsetof(PeerImage, quota_slots),
           std::size_t{subscribers_per_channel_max}}) {

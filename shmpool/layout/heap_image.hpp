@@ -27,6 +27,7 @@ enum class HeapKind : std::uint32_t {
     bitmap_pages = 2,
     ids = 3,
     buddy = 4,
+    slab = 5,
     linear = 16,
     first_fit = 17,
     ghost_tree = 18,
@@ -36,9 +37,9 @@ enum class HeapKind : std::uint32_t {
 
 /// All that this build knows.
 inline constexpr std::array heap_kinds{
-    HeapKind::tlsf,       HeapKind::buddy,      HeapKind::bitmap_pages,
-    HeapKind::ids,        HeapKind::linear,     HeapKind::first_fit,
-    HeapKind::ghost_tree, HeapKind::slab_stack, HeapKind::checked_slab};
+    HeapKind::tlsf,       HeapKind::buddy,       HeapKind::slab,      HeapKind::bitmap_pages,
+    HeapKind::ids,        HeapKind::linear,      HeapKind::first_fit, HeapKind::ghost_tree,
+    HeapKind::slab_stack, HeapKind::checked_slab};
 
 [[nodiscard]] constexpr std::string_view name_of(HeapKind kind) {
     switch (kind) {
@@ -46,6 +47,7 @@ inline constexpr std::array heap_kinds{
         case HeapKind::bitmap_pages: return "bitmap_pages";
         case HeapKind::ids: return "ids";
         case HeapKind::buddy: return "buddy";
+        case HeapKind::slab: return "slab";
         case HeapKind::linear: return "linear";
         case HeapKind::first_fit: return "first_fit";
         case HeapKind::ghost_tree: return "ghost_tree";
@@ -87,6 +89,7 @@ static_assert(sizeof(HeapRegionImage) == 16);
 //        136      8  used_bytes       lock's holder  what is handed out; ids: how many
 //        144      8  total_bytes      lock's holder  what can be handed out at most; ids: how many
 //        152      8  blocks           lock's holder  how many are handed out; pages, ids: 0
+//        160      8  root             anybody        an offset that users begin with; 0: none
 //        256    256  regions[16]      lock's holder
 struct HeapHeader {
     Atomic<std::uint64_t> magic;
@@ -106,12 +109,14 @@ struct HeapHeader {
     Atomic<std::uint64_t> used_bytes;
     Atomic<std::uint64_t> total_bytes;
     Atomic<std::uint64_t> blocks;
-    std::uint64_t reserved_1[12];
+    Atomic<std::uint64_t> root;
+    std::uint64_t reserved_1[11];
     HeapRegionImage regions[heap_regions_max];
 };
 static_assert(offsetof(HeapHeader, map_alignment) == 48 && offsetof(HeapHeader, lock) == 64);
 static_assert(offsetof(HeapHeader, settings) == 72 && offsetof(HeapHeader, owned) == 88);
 static_assert(offsetof(HeapHeader, journal_count) == 128 && offsetof(HeapHeader, blocks) == 152);
+static_assert(offsetof(HeapHeader, root) == 160);
 static_assert(offsetof(HeapHeader, regions) == 256, "the table above says 256");
 static_assert(sizeof(HeapHeader) == 512 && std::is_standard_layout_v<HeapHeader>);
 

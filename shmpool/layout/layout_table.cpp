@@ -112,19 +112,26 @@ ImageTable segment_header_table() {
 }
 
 ImageTable heap_header_table() {
-    return {
-        "HeapHeader",
-        sizeof(HeapHeader),
-        {SHMPOOL_FIELD_ROW(HeapHeader, magic), SHMPOOL_FIELD_ROW(HeapHeader, layout_version),
-         SHMPOOL_FIELD_ROW(HeapHeader, kind), SHMPOOL_FIELD_ROW(HeapHeader, memory_bytes),
-         SHMPOOL_FIELD_ROW(HeapHeader, journal_offset),
-         SHMPOOL_FIELD_ROW(HeapHeader, journal_limit), SHMPOOL_FIELD_ROW(HeapHeader, engine_offset),
-         SHMPOOL_FIELD_ROW(HeapHeader, map_alignment), SHMPOOL_FIELD_ROW(HeapHeader, lock),
-         SHMPOOL_FIELD_ROW(HeapHeader, damaged), SHMPOOL_FIELD_ROW(HeapHeader, settings),
-         SHMPOOL_FIELD_ROW(HeapHeader, owned), SHMPOOL_FIELD_ROW(HeapHeader, reserved_0),
-         SHMPOOL_FIELD_ROW(HeapHeader, journal_count), SHMPOOL_FIELD_ROW(HeapHeader, used_bytes),
-         SHMPOOL_FIELD_ROW(HeapHeader, total_bytes), SHMPOOL_FIELD_ROW(HeapHeader, blocks),
-         SHMPOOL_FIELD_ROW(HeapHeader, reserved_1), SHMPOOL_FIELD_ROW(HeapHeader, regions)}};
+    return {"HeapHeader", sizeof(HeapHeader), {SHMPOOL_FIELD_ROW(HeapHeader, magic),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, layout_version),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, kind),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, memory_bytes),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, journal_offset),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, journal_limit),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, engine_offset),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, map_alignment),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, lock),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, damaged),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, settings),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, owned),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, reserved_0),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, journal_count),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, used_bytes),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, total_bytes),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, blocks),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, root),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, reserved_1),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, regions)}};
 }
 
 ImageTable heap_region_table() {

@@ -148,6 +148,11 @@ TEST_F(DaemonClients, ServesAnHonestHelloAmongAThousandSilentConnections) {
     expect_honest_service();
 }
 
+TEST_F(DaemonClients, DoesNotTakeAFewWhoLeaveAtOnceForAFlood) {
+    for (int i = 0; i < 5; ++i) expect_honest_service();
+    EXPECT_THAT(daemon.log(), testing::Not(HasSubstr("flood")));
+}
+
 /// Strangers who come and go as fast as they are let in.
 class DaemonBesideAFlood : public DaemonClients {
 protected:
