@@ -5,6 +5,7 @@
 #include "shmpool/heap/guarded_heap.hpp"
 #include "shmpool/heap/guarded_id_heap.hpp"
 #include "shmpool/heap/guarded_page_heap.hpp"
+#include "shmpool/heap/slab.hpp"
 #include "shmpool/heap/tlsf.hpp"
 
 namespace shmpool {
@@ -13,6 +14,7 @@ Result<void> format_heap(std::span<std::byte> memory, HeapKind kind, const HeapO
     switch (kind) {
         case HeapKind::tlsf: return GuardedHeap<Tlsf>::format(memory, options);
         case HeapKind::buddy: return GuardedHeap<Buddy>::format(memory, options);
+        case HeapKind::slab: return GuardedHeap<Slab>::format(memory, options);
         case HeapKind::bitmap_pages: return GuardedPageHeap<>::format(memory, options);
         case HeapKind::ids: return GuardedIdHeap<>::format(memory, options);
         case HeapKind::none: break;

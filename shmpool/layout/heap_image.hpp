@@ -27,11 +27,12 @@ enum class HeapKind : std::uint32_t {
     bitmap_pages = 2,
     ids = 3,
     buddy = 4,
+    slab = 5,
 };
 
 /// All that this build knows.
-inline constexpr std::array heap_kinds{HeapKind::tlsf, HeapKind::buddy, HeapKind::bitmap_pages,
-                                       HeapKind::ids};
+inline constexpr std::array heap_kinds{HeapKind::tlsf, HeapKind::buddy, HeapKind::slab,
+                                       HeapKind::bitmap_pages, HeapKind::ids};
 
 [[nodiscard]] constexpr std::string_view name_of(HeapKind kind) {
     switch (kind) {
@@ -39,6 +40,7 @@ inline constexpr std::array heap_kinds{HeapKind::tlsf, HeapKind::buddy, HeapKind
         case HeapKind::bitmap_pages: return "bitmap_pages";
         case HeapKind::ids: return "ids";
         case HeapKind::buddy: return "buddy";
+        case HeapKind::slab: return "slab";
         case HeapKind::none: break;
     }
     return "none";
