@@ -18,6 +18,7 @@
 
 #include "shmpool/heap/buddy_census.hpp"
 #include "shmpool/heap/buddy_layout.hpp"
+#include "shmpool/heap/heap_list.hpp"
 #include "shmpool/heap/heap_words.hpp"
 #include "shmpool/platform/result.hpp"
 
@@ -52,30 +53,34 @@ public:
         return region.end - region.begin;
     }
 
-    /// `bytes` or more, aligned to `alignment`, a power of two. no_memory.
-    Outcome<HeapPiece> allocate(std::uint64_t bytes, std::uint64_t alignment) {
+    /// `bytes` or more, aligned to `alignment`, a power of two; live, or lent. `links`: those of
+    /// what is cut off lie where none were at the beginning of this change, unless it has freed
+    /// before. no_memory.
+    Outcome<HeapPiece> allocate(std::uint64_t bytes, std::uint64_t alignment,
+                                std::uint64_t kind_mark = buddy::live_mark,
+                                Links links = Links::new_ones) {
         const std::uint32_t wanted = buddy::order_for(std::max(bytes, alignment));
         if (wanted >= buddy::orders) return fail(Errc::no_memory);
         const std::uint64_t has_blocks = words_.get(engine_) & (~std::uint64_t{0} << wanted);
         if (has_blocks == 0) return fail(Errc::no_memory);
         auto order = static_cast<std::uint32_t>(std::countr_zero(has_blocks));
         if (order >= buddy::orders) return damage();
-        const HeapOffset block = words_.get(buddy::head_of(engine_, order));
+        const HeapOffset block = list_of(order).first();
         const buddy::Region region = region_of(block);
         if (!region.may_hold(block)) return damage();
         unlink(block, order);
         while (order > wanted) {
             --order;
-            link(region, block + buddy::bytes_of(order), order, Links::new_ones);
+            link(region, block + buddy::bytes_of(order), order, links);
         }
-        buddy::Marks(words_, region).set(block, buddy::live_mark | wanted);
+        buddy::Marks(words_, region).set(block, kind_mark | wanted);
         return HeapPiece{block, buddy::bytes_of(wanted)};
     }
 
-    /// What was used for it. not_allocated: nothing live begins there.
-    Outcome<std::uint64_t> free(HeapOffset block) {
+    /// What was used for it. not_allocated: nothing live, or lent, begins there.
+    Outcome<std::uint64_t> free(HeapOffset block, std::uint64_t kind_mark = buddy::live_mark) {
         const buddy::Region region = region_of(block);
-        const auto bytes = live_bytes(region, block);
+        const auto bytes = bytes_of(region, block, kind_mark);
         if (!bytes) return bytes;
         auto order = buddy::order_for(*bytes);
         buddy::Marks marks(words_, region);
@@ -93,18 +98,26 @@ public:
 
     /// not_allocated.
     Outcome<std::uint64_t> usable_bytes(HeapOffset block) {
-        return live_bytes(region_of(block), block);
+        return bytes_of(region_of(block), block, buddy::live_mark);
     }
 
     /// Calls visit(offset) for each live block, by the marks that say so.
     template <typename Visit>
     void for_each_live(Visit visit) {
+        for_each_block([&](const buddy::Region&, HeapOffset block, std::uint64_t mark) {
+            if ((mark & buddy::kind_bits) == buddy::live_mark) visit(block);
+        });
+    }
+
+    /// Calls visit(region, offset, mark) for each block, free ones too.
+    template <typename Visit>
+    void for_each_block(Visit visit) {
         for (std::uint32_t i = 0; i < heap_regions_max; ++i) {
             const auto region = buddy::Region::of(words_.region(i));
             buddy::Marks marks(words_, region);
             for (HeapOffset at = region.begin; at < region.end;) {
                 const std::uint64_t mark = marks.get(at);
-                if ((mark & buddy::live_mark) != 0) visit(at);
+                if (mark != 0) visit(region, at, mark);
                 at += mark == 0
                           ? buddy::smallest_bytes
                           : buddy::bytes_of(static_cast<std::uint32_t>(mark & buddy::order_bits));
@@ -113,7 +126,11 @@ public:
     }
 
     /// Counts and checks all blocks and all lists.
-    HeapCensus take_census() { return buddy::Census(words_, engine_).take(); }
+    HeapCensus take_census() {
+        return buddy::Census(words_, engine_).take([](HeapCensus& census, const auto& lent) {
+            census.find(lent.block, "lent, and nobody above this heap lends");
+        });
+    }
 
 private:
     /// Holds nothing if there is none.
@@ -125,10 +142,11 @@ private:
         return fail(Errc::heap_damaged);
     }
 
-    Outcome<std::uint64_t> live_bytes(const buddy::Region& region, HeapOffset block) {
+    Outcome<std::uint64_t> bytes_of(const buddy::Region& region, HeapOffset block,
+                                    std::uint64_t kind_mark) {
         if (!region.may_hold(block)) return fail(Errc::not_allocated);
         const std::uint64_t mark = buddy::Marks(words_, region).get(block);
-        if ((mark & buddy::live_mark) == 0) return fail(Errc::not_allocated);
+        if ((mark & buddy::kind_bits) != kind_mark) return fail(Errc::not_allocated);
         const std::uint64_t bytes = buddy::bytes_of(mark & buddy::order_bits);
         if (block % bytes != 0 || bytes > region.end - block) return damage();
         return bytes;
@@ -136,24 +154,18 @@ private:
 
     /// Free from now on, and the first of its list.
     void link(const buddy::Region& region, HeapOffset block, std::uint32_t order, Links links) {
-        const HeapOffset head = buddy::head_of(engine_, order);
-        const HeapOffset next = words_.get(head);
         buddy::Marks(words_, region).set(block, buddy::free_mark | order);
-        words_.set_link(block, next, links);
-        words_.set_link(block + 8, 0, links);
-        words_.set(head, block);
-        if (next != 0) return words_.set(next + 8, block);
+        if (!list_of(order).push(block, links)) return;
         words_.set(engine_, words_.get(engine_) | std::uint64_t{1} << order);
     }
 
     void unlink(HeapOffset block, std::uint32_t order) {
-        const HeapOffset next = words_.get(block);
-        const HeapOffset before = words_.get(block + 8);
-        if (next != 0) words_.set(next + 8, before);
-        if (before != 0) return words_.set(before, next);
-        words_.set(buddy::head_of(engine_, order), next);
-        if (next != 0) return;
+        if (!list_of(order).remove(block)) return;
         words_.set(engine_, words_.get(engine_) & ~(std::uint64_t{1} << order));
+    }
+
+    [[nodiscard]] HeapList<Words> list_of(std::uint32_t order) {
+        return {words_, buddy::head_of(engine_, order)};
     }
 
     Words& words_;

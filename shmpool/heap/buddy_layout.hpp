@@ -19,6 +19,8 @@ namespace shmpool {
 //     byte = 0                no block begins there
 //            64 | order       a free one of 32 << order bytes does
 //            128 | order      a live one does
+//            192 | order      one that is lent does: an engine above this one hands out its parts,
+//                             and keeps words of its own where the bytes for its inside lie
 //  Free block:
 //     offset  bytes  what
 //          0      8  the next one in its list
@@ -30,6 +32,8 @@ inline constexpr std::uint32_t orders = 32;
 inline constexpr std::uint64_t heads_offset = 8;
 inline constexpr std::uint64_t free_mark = 64;
 inline constexpr std::uint64_t live_mark = 128;
+inline constexpr std::uint64_t lent_mark = 192;
+inline constexpr std::uint64_t kind_bits = 192;
 inline constexpr std::uint64_t order_bits = 31;
 
 [[nodiscard]] constexpr std::uint64_t bytes_of(std::uint32_t order) {
@@ -74,6 +78,10 @@ struct Region {
     [[nodiscard]] constexpr std::uint64_t index_of(HeapOffset block) const {
         return (block - begin) / smallest_bytes;
     }
+    /// The word in which the mark of the block lies.
+    [[nodiscard]] constexpr HeapOffset word_of(HeapOffset block) const {
+        return marks + index_of(block) / 8 * 8;
+    }
 };
 
 /// Reads and writes single marks.
@@ -83,18 +91,15 @@ public:
     Marks(Words& words, const Region& region) : words_(words), region_(region) {}
 
     [[nodiscard]] std::uint64_t get(HeapOffset block) {
-        return words_.get(word_of(block)) >> shift_of(block) & 0xFF;
+        return words_.get(region_.word_of(block)) >> shift_of(block) & 0xFF;
     }
     void set(HeapOffset block, std::uint64_t mark) {
         const std::uint64_t others =
-            words_.get(word_of(block)) & ~(std::uint64_t{0xFF} << shift_of(block));
-        words_.set(word_of(block), others | mark << shift_of(block));
+            words_.get(region_.word_of(block)) & ~(std::uint64_t{0xFF} << shift_of(block));
+        words_.set(region_.word_of(block), others | mark << shift_of(block));
     }
 
 private:
-    [[nodiscard]] HeapOffset word_of(HeapOffset block) const {
-        return region_.marks + region_.index_of(block) / 8 * 8;
-    }
     [[nodiscard]] std::uint64_t shift_of(HeapOffset block) const {
         return region_.index_of(block) % 8 * 8;
     }

@@ -3,6 +3,7 @@
 
 #include "shmpool/heap/buddy.hpp"
 #include "shmpool/heap/guarded_heap.hpp"
+#include "shmpool/heap/slab.hpp"
 #include "shmpool/heap/tlsf.hpp"
 
 namespace shmpool {
@@ -24,9 +25,10 @@ Result<std::unique_ptr<ByteHeap>> open_byte_heap(std::span<std::byte> memory,
     switch (*kind) {
         case HeapKind::tlsf: return open_as<GuardedHeap<Tlsf>>(memory, patience);
         case HeapKind::buddy: return open_as<GuardedHeap<Buddy>>(memory, patience);
+        case HeapKind::slab: return open_as<GuardedHeap<Slab>>(memory, patience);
         default: break;
     }
-    return wrong_kind(*kind, "a heap of bytes (tlsf, buddy)");
+    return wrong_kind(*kind, "a heap of bytes (tlsf, buddy, slab)");
 }
 
 }  // namespace shmpool

@@ -9,6 +9,7 @@
 #include "shmpool/heap/guarded_page_heap.hpp"
 #include "shmpool/heap/guarded_stack.hpp"
 #include "shmpool/heap/linear.hpp"
+#include "shmpool/heap/slab.hpp"
 #include "shmpool/heap/slab_list.hpp"
 #include "shmpool/heap/tlsf.hpp"
 
@@ -18,6 +19,7 @@ Result<void> format_heap(std::span<std::byte> memory, HeapKind kind, const HeapO
     switch (kind) {
         case HeapKind::tlsf: return GuardedHeap<Tlsf>::format(memory, options);
         case HeapKind::buddy: return GuardedHeap<Buddy>::format(memory, options);
+        case HeapKind::slab: return GuardedHeap<Slab>::format(memory, options);
         case HeapKind::bitmap_pages: return GuardedPageHeap<>::format(memory, options);
         case HeapKind::ids: return GuardedIdHeap<>::format(memory, options);
         case HeapKind::linear: return GuardedStack<Linear>::format(memory, options);

@@ -62,6 +62,7 @@ private:
 
 using Tlsf = Ours<HeapKind::tlsf>;
 using Buddy = Ours<HeapKind::buddy>;
+using Slab = Ours<HeapKind::slab>;
 
 class ManagedSharedMemory {
 public:
@@ -163,6 +164,7 @@ void pair_of_two_processes(benchmark::State& state) {
 #define SHMPOOL_HEAPS(play, ...)         \
     BENCHMARK(play<Tlsf>)->__VA_ARGS__;  \
     BENCHMARK(play<Buddy>)->__VA_ARGS__; \
+    BENCHMARK(play<Slab>)->__VA_ARGS__;  \
     BENCHMARK(play<ManagedSharedMemory>)->__VA_ARGS__
 SHMPOOL_HEAPS(pair, Arg(64)->Arg(1024)->Arg(65536));
 BENCHMARK(pair<Malloc>)->Arg(64)->Arg(1024)->Arg(65536);

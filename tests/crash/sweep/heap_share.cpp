@@ -124,8 +124,10 @@ void HeapShare::audit(Heap& heap, const std::string& name) {
 }
 
 std::uint32_t HeapShare::count_left() {
+    std::vector<std::string> names(std::begin(byte_heaps), std::end(byte_heaps));
+    names.insert(names.end(), {page_heap, id_heap});
     std::uint32_t left = 0;
-    for (const std::string name : {byte_heaps[0], byte_heaps[1], page_heap, id_heap}) {
+    for (const std::string& name : names) {
         left += must(peer_.glance_at_heap(name), "a glance").used != 0 ? 1U : 0U;
     }
     return left;

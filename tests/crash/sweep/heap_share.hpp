@@ -11,7 +11,7 @@
 
 namespace shmpool::sweep {
 
-inline constexpr const char* byte_heaps[] = {"tlsf", "buddy"};
+inline constexpr const char* byte_heaps[] = {"tlsf", "buddy", "slab"};
 inline constexpr const char* page_heap = "pages";
 inline constexpr const char* id_heap = "ids";
 inline constexpr std::uint64_t first_id = 100;

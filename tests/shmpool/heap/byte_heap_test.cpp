@@ -205,10 +205,12 @@ TEST_P(ByteHeapTest, IsOneHeapAtTwoAddresses) {
 
 INSTANTIATE_TEST_SUITE_P(Kinds, ByteHeapTest,
                          testing::Values(Kind{HeapKind::tlsf, false}, Kind{HeapKind::buddy, false},
-                                         Kind{HeapKind::tlsf, true}, Kind{HeapKind::buddy, true}),
+                                         Kind{HeapKind::slab, false}, Kind{HeapKind::tlsf, true},
+                                         Kind{HeapKind::buddy, true}, Kind{HeapKind::slab, true}),
                          [](const auto& tested) {
-                             return std::string(tested.param.owned ? "Owned" : "") +
-                                    (tested.param.kind == HeapKind::tlsf ? "Tlsf" : "Buddy");
+                             std::string name(name_of(tested.param.kind));
+                             name[0] = static_cast<char>(name[0] - 'a' + 'A');
+                             return (tested.param.owned ? "Owned" : "") + name;
                          });
 
 }  // namespace

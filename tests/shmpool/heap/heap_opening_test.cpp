@@ -108,8 +108,7 @@ TEST(HeapKinds, AreOpenedAsWhatTheyAre) {
         keep(open_id_heap(memory.view()));
         return errors;
     };
-    for (const HeapKind kind :
-         {HeapKind::tlsf, HeapKind::bitmap_pages, HeapKind::ids, HeapKind::buddy}) {
+    for (const HeapKind kind : heap_kinds) {
         const auto errors = errors_of(kind);
         EXPECT_EQ(errors.size(), 2U) << name_of(kind);
         for (const Error& one : errors) {

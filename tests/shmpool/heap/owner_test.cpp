@@ -7,6 +7,7 @@
 #include "shmpool/heap/heap_audit.hpp"
 #include "shmpool/heap/id_heap.hpp"
 #include "shmpool/heap/page_heap.hpp"
+#include "shmpool/heap/slab.hpp"
 #include "shmpool/heap/tlsf.hpp"
 #include "tests/shmpool/heap/dying_bytes.hpp"
 
@@ -91,7 +92,8 @@ TEST_P(OwnedBytes, AnAuditSeesAPrefixThatSomebodyHasOverwritten) {
     *prefix = 16;
 }
 
-INSTANTIATE_TEST_SUITE_P(Of, OwnedBytes, testing::Values(HeapKind::tlsf, HeapKind::buddy),
+INSTANTIATE_TEST_SUITE_P(Of, OwnedBytes,
+                         testing::Values(HeapKind::tlsf, HeapKind::buddy, HeapKind::slab),
                          [](const auto& one) { return std::string(name_of(one.param)); });
 
 TEST(OwnedHeap, OfAnotherKindThanOwnedTakesNothingBack) {
@@ -138,7 +140,8 @@ TEST(OwnedIds, AreTakenBackWhenTheirOwnerIsGoneButNotTheFixed) {
 }
 
 TEST(OwnedHeap, OfAnyKindIsLookedAtAndTakenBackWithoutKnowingIt) {
-    for (const HeapKind kind : {HeapKind::tlsf, HeapKind::buddy, HeapKind::bitmap_pages}) {
+    for (const HeapKind kind :
+         {HeapKind::tlsf, HeapKind::buddy, HeapKind::slab, HeapKind::bitmap_pages}) {
         HeapMemory memory(1 << 20);
         ASSERT_TRUE(format_heap(memory.view(), kind, owned()));
         if (kind == HeapKind::bitmap_pages) {
@@ -197,7 +200,7 @@ std::vector<test::Operation<Heap>> operations() {
 
 template <typename Play>
 class OwnedStoreByStore : public testing::Test {};
-using Plays = testing::Types<OwnedPlay<Tlsf>, OwnedPlay<Buddy>>;
+using Plays = testing::Types<OwnedPlay<Tlsf>, OwnedPlay<Buddy>, OwnedPlay<Slab>>;
 TYPED_TEST_SUITE(OwnedStoreByStore, Plays);
 
 TYPED_TEST(OwnedStoreByStore, ADeathLeavesItDoneOrNotBegun) {
