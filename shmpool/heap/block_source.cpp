@@ -19,13 +19,17 @@ OpenHeaps& open_heaps() {
     return *all;
 }
 
+/// The newest first; in a child of fork() those of the parent may lie where its own do.
 template <typename Use>
 auto with_source(const HeapHeader* heap, Use use) -> decltype(use(std::declval<BlockSource&>())) {
     OpenHeaps& all = open_heaps();
     const std::shared_lock lock(all.mutex);
-    const auto found = all.sources.find(heap);
-    if (found == all.sources.end()) return fail(Errc::detached);
-    return use(*found->second);
+    const auto [first, last] = all.sources.equal_range(heap);
+    for (auto next = last; next != first;) {
+        auto used = use(*(--next)->second);
+        if (used || used.error() != Errc::forked) return used;
+    }
+    return fail(Errc::detached);
 }
 
 }  // namespace

@@ -34,37 +34,39 @@ Operation in_heap(const std::string& name, std::function<void(Victim&)> prepare,
 /// Three blocks, and the first and the third free: what is freed between them joins both.
 void take_bytes(Victim& victim, const char* heap) {
     attach(victim);
-    victim.bytes.emplace(must(victim.peer->byte_heap(heap), "the victim's heap"));
-    for (int i = 0; i < 3; ++i) keep(victim, victim.bytes->allocate(block_bytes));
+    victim.heap_of_bytes.emplace(must(victim.peer->byte_heap(heap), "the victim's heap"));
+    for (int i = 0; i < 3; ++i) keep(victim, victim.heap_of_bytes->allocate(block_bytes));
     for (const std::size_t i : {0U, 2U}) {
-        must(victim.bytes->free(victim.blocks[i]), "the victim frees");
+        must(victim.heap_of_bytes->free(victim.blocks[i]), "the victim frees");
     }
 }
 
 std::vector<Operation> of_bytes(const std::string& heap) {
     const auto prepare = [heap](Victim& victim) { take_bytes(victim, heap.c_str()); };
     const auto freed = [](Victim& victim) {
-        return victim.bytes->free(victim.blocks[1]).has_value();
+        return victim.heap_of_bytes->free(victim.blocks[1]).has_value();
     };
     return {
-        in_heap(heap + "/allocate", prepare,
-                [](Victim& victim) { return victim.bytes->allocate(block_bytes).has_value(); }),
-        in_heap(heap + "/allocate_small", prepare,
-                [](Victim& victim) { return victim.bytes->allocate(1).has_value(); }),
         in_heap(
-            heap + "/allocate_aligned", prepare,
-            [](Victim& victim) { return victim.bytes->allocate(block_bytes, 1024).has_value(); }),
+            heap + "/allocate", prepare,
+            [](Victim& victim) { return victim.heap_of_bytes->allocate(block_bytes).has_value(); }),
+        in_heap(heap + "/allocate_small", prepare,
+                [](Victim& victim) { return victim.heap_of_bytes->allocate(1).has_value(); }),
+        in_heap(heap + "/allocate_aligned", prepare,
+                [](Victim& victim) {
+                    return victim.heap_of_bytes->allocate(block_bytes, 1024).has_value();
+                }),
         in_heap(heap + "/allocate_too_much", prepare,
-                [](Victim& victim) { return !victim.bytes->allocate(1 << 20); }),
+                [](Victim& victim) { return !victim.heap_of_bytes->allocate(1 << 20); }),
         in_heap(heap + "/free", prepare, freed),
         in_heap(heap + "/free_inside", prepare,
-                [](Victim& victim) { return !victim.bytes->free(victim.blocks[1] + 16); }),
+                [](Victim& victim) { return !victim.heap_of_bytes->free(victim.blocks[1] + 16); }),
         in_heap(heap + "/usable_bytes", prepare,
                 [](Victim& victim) {
-                    return victim.bytes->usable_bytes(victim.blocks[1]).has_value();
+                    return victim.heap_of_bytes->usable_bytes(victim.blocks[1]).has_value();
                 }),
         in_heap(heap + "/audit", prepare,
-                [](Victim& victim) { return victim.bytes->audit().has_value(); }),
+                [](Victim& victim) { return victim.heap_of_bytes->audit().has_value(); }),
     };
 }
 
@@ -72,33 +74,34 @@ std::vector<Operation> of_bytes(const std::string& heap) {
 
 void take_pages(Victim& victim) {
     attach(victim);
-    victim.pages.emplace(must(victim.peer->page_heap(page_heap), "the victim's pages"));
-    keep(victim, victim.pages->allocate_pages(2));
+    victim.heap_of_pages.emplace(must(victim.peer->page_heap(page_heap), "the victim's pages"));
+    keep(victim, victim.heap_of_pages->allocate_pages(2));
 }
 
 void take_ids(Victim& victim) {
     attach(victim);
-    victim.ids.emplace(must(victim.peer->id_heap(id_heap), "the victim's ids"));
-    keep(victim, victim.ids->allocate_id(100));
+    victim.heap_of_ids.emplace(must(victim.peer->id_heap(id_heap), "the victim's ids"));
+    keep(victim, victim.heap_of_ids->allocate_id(100));
 }
 
 std::vector<Operation> of_pages_and_ids() {
     return {
         in_heap("pages/allocate_one", take_pages,
-                [](Victim& victim) { return victim.pages->allocate_pages(1).has_value(); }),
+                [](Victim& victim) { return victim.heap_of_pages->allocate_pages(1).has_value(); }),
         in_heap("pages/allocate_run", take_pages,
-                [](Victim& victim) { return victim.pages->allocate_pages(3).has_value(); }),
+                [](Victim& victim) { return victim.heap_of_pages->allocate_pages(3).has_value(); }),
         in_heap("pages/free", take_pages,
                 [](Victim& victim) {
-                    return victim.pages->free_pages(victim.blocks[0], 2).has_value();
+                    return victim.heap_of_pages->free_pages(victim.blocks[0], 2).has_value();
                 }),
         in_heap("ids/allocate_one", take_ids,
-                [](Victim& victim) { return victim.ids->allocate_id().has_value(); }),
+                [](Victim& victim) { return victim.heap_of_ids->allocate_id().has_value(); }),
         in_heap("ids/allocate_run", take_ids,
-                [](Victim& victim) { return victim.ids->allocate_id(100, 8).has_value(); }),
-        in_heap(
-            "ids/free", take_ids,
-            [](Victim& victim) { return victim.ids->free_id(victim.blocks[0], 100).has_value(); }),
+                [](Victim& victim) { return victim.heap_of_ids->allocate_id(100, 8).has_value(); }),
+        in_heap("ids/free", take_ids,
+                [](Victim& victim) {
+                    return victim.heap_of_ids->free_id(victim.blocks[0], 100).has_value();
+                }),
     };
 }
 
@@ -131,13 +134,13 @@ std::vector<Operation> of_host() {
         in_heap("open", attach,
                 [](Victim& victim) {
                     auto opened = victim.peer->byte_heap(byte_heaps[0]);
-                    if (opened) victim.bytes.emplace(std::move(*opened));
-                    return victim.bytes.has_value();
+                    if (opened) victim.heap_of_bytes.emplace(std::move(*opened));
+                    return victim.heap_of_bytes.has_value();
                 }),
         in_heap(
             "close", [](Victim& victim) { take_bytes(victim, byte_heaps[0]); },
             [](Victim& victim) {
-                victim.bytes.reset();
+                victim.heap_of_bytes.reset();
                 return true;
             }),
     };

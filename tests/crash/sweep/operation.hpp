@@ -28,9 +28,9 @@ struct Victim {
     std::vector<Loan> loans{};
     std::vector<Sample> samples{};
     std::vector<SlotRef> raw{};
-    std::optional<SharedByteHeap> bytes{};
-    std::optional<SharedPageHeap> pages{};
-    std::optional<SharedIdHeap> ids{};
+    std::optional<SharedByteHeap> heap_of_bytes{};
+    std::optional<SharedPageHeap> heap_of_pages{};
+    std::optional<SharedIdHeap> heap_of_ids{};
     std::vector<HeapOffset> blocks{};  ///< Of one of them.
     std::size_t marked = 0;  ///< So many slots of `raw`, from the first, have a mark of ours.
     /// What the operation gave: a number of readers, or whether it succeeded.

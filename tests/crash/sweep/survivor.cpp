@@ -89,9 +89,9 @@ std::string live_on(Victim& victim) {
     }
     victim.publisher.reset();
     victim.subscriber.reset();
-    victim.bytes.reset();
-    victim.pages.reset();
-    victim.ids.reset();
+    victim.heap_of_bytes.reset();
+    victim.heap_of_pages.reset();
+    victim.heap_of_ids.reset();
     victim.peer.reset();
     return {};
 }
