@@ -236,12 +236,13 @@ void HeapDirectory::peer_gone(std::uint32_t peer_index) {
         HeapImage& heap = view_.heaps.at(i);
         const auto memory = memory_of(heap);
         if (state_of(heap) != HeapState::open || memory.empty()) continue;
-        const HeapHolder holder =
-            HeapLock(reinterpret_cast<HeapHeader*>(memory.data())->lock).holder();
+        HeapLock lock(reinterpret_cast<HeapHeader*>(memory.data())->lock);
+        const HeapHolder holder = lock.holder();
         const bool was_its =
             holder != 0 && holder <= pool_.lane_count &&
             pool_.lanes[holder - 1].owner.load(std::memory_order_acquire) == owner;  // [A-lane]
-        if (was_its) orphan_lock_of_heap(memory, holder);
+        if (was_its) lock.orphan(holder);
+        lock.wake();  // It may have unlocked, and not lived to say so.
         SHMPOOL_CRASH_POINT(heap_lock_orphaned);
         remove_user(heap, peer_index);
         note_to_reclaim(i);

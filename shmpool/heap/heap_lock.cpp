@@ -46,13 +46,16 @@ bool HeapLock::orphan(HeapHolder holder) {
     std::uint32_t seen = word_.load(std::memory_order_relaxed);
     do {
         if ((seen & holder_bits) != holder) {
-            // It may have been woken for a lock that it did not live to take.
-            futex_wake(word_, INT_MAX);
+            wake();
             return false;
         }
     } while (!word_.compare_exchange_weak(seen, seen | orphaned, std::memory_order_relaxed));
-    futex_wake(word_, INT_MAX);
+    wake();
     return true;
+}
+
+void HeapLock::wake() {
+    futex_wake(word_, INT_MAX);
 }
 
 }  // namespace shmpool

@@ -38,6 +38,8 @@ public:
 
     /// `holder` is dead, and its number not yet somebody else's. True: it had the lock.
     bool orphan(HeapHolder holder);
+    /// All who wait look again. For the sake of who has died between unlocking and waking.
+    void wake();
     /// 0: nobody.
     [[nodiscard]] HeapHolder holder() const {
         return holder_in(word_.load(std::memory_order_relaxed));

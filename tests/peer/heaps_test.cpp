@@ -209,6 +209,29 @@ TEST_F(HeapsTest, TheDeathOfALocksHolderIsNoticedByTheKernelsWord) {
     }));
 }
 
+/// As of one that was killed between unlocking and waking: found by `scripts/crash sweep`.
+TEST_F(HeapsTest, WhoWaitsLooksAgainWhenSomebodyHasDied) {
+    create("table");
+    auto mine = peer_.byte_heap("table").value();
+    Atomic<std::uint32_t>& word = reinterpret_cast<HeapHeader*>(mine.memory().data())->lock;
+    Child child([&] {
+        auto peer = attach_in_child(host_.pool());
+        auto heap = peer.byte_heap("table").value();
+        pause();
+    });
+    ASSERT_TRUE(eventually([&] { return peer_.heaps().value()[0].users.size() == 2; }));
+    ASSERT_TRUE(HeapLock(word).lock(4711, std::chrono::seconds(1)));
+    std::thread waiting([&] { EXPECT_TRUE(mine.allocate(100)); });
+    ASSERT_TRUE(eventually([&] { return (word.load() >> 31) != 0; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // Until it sleeps.
+    word = 0;                                                    // Nobody is woken.
+    const auto begin = std::chrono::steady_clock::now();
+    child.signal(SIGKILL);
+    child.wait();
+    waiting.join();
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, heap_patience) << "its patience was over";
+}
+
 HeapSpec reclaimed(HeapKind kind) {
     HeapSpec spec = spec_of(kind, 1 << 20);
     spec.on_death = OnDeath::reclaim;
