@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Heaps: every operation of every kind of heap beside the living, who use the same ones; and what
-/// goes over the host: create, open, close, destroy.
+/// Heaps: the operations of heaps of bytes, pages and ids beside the living, who use the same ones;
+/// and what goes over the host: create, open, close, destroy. (An audit takes as many instructions
+/// as there are blocks, and changes nothing but the lock.)
 #include "heap_share.hpp"
 #include "operation.hpp"
 
@@ -65,8 +66,6 @@ std::vector<Operation> of_bytes(const std::string& heap) {
                 [](Victim& victim) {
                     return victim.heap_of_bytes->usable_bytes(victim.blocks[1]).has_value();
                 }),
-        in_heap(heap + "/audit", prepare,
-                [](Victim& victim) { return victim.heap_of_bytes->audit().has_value(); }),
     };
 }
 
