@@ -23,11 +23,18 @@ bool succeeded(const Victim& victim) {
     return victim.result == 1;
 }
 
-Operation in_heap(const std::string& name, std::function<void(Victim&)> prepare,
+Operation by_host(const std::string& name, std::function<void(Victim&)> prepare,
                   std::function<bool(Victim&)> act) {
     return {"heap/" + name, Lists::either, std::move(prepare),
             [act = std::move(act)](Victim& victim) { victim.result = act(victim) ? 1 : 0; },
             succeeded};
+}
+
+Operation in_heap(const std::string& name, std::function<void(Victim&)> prepare,
+                  std::function<bool(Victim&)> act) {
+    Operation operation = by_host(name, std::move(prepare), std::move(act));
+    operation.stores = Stores::into_payload;
+    return operation;
 }
 
 // --- bytes ---------------------------------------------------------------------------------------
@@ -127,16 +134,16 @@ void with_made(Victim& victim) {
 
 std::vector<Operation> of_host() {
     return {
-        in_heap("create", without_made, make),
-        in_heap("destroy", with_made,
+        by_host("create", without_made, make),
+        by_host("destroy", with_made,
                 [](Victim& victim) { return victim.peer->destroy_heap(made).has_value(); }),
-        in_heap("open", attach,
+        by_host("open", attach,
                 [](Victim& victim) {
                     auto opened = victim.peer->byte_heap(byte_heaps[0]);
                     if (opened) victim.heap_of_bytes.emplace(std::move(*opened));
                     return victim.heap_of_bytes.has_value();
                 }),
-        in_heap(
+        by_host(
             "close", [](Victim& victim) { take_bytes(victim, byte_heaps[0]); },
             [](Victim& victim) {
                 victim.heap_of_bytes.reset();

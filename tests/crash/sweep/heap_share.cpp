@@ -10,7 +10,7 @@ namespace shmpool::sweep {
 namespace {
 
 constexpr std::uint64_t heap_bytes = 64 << 10;
-constexpr std::uint64_t id_count = 1000;
+constexpr std::uint64_t id_count = 4000;
 constexpr std::size_t kept = 4;  ///< Of each heap, from one turn to the next.
 constexpr std::chrono::seconds until_taken_back{
     2};  ///< By the host; only turns a hang into a finding.

@@ -60,6 +60,10 @@ enum class Lists : std::uint8_t { untouched, changed, either };
 /// Threads are there for what begins or ends with one.
 enum class Where : std::uint8_t { main_thread, new_thread };
 
+/// What is traced sees stores into control. Who stores into payloads is visited at instructions,
+/// however many there are.
+enum class Stores : std::uint8_t { into_control, into_payload };
+
 struct Operation {
     std::string name;
     Lists lists;
@@ -68,7 +72,8 @@ struct Operation {
     std::function<bool(Victim&)> went_as_named;
     Where where = Where::main_thread;
     std::function<void(Victim&)> prepare_in_thread{};
-    bool calls_kernel = false;     ///< It must: to wake somebody, or to sleep.
+    bool calls_kernel = false;  ///< It must: to wake somebody, or to sleep.
+    Stores stores = Stores::into_control;
     bool under_next_host = false;  ///< The host is killed before it, and the next one is there.
 };
 

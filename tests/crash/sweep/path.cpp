@@ -73,6 +73,7 @@ std::vector<std::size_t> choose(const Operation& operation, std::size_t points,
         if (*extent.only >= points) throw std::runtime_error("there is no such point");
         return {*extent.only};
     }
+    if (points == 0) return {};
     const std::size_t stride = std::min<std::size_t>(extent.every, points);
     std::vector<std::size_t> chosen;
     for (std::size_t number = std::hash<std::string>{}(operation.name) % stride; number < points;
