@@ -275,6 +275,7 @@ void HeapDirectory::take_over() {
         HeapImage& heap = view_.heaps.at(i);
         const HeapState state = state_of(heap);
         if (state == HeapState::creating || state == HeapState::destroying) take_back(heap);
+        if (state != HeapState::open) continue;  // Where it lay may be another one's by now.
         orphan_lock_of_heap(memory_of(heap), holder_of_host);
         note_to_reclaim(i);
     }

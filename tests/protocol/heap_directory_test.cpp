@@ -142,6 +142,22 @@ TEST_F(HeapDirectoryTest, BelievesNoPlaceThatLiesOutside) {
     EXPECT_TRUE(heaps.destroy(heap));
 }
 
+TEST_F(HeapDirectoryTest, TouchesNothingWhereAHeapHasBeen) {
+    const HeapId first = heaps.create(asked("first", 100'000)).value();
+    const HeapId second = heaps.create(asked("second", 100'000)).value();
+    const std::uint64_t place = host.view().heaps.at(second.index).offset.load();
+    ASSERT_TRUE(heaps.destroy(first));
+    ASSERT_TRUE(heaps.destroy(second));
+    const HeapId large = heaps.create(asked("large", 400'000)).value();
+    ASSERT_NE(large.index, second.index);
+    const auto its = heap_memory(memory, host.view().heaps.at(large.index));
+    auto& word = reinterpret_cast<HeapHeader*>(its.data() + place)->lock;
+    word = host_lane + 1;  // A user's own, in the middle of a block.
+    heaps.take_over();
+    heaps.peer_gone(3);
+    EXPECT_EQ(word.load(), host_lane + 1);
+}
+
 // --- the host dies -------------------------------------------------------------------------------
 
 /// All verbs; the memory is written to in between.
