@@ -98,6 +98,7 @@ SharedByteHeap::SharedByteHeap(std::shared_ptr<HeapUse> use, std::unique_ptr<Byt
       blocks_(std::make_unique<PeerBlocks>(this->use(), this->heap())) {}
 SharedByteHeap::SharedByteHeap(SharedByteHeap&&) noexcept = default;
 SharedByteHeap& SharedByteHeap::operator=(SharedByteHeap&& other) noexcept {
+    if (this == &other) return *this;
     blocks_.reset();  // Before what it refers to.
     OpenedHeap::operator=(std::move(other));
     blocks_ = std::move(other.blocks_);

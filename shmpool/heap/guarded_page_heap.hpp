@@ -78,17 +78,10 @@ public:
     }
 
     Outcome<std::uint64_t> reclaim(HeapHolder holder, const IsGone& is_gone) override {
-        using Left = Outcome<std::vector<std::uint64_t>>;
-        const auto find = [&] {
-            return change(holder,
-                          [&](Words&, Engine& engine) -> Left { return engine.all_left(is_gone); });
+        const auto in_change = [&](auto body) {
+            return change(holder, [&](Words&, Engine& engine) { return body(engine); });
         };
-        return guard_.reclaim(find, [&](std::uint64_t page) {
-            return change(holder, [&](Words&, Engine& engine) -> Outcome<bool> {
-                if (!engine.is_left(page, is_gone)) return false;
-                return engine.free(page, 1).map([] { return true; });
-            });
-        });
+        return guard_.template reclaim_numbers<Engine>(in_change, is_gone);
     }
 
     Outcome<void> add_memory(HeapHolder holder, const HeapExtent& extent) override {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "shmpool/heap/heap_census.hpp"
-#include "shmpool/heap/heap_lock.hpp"
+#include "shmpool/heap/heap_owner.hpp"
 #include "shmpool/heap/heap_plan.hpp"
 #include "shmpool/heap/heap_words.hpp"
 
@@ -108,6 +108,23 @@ public:
             freed += *done ? 1U : 0U;
         }
         return freed;
+    }
+
+    /// The same of an engine that hands out numbers. `change` calls a body with the engine, in a
+    /// change.
+    template <typename Engine, typename Change>
+    [[nodiscard]] static Outcome<std::uint64_t> reclaim_numbers(Change change,
+                                                                const IsGone& is_gone) {
+        using Left = Outcome<std::vector<std::uint64_t>>;
+        const auto find = [&] {
+            return change([&](Engine& engine) -> Left { return engine.all_left(is_gone); });
+        };
+        return reclaim(find, [&](std::uint64_t number) {
+            return change([&](Engine& engine) -> Outcome<bool> {
+                if (!engine.is_left(number, is_gone)) return false;
+                return engine.free(number, 1).map([] { return true; });
+            });
+        });
     }
 
     void holder_died(HeapHolder holder) { HeapLock(header().lock).orphan(holder); }
