@@ -56,11 +56,14 @@ void publish_heap(std::span<std::byte> memory) {
 }
 
 Result<HeapKind> kind_of_heap(std::span<const std::byte> memory) {
-    const auto& header = *reinterpret_cast<const HeapHeader*>(memory.data());
     if (memory.size() < sizeof(HeapHeader)) {
         return fail(Errc::region_too_small,
                     "no heap lies in " + std::to_string(memory.size()) + " bytes");
     }
+    if (auto good = check_alignment(memory, page_bytes); !good) {
+        return tl::unexpected(good.error());
+    }
+    const auto& header = *reinterpret_cast<const HeapHeader*>(memory.data());
     if (header.magic.load(std::memory_order_acquire) != heap_magic) {  // [A-heap-format]
         return fail(Errc::wrong_magic, "no heap begins there");
     }

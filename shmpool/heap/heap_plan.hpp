@@ -37,8 +37,8 @@ struct HeapPlan {
 /// From now on it can be opened.
 void publish_heap(std::span<std::byte> memory);
 
-/// The kind of the heap that lies there. region_too_small, wrong_magic, wrong_layout_version,
-/// unsupported.
+/// The kind of the heap that lies there. region_too_small, misaligned_base, wrong_magic,
+/// wrong_layout_version, unsupported.
 [[nodiscard]] Result<HeapKind> kind_of_heap(std::span<const std::byte> memory);
 /// `wanted`: in words. Who opens a heap says so when it is of another kind.
 [[nodiscard]] tl::unexpected<Error> wrong_kind(HeapKind found, const std::string& wanted);

@@ -49,6 +49,7 @@ protected:
 
 TEST_F(HeapOpening, RefusesWhatIsNoHeapOfThisBuild) {
     EXPECT_EQ(opening_error(memory.view().first(100)), Errc::region_too_small);
+    EXPECT_EQ(opening_error(memory.view().subspan(16)), Errc::misaligned_base);
     header().layout_version = 77;
     EXPECT_EQ(opening_error(memory.view()), Errc::wrong_layout_version);
     EXPECT_THAT(open_byte_heap(memory.view()).error().message, HasSubstr("version 77"));

@@ -154,9 +154,9 @@ TEST(OwnedHeap, OfAnyKindIsLookedAtAndTakenBackWithoutKnowingIt) {
         EXPECT_EQ(glance_at_heap(memory.view())->used, 0U);
         EXPECT_THAT(audit_heap(memory.view(), me).value(), IsEmpty());
     }
-    std::array<std::byte, 4096> nothing{};
-    EXPECT_EQ(glance_at_heap(nothing).error().code, Errc::wrong_magic);
-    EXPECT_EQ(audit_heap(nothing, me).error().code, Errc::wrong_magic);
+    const HeapMemory nothing(page_bytes);
+    EXPECT_EQ(glance_at_heap(nothing.view()).error().code, Errc::wrong_magic);
+    EXPECT_EQ(audit_heap(nothing.view(), me).error().code, Errc::wrong_magic);
 }
 
 // --- deaths --------------------------------------------------------------------------------------
