@@ -117,11 +117,12 @@ inline constexpr std::array<KeyRule<UserQuota>, 6> user_quota_keys = [] {
                       keys.begin() + 1);
     return keys;
 }();
-inline constexpr std::array<KeyRule<HeapRequest>, 10> heap_keys{{
+inline constexpr std::array<KeyRule<HeapRequest>, 11> heap_keys{{
     {"name", [](const toml::node& n, HeapRequest& h) { return take_text(n, h.name); }},
     {"kind",
      [](const toml::node& n, HeapRequest& h) { return take_choice(n, heap_kinds, h.kind); }},
     {"size", [](const toml::node& n, HeapRequest& h) { return take_size(n, h.bytes); }},
+    {"max_size", [](const toml::node& n, HeapRequest& h) { return take_size(n, h.max_bytes); }},
     {"on_death", [](const toml::node& n,
                     HeapRequest& h) { return take_choice(n, on_death_choices, h.on_death); }},
     {"alignment",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What is asked about heaps: to create and destroy them, which takes a right of its own, and to
-/// open and close them. The rest of request_desk.hpp.
+/// What is asked about heaps: to create, grow and destroy them, which takes a right of its own, and
+/// to open and close them. The rest of request_desk.hpp.
 #include <string>
 
 #include "host/access_rules.hpp"
@@ -15,6 +15,7 @@ HeapRequest heap_request_of(const wire::CreateHeap& request, uid_t user) {
     wanted.name = request.name.view();
     wanted.kind = static_cast<HeapKind>(request.kind);
     wanted.bytes = request.bytes;
+    wanted.max_bytes = request.max_bytes;
     wanted.options.map_alignment = request.map_alignment;
     wanted.options.bytes_per_page = request.bytes_per_page;
     wanted.options.first_id = request.first_id;
@@ -51,6 +52,20 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::DestroyHea
     log_.info("heap number " + std::to_string(request.heap_index) + " was destroyed by pid " +
               std::to_string(session.credentials.pid));
     return plain(wire::HeapDestroyed{});
+}
+
+RequestDesk::Granted RequestDesk::grant(Session& session, const wire::GrowHeap& request) {
+    const auto allowed =
+        check_right(config_.access, Right::grow, session.credentials, own_user_id());
+    if (!allowed) return refuse(allowed.error());
+    const HeapId heap{request.heap_index, request.incarnation};
+    if (auto done = steward_.heaps().grow(heap, request.bytes); !done) {
+        return refuse(done.error());
+    }
+    log_.info("heap number " + std::to_string(request.heap_index) + " has " +
+              std::to_string(request.bytes) + " bytes now, as pid " +
+              std::to_string(session.credentials.pid) + " wished");
+    return plain(wire::HeapGrown{});
 }
 
 RequestDesk::Granted RequestDesk::grant(Session& session, const wire::OpenHeap& request) {

@@ -110,13 +110,14 @@ Result<void> check_heaps(const PoolConfig& config) {
         if (const auto named = check_heap_name(heap.name); !named) {
             return invalid("[[heap]] name: " + named.error().message);
         }
-        if (heap.bytes == 0 || heap.bytes > left) {
+        const std::uint64_t bytes = std::max(heap.bytes, heap.max_bytes);
+        if (heap.bytes == 0 || bytes > left) {
             return invalid("[[heap]] '" + heap.name + "' has the size " +
-                           format_byte_size(heap.bytes) + ", must be 1B to " +
+                           format_byte_size(heap.bytes == 0 ? 0 : bytes) + ", must be 1B to " +
                            format_byte_size(left) +
                            ", which is what [limits] heap_bytes leaves for it");
         }
-        left -= heap.bytes;
+        left -= bytes;
     }
     if (config.heaps.size() <= config.limits.heaps) return {};
     return invalid("there are " + std::to_string(config.heaps.size()) +

@@ -64,6 +64,7 @@ private:
     [[nodiscard]] Granted grant(Session& session, const wire::CloseSubscriber& request);
     [[nodiscard]] Granted grant(Session& session, const wire::CreateHeap& request);
     [[nodiscard]] Granted grant(Session& session, const wire::DestroyHeap& request);
+    [[nodiscard]] Granted grant(Session& session, const wire::GrowHeap& request);
     [[nodiscard]] Granted grant(Session& session, const wire::OpenHeap& request);
     [[nodiscard]] Granted grant(Session& session, const wire::CloseHeap& request);
     [[nodiscard]] Granted grant(Session& session, const wire::Kick& request);

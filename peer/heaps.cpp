@@ -33,6 +33,7 @@ Result<HeapId> create_heap(ControlChannel& control, std::string_view name, const
     request.kind = static_cast<std::uint32_t>(spec.kind);
     request.on_death = static_cast<std::uint32_t>(spec.on_death);
     request.bytes = spec.bytes;
+    request.max_bytes = spec.max_bytes;
     request.ticket = make_ticket();
     request.map_alignment = spec.options.map_alignment;
     request.bytes_per_page = spec.options.bytes_per_page;
@@ -43,6 +44,13 @@ Result<HeapId> create_heap(ControlChannel& control, std::string_view name, const
     const auto created = control.request<wire::HeapCreated>(request);
     if (!created) return tl::unexpected(created.error());
     return HeapId{created->heap_index, created->incarnation};
+}
+
+Result<void> grow_heap(ControlChannel& control, HeapId heap, std::uint64_t to_bytes) {
+    const wire::GrowHeap request{heap.index, heap.incarnation, to_bytes};
+    const auto grown = control.request<wire::HeapGrown>(request);
+    if (!grown) return tl::unexpected(grown.error());
+    return {};
 }
 
 Result<void> destroy_heap(ControlChannel& control, HeapId heap) {
@@ -122,6 +130,13 @@ Result<void> Peer::destroy_heap(std::string_view name) {
     const auto heap = find_heap(core_->view(), name);
     if (!heap) return tl::unexpected(heap.error());
     return shmpool::destroy_heap(core_->control(), heap->id);
+}
+
+Result<void> Peer::grow_heap(std::string_view name, std::uint64_t to_bytes) {
+    if (auto usable = check_may_write(); !usable) return tl::unexpected(to_error(usable.error()));
+    const auto heap = find_heap(core_->view(), name);
+    if (!heap) return tl::unexpected(heap.error());
+    return shmpool::grow_heap(core_->control(), heap->id, to_bytes);
 }
 
 Result<std::vector<HeapEntry>> Peer::heaps() const {

@@ -37,14 +37,16 @@ namespace shmpool {
 /// What a new heap is to be.
 struct HeapSpec {
     HeapKind kind = HeapKind::tlsf;
-    std::uint64_t bytes = 0;  ///< All of its memory, what it keeps for itself included.
-    HeapOptions options;      ///< Of its kind.
+    std::uint64_t bytes = 0;      ///< All of its memory, what it keeps for itself included.
+    std::uint64_t max_bytes = 0;  ///< That it may grow to, of address space; 0: it can not grow.
+    HeapOptions options;          ///< Of its kind.
     OnDeath on_death = OnDeath::keep;
 };
 
 /// What a peer's verbs ask of the host; an observer may ask too, if it has the right to grow.
 [[nodiscard]] Result<HeapId> create_heap(ControlChannel& control, std::string_view name,
                                          const HeapSpec& spec);
+[[nodiscard]] Result<void> grow_heap(ControlChannel& control, HeapId heap, std::uint64_t to_bytes);
 [[nodiscard]] Result<void> destroy_heap(ControlChannel& control, HeapId heap);
 
 /// The calling thread, as the locks of heaps know it, and its peer as an owner. read_only, forked,
@@ -141,6 +143,20 @@ public:
             return heap.set_owner(who.holder, block, nobodys);
         });
     }
+    /// See heap_cell.hpp: found by all, or not allocated at all.
+    [[nodiscard]] Outcome<HeapOffset> allocate_into(std::uint64_t bytes, const HeapCell& cell,
+                                                    std::uint64_t alignment = 16) {
+        return call([&](ByteHeap& heap, HeapUser who) {
+            return heap.allocate_into(who.holder, bytes, alignment, cell);
+        });
+    }
+    Outcome<void> keep_in(HeapOffset block, const HeapCell& cell) {
+        return call(
+            [&](ByteHeap& heap, HeapUser who) { return heap.keep_in(who.holder, block, cell); });
+    }
+    Outcome<void> free_from(const HeapCell& cell) {
+        return call([&](ByteHeap& heap, HeapUser who) { return heap.free_from(who.holder, cell); });
+    }
     [[nodiscard]] Outcome<std::uint64_t> usable_bytes(HeapOffset block) {
         return call(
             [&](ByteHeap& heap, HeapUser who) { return heap.usable_bytes(who.holder, block); });
@@ -166,6 +182,18 @@ public:
         HeapOffset base, std::uint64_t count, std::uint64_t alignment_bytes = page_bytes) {
         return call([&](PageHeap& heap, HeapUser who) {
             return heap.allocate_pages_at(who, base, count, alignment_bytes);
+        });
+    }
+    /// As SharedByteHeap::allocate_into and free_from.
+    [[nodiscard]] Outcome<HeapOffset> allocate_pages_into(
+        std::uint64_t count, const HeapCell& cell, std::uint64_t alignment_bytes = page_bytes) {
+        return call([&](PageHeap& heap, HeapUser who) {
+            return heap.allocate_pages_into(who.holder, count, alignment_bytes, cell);
+        });
+    }
+    Outcome<void> free_pages_from(std::uint64_t count, const HeapCell& cell) {
+        return call([&](PageHeap& heap, HeapUser who) {
+            return heap.free_pages_from(who.holder, count, cell);
         });
     }
     /// As SharedByteHeap::keep.

@@ -8,6 +8,7 @@
 #include "protocol/wire/names.hpp"
 #include "shmpool/heap/heap_audit.hpp"
 #include "shmpool/layout/abi_constants.hpp"
+#include "shmpool/platform/alignment.hpp"
 #include "shmpool/platform/crash_point.hpp"
 #include "shmpool/platform/memory_object.hpp"
 #include "shmpool/platform/monotonic_clock.hpp"
@@ -54,7 +55,7 @@ std::string text_of_peers(const std::vector<std::uint32_t>& peers) {
 constexpr HeapHolder holder_of_host = host_lane + 1;
 
 std::uint64_t whole_pages(std::uint64_t bytes) {
-    return (bytes + page_bytes - 1) / page_bytes * page_bytes;
+    return align_up(bytes, page_bytes);
 }
 
 }  // namespace
@@ -88,12 +89,19 @@ Result<void> HeapDirectory::check_request(const HeapRequest& request) const {
                         "; it must be a power of two from " + std::to_string(page_bytes) + " to " +
                         std::to_string(large_page_bytes));
     }
-    if (request.bytes == 0 || request.bytes > memory_.bytes.size()) {
+    const std::uint64_t bytes = std::max(request.bytes, request.max_bytes);
+    if (request.bytes == 0 || bytes > memory_.bytes.size()) {
         return fail(Errc::invalid_argument,
-                    "heap '" + request.name + "' is to have " + std::to_string(request.bytes) +
+                    "heap '" + request.name + "' is to have " +
+                        std::to_string(request.bytes == 0 ? 0 : bytes) +
                         " bytes; it must be from 1 to " + std::to_string(memory_.bytes.size()) +
                         ", which is what [limits] heap_bytes of the host's configuration grants "
                         "to all heaps together");
+    }
+    if (bytes > request.bytes && !can_grow(request.kind)) {
+        return fail(Errc::unsupported, "heaps of kind " + std::string(name_of(request.kind)) +
+                                           " can not grow; give '" + request.name +
+                                           "' all of its memory at once");
     }
     return {};
 }
@@ -122,14 +130,14 @@ std::optional<std::uint64_t> HeapDirectory::find_room(std::uint64_t bytes,
     std::uint64_t at = 0;
     for (const HeapExtent& next : taken) {
         if (at <= next.offset && bytes <= next.offset - at) return at;
-        at = (std::max(at, next.offset + next.bytes) + alignment - 1) / alignment * alignment;
+        at = align_up(std::max(at, next.offset + next.bytes), alignment);
     }
     return std::nullopt;
 }
 
 /// On failure the caller takes back what was done.
 Result<void> HeapDirectory::make(HeapImage& heap, const HeapRequest& request) {
-    const std::uint64_t bytes = whole_pages(request.bytes);
+    const std::uint64_t bytes = whole_pages(std::max(request.bytes, request.max_bytes));
     const auto offset = find_room(bytes, request.options.map_alignment);
     if (!offset) {
         return fail(Errc::no_heap_room,
@@ -154,17 +162,61 @@ Result<void> HeapDirectory::make(HeapImage& heap, const HeapRequest& request) {
     set_state(heap, HeapState::creating);
     SHMPOOL_CRASH_POINT(heap_announced);
 
-    const std::uint64_t in_payload = memory_.image.offset_bytes + *offset;
-    if (auto done = commit(segment_.payload(), in_payload, bytes); !done) return done;
-    heap.committed_bytes.store(bytes, std::memory_order_relaxed);
+    HeapOptions options = request.options;
+    options.backed_bytes = whole_pages(request.bytes);
+    if (auto done = commit_memory(heap, 0, options.backed_bytes); !done) return done;
+    heap.committed_bytes.store(options.backed_bytes, std::memory_order_relaxed);
     show_committed();
     SHMPOOL_CRASH_POINT(heap_committed);
-    HeapOptions options = request.options;
     options.owned = request.on_death == OnDeath::reclaim;
     if (auto done = format_heap(memory_of(heap), request.kind, options); !done) return done;
     SHMPOOL_CRASH_POINT(heap_formatted);
     set_state(heap, HeapState::open);
     return {};
+}
+
+// --- grow ----------------------------------------------------------------------------------------
+
+Result<void> HeapDirectory::grow(HeapId id, std::uint64_t to_bytes) {
+    const auto entry = read_heap(view_, id.index);
+    if (!entry || entry->id != id) {
+        return fail(Errc::no_heap, "there is no such heap any more; look with 'shmpool heap list'");
+    }
+    HeapImage& heap = view_.heaps.at(id.index);
+    note_growth(heap);
+    const std::uint64_t has = load(heap.committed_bytes);
+    if (to_bytes <= has) return {};
+    if (to_bytes > entry->bytes) {
+        return fail(Errc::no_heap_room, "heap '" + entry->name + "' may have " +
+                                            std::to_string(entry->bytes) + " bytes, not " +
+                                            std::to_string(to_bytes) +
+                                            "; that is said by max_size when it is created");
+    }
+    to_bytes = whole_pages(to_bytes);
+    if (auto done = commit_memory(heap, has, to_bytes); !done) return done;
+    SHMPOOL_CRASH_POINT(heap_has_more_memory);
+    const auto grown =
+        grow_heap(memory_of(heap), holder_of_host, to_bytes, std::chrono::nanoseconds::zero());
+    if (!grown) return tl::unexpected(grown.error());
+    SHMPOOL_CRASH_POINT(heap_has_grown);
+    heap.committed_bytes.store(to_bytes, std::memory_order_relaxed);
+    show_committed();
+    return {};
+}
+
+/// Another host may have ended before it could say so.
+void HeapDirectory::note_growth(HeapImage& heap) {
+    const std::uint64_t end = whole_pages(end_of_regions(memory_of(heap)));
+    if (end > load(heap.committed_bytes)) {
+        heap.committed_bytes.store(end, std::memory_order_relaxed);
+    }
+}
+
+/// Memory that is there already stays as it is.
+Result<void> HeapDirectory::commit_memory(HeapImage& heap, std::uint64_t from_bytes,
+                                          std::uint64_t to_bytes) {
+    const std::uint64_t in_payload = memory_.image.offset_bytes + load(heap.offset) + from_bytes;
+    return commit(segment_.payload(), in_payload, to_bytes - from_bytes);
 }
 
 /// From the table, so that a host that dies in between is not missed.
@@ -277,6 +329,7 @@ void HeapDirectory::take_over() {
         if (state == HeapState::creating || state == HeapState::destroying) take_back(heap);
         if (state != HeapState::open) continue;  // Where it lay may be another one's by now.
         orphan_lock_of_heap(memory_of(heap), holder_of_host);
+        note_growth(heap);
         note_to_reclaim(i);
     }
     show_committed();

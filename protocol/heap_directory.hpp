@@ -35,6 +35,10 @@ public:
     /// invalid_argument, name_taken, too_many_heaps, no_heap_room, out_of_memory, and what
     /// format_heap says. Takes as long as the kernel needs to commit the memory.
     [[nodiscard]] Result<HeapId> create(const HeapRequest& request);
+    /// From now on it has `to_bytes`, whole pages of them; it has more already: nothing happens.
+    /// no_heap, unsupported, no_heap_room (more than it may have), out_of_memory, would_block
+    /// (somebody is in it), and what grow_heap says. To ask again after an error loses nothing.
+    [[nodiscard]] Result<void> grow(HeapId id, std::uint64_t to_bytes);
     /// The peer uses it from now on; twice is once. no_heap.
     [[nodiscard]] Result<HeapId> open(std::string_view name, std::uint32_t peer_index);
     /// False: the peer does not have it open.
@@ -59,6 +63,9 @@ private:
     [[nodiscard]] std::optional<std::uint64_t> find_room(std::uint64_t bytes,
                                                          std::uint64_t alignment) const;
     [[nodiscard]] Result<void> make(HeapImage& heap, const HeapRequest& request);
+    [[nodiscard]] Result<void> commit_memory(HeapImage& heap, std::uint64_t from_bytes,
+                                             std::uint64_t to_bytes);
+    void note_growth(HeapImage& heap);
     void take_back(HeapImage& heap);
     void note_to_reclaim(std::uint32_t index);
     void show_committed() const;

@@ -16,8 +16,9 @@ inline constexpr std::array on_death_choices{OnDeath::keep, OnDeath::reclaim};
 struct HeapRequest {
     std::string name;
     HeapKind kind = HeapKind::none;
-    std::uint64_t bytes = 0;  ///< Rounded up to whole pages.
-    HeapOptions options;
+    std::uint64_t bytes = 0;      ///< Rounded up to whole pages.
+    std::uint64_t max_bytes = 0;  ///< That it may grow to; less than `bytes`: it can not grow.
+    HeapOptions options;          ///< Of its kind; how much of it is backed follows from the rest.
     OnDeath on_death = OnDeath::keep;
     std::uint64_t ticket = 0;  ///< Who asks again with the same one gets the same heap; 0: none.
     std::uint32_t user = 0;

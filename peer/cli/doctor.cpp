@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <set>
 
+#include "peer/cli/heap_check.hpp"
 #include "peer/cli/observer.hpp"
 #include "peer/cli/printing.hpp"
 #include "peer/cli/protocol_audit.hpp"
@@ -25,8 +26,9 @@ std::string_view meaning_of(std::string_view invariant) {
     return "see the documentation";
 }
 
-std::vector<AuditFinding> examine(const Observer& observer) {
+std::vector<AuditFinding> examine(const Observer& observer, const HeapCheck& heaps) {
     AuditFindings findings = audit_moving(observer.pool());
+    findings.insert(findings.end(), heaps.findings.begin(), heaps.findings.end());
     const AuditFindings more =
         found_at_every_look([&] { return audit_protocol(observer.pool(), observer.view()); });
     findings.insert(findings.end(), more.begin(), more.end());
@@ -79,8 +81,17 @@ std::string text_of(const Observer& observer, const std::vector<AuditFinding>& f
     return text;
 }
 
-Json json_of(const CommonOptions& common, const Examined& examined, const Observer& observer,
-             const std::vector<AuditFinding>& findings) {
+/// What was well.
+std::string summary_of(const Examined& examined, const HeapCheck& heaps) {
+    std::string text = fmt::format("audit ok: {} slots in {} classes, {} peers", examined.slots,
+                                   examined.classes, examined.peers);
+    if (heaps.heaps == 0) return text + "\n";
+    if (heaps.not_done.empty()) return text + fmt::format(", {} heaps\n", heaps.heaps);
+    return text + "; heaps were not looked at: " + heaps.not_done + "\n";
+}
+
+Json json_of(const CommonOptions& common, const Examined& examined, const HeapCheck& heaps,
+             const Observer& observer, const std::vector<AuditFinding>& findings) {
     Json list = Json::array();
     for (const AuditFinding& one : findings) {
         Json finding{{"invariant", one.invariant}, {"text", one.text}};
@@ -96,10 +107,9 @@ Json json_of(const CommonOptions& common, const Examined& examined, const Observ
         }
         list.push_back(std::move(finding));
     }
-    return {{"pool", common.pool},
-            {"ok", findings.empty()},
-            {"slots", examined.slots},
-            {"peers", examined.peers},
+    return {{"pool", common.pool},        {"ok", findings.empty()},
+            {"slots", examined.slots},    {"peers", examined.peers},
+            {"heaps", heaps.heaps},       {"heaps_not_looked_at", heaps.not_done},
             {"findings", std::move(list)}};
 }
 
@@ -141,14 +151,14 @@ Result<int> run_doctor(const CommonOptions& common) {
         return tl::unexpected(unreadable(common, observer.error()));
     }
     if (!observer) return tl::unexpected(observer.error());
-    const std::vector<AuditFinding> findings = examine(*observer);
     const Examined examined = count_examined(*observer);
-    const std::string text = findings.empty()
-                                 ? fmt::format("audit ok: {} slots in {} classes, {} peers\n",
-                                               examined.slots, examined.classes, examined.peers)
-                                 : text_of(*observer, findings);
-    const auto printed =
-        common.json ? print_json(json_of(common, examined, *observer, findings)) : print(text);
+    const HeapCheck heaps = check_heaps(common, *observer);
+    const std::vector<AuditFinding> findings = examine(*observer, heaps);
+    const std::string text =
+        findings.empty() ? summary_of(examined, heaps) : text_of(*observer, findings);
+    const auto printed = common.json
+                             ? print_json(json_of(common, examined, heaps, *observer, findings))
+                             : print(text);
     if (!printed) return tl::unexpected(printed.error());
     if (!findings.empty()) return tl::unexpected(broken(common, findings));
     return exit_fine;
@@ -161,7 +171,8 @@ void add_doctor(CLI::App& program, const CommonOptions& common, Action& action) 
         program, "doctor",
         "Check everything in a pool; exit code 1 and the broken invariant if any",
         "Exact on a quiet pool. While the pool moves, only what several looks show in the same\n"
-        "words is reported. Stops nobody and repairs nothing.\n\n"
+        "words is reported. Stops nobody and repairs nothing; of heaps it sees what was found by\n"
+        "who has used them: 'shmpool heap audit' reads all of one.\n\n"
         "Example: fail a script when a pool is damaged\n"
         "  shmpool doctor --pool video || exit 1");
     command->callback([&common, &action] { action = [&common] { return run_doctor(common); }; });

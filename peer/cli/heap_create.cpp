@@ -91,8 +91,9 @@ void add_heap_create(CLI::App& heap, const CommonOptions& common, Action& action
             "What becomes of a block whose owner dies: keep or reclaim (default: keep)")
         ->type_name("CHOICE");
     HeapOptions& options = wanted->spec.options;
-    add_bytes(*command, "--size", wanted->spec.bytes, 1, "All of its memory, like 64MiB")
-        ->required();
+    add_bytes(*command, "--size", wanted->spec.bytes, 1, "Its memory, like 64MiB")->required();
+    add_bytes(*command, "--max-size", wanted->spec.max_bytes, 1,
+              "That it may grow to (default: it can not grow)");
     add_bytes(*command, "--alignment", options.map_alignment, page_bytes,
               "Of its beginning, up to 2MiB (default: 4KiB)");
     add_bytes(*command, "--page-size", options.bytes_per_page, page_bytes,

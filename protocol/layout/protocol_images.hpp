@@ -275,8 +275,8 @@ enum class OnDeath : std::uint32_t { keep = 0, reclaim = 1 };
 //          8      4  kind             HeapKind
 //         12      4  on_death         OnDeath
 //         16      8  offset           in the memory of heaps
-//         24      8  bytes            reserved there
-//         32      8  committed_bytes  from the beginning
+//         24      8  bytes            reserved there; it may grow to that
+//         32      8  committed_bytes  of them, from the beginning
 //         40      8  ticket           chosen by who asked for the heap, so that he may ask twice
 //         48      4  created_by       user
 //         56      8  created_ns       CLOCK_MONOTONIC

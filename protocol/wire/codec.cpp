@@ -110,8 +110,7 @@ Flaw flaw_of(const SubscriberOpened& body) {
 Flaw flaw_of(const CreateHeap& body) {
     return first_of(text_flaw("name", body.name),
                     range_flaw("on_death", body.on_death, 0, on_death_last),
-                    range_flaw("ticket", body.ticket, 1, ~std::uint64_t{0}),
-                    zero_flaw("reserved", body.reserved));
+                    range_flaw("ticket", body.ticket, 1, ~std::uint64_t{0}));
 }
 
 Flaw flaw_of(const OpenHeap& body) {
@@ -243,6 +242,8 @@ std::string_view name_of(MessageType type) {
         case MessageType::close_heap: return "close_heap";
         case MessageType::destroy_heap: return "destroy_heap";
         case MessageType::heap_destroyed: return "heap_destroyed";
+        case MessageType::grow_heap: return "grow_heap";
+        case MessageType::heap_grown: return "heap_grown";
     }
     return "unknown";
 }

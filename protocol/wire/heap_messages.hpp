@@ -14,7 +14,7 @@ namespace shmpool::wire {
 //          0     64  name
 //         64      4  kind           HeapKind
 //         68      4  on_death       OnDeath
-//         72      8  bytes          of all of it
+//         72      8  bytes          from the beginning
 //         80      8  ticket         the same for a request that is made again; not 0
 //         88      8  map_alignment  of its beginning, in every process
 //         96      8  bytes_per_page of bitmap_pages
@@ -22,7 +22,7 @@ namespace shmpool::wire {
 //        112      8  id_count
 //        120      8  id_capacity
 //        128      8  block_bytes    of slab_stack and checked_slab
-//        136      8  reserved       0
+//        136      8  max_bytes      that it may grow to; less than `bytes`: it can not grow
 struct CreateHeap {
     static constexpr MessageType type = MessageType::create_heap;
     Text<name_bytes> name;
@@ -36,7 +36,7 @@ struct CreateHeap {
     std::uint64_t id_count;
     std::uint64_t id_capacity;
     std::uint64_t block_bytes;
-    std::uint64_t reserved;
+    std::uint64_t max_bytes;
 };
 static_assert(sizeof(CreateHeap) == 144);
 
@@ -76,9 +76,25 @@ struct CloseHeap {
 };
 static_assert(sizeof(CloseHeap) == 4);
 
-//  HeapDestroyed: no body.
+//  GrowHeap: 16 bytes, to the host. Made again, it changes nothing more.
+//     offset  bytes  field
+//          0      4  heap_index
+//          4      4  incarnation
+//          8      8  bytes        that it is to have
+struct GrowHeap {
+    static constexpr MessageType type = MessageType::grow_heap;
+    std::uint32_t heap_index;
+    std::uint32_t incarnation;
+    std::uint64_t bytes;
+};
+static_assert(sizeof(GrowHeap) == 16);
+
+//  HeapDestroyed, HeapGrown: no body.
 struct HeapDestroyed {
     static constexpr MessageType type = MessageType::heap_destroyed;
+};
+struct HeapGrown {
+    static constexpr MessageType type = MessageType::heap_grown;
 };
 
 }  // namespace shmpool::wire

@@ -64,6 +64,8 @@ enum class MessageType : std::uint16_t {
     close_heap = 24,
     destroy_heap = 25,
     heap_destroyed = 26,
+    grow_heap = 27,
+    heap_grown = 28,
 };
 
 //  Header: 16 bytes at offset 0 of every packet; the body follows.

@@ -18,6 +18,7 @@
 ///   OpenHeap         HeapOpened
 ///   CloseHeap        Closed
 ///   DestroyHeap      HeapDestroyed
+///   GrowHeap         HeapGrown
 ///   Kick             Kicked
 ///   Rebuild          Rebuilt
 ///   Goodbye          Farewell
@@ -278,7 +279,7 @@ using Body =
     std::variant<Hello, Welcome, Refused, OpenPublisher, PublisherOpened, OpenSubscriber,
                  SubscriberOpened, ClosePublisher, CloseSubscriber, Closed, Goodbye, Farewell, Kick,
                  Kicked, Stopping, Rejoin, Rejoined, Rebuild, Rebuilt, CreateHeap, HeapCreated,
-                 OpenHeap, HeapOpened, CloseHeap, DestroyHeap, HeapDestroyed>;
+                 OpenHeap, HeapOpened, CloseHeap, DestroyHeap, HeapDestroyed, GrowHeap, HeapGrown>;
 
 struct Message {
     Body body;

@@ -17,6 +17,7 @@
 #include <string>
 
 #include "shmpool/heap/bitmap_tree.hpp"
+#include "shmpool/heap/heap_cell.hpp"
 #include "shmpool/heap/heap_plan.hpp"
 #include "shmpool/heap/owner_table.hpp"
 
@@ -25,7 +26,7 @@ namespace shmpool {
 /// What follows from the size of the memory and of a page.
 struct PagePlan {
     /// Besides the words of the tree: two counters and an entry of the table of regions.
-    static constexpr std::uint64_t journal_rest = 4;
+    static constexpr std::uint64_t journal_rest = 4 + cell_journal_limit;
 
     std::uint64_t bytes_per_page;
     BitmapShape shape;

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "shmpool/heap/heap_words.hpp"
+#include "shmpool/platform/alignment.hpp"
 
 namespace shmpool {
 
@@ -60,9 +61,8 @@ struct Region {
     /// Nothing fits: begin == end.
     [[nodiscard]] static constexpr Region of(const HeapExtent& extent) {
         const std::uint64_t marks = (extent.bytes / smallest_bytes + 8) / 8 * 8;
-        const HeapOffset limit = (extent.offset + extent.bytes) / smallest_bytes * smallest_bytes;
-        const HeapOffset begin =
-            (extent.offset + marks + smallest_bytes - 1) / smallest_bytes * smallest_bytes;
+        const HeapOffset limit = align_down(extent.offset + extent.bytes, smallest_bytes);
+        const HeapOffset begin = align_up(extent.offset + marks, smallest_bytes);
         return {extent.offset, begin, std::max(begin, limit)};
     }
     [[nodiscard]] constexpr bool may_hold(HeapOffset block) const {

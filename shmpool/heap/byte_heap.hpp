@@ -9,8 +9,8 @@
 ///
 /// Errors: invalid_argument (an alignment that is no power of two or larger than the mapping's),
 /// no_memory, not_allocated (nothing live begins there: freed already, foreign, or inside of a
-/// block), memory_overlap, region_too_small, unsupported, would_block, heap_damaged. After an error
-/// everything is as it was.
+/// block), cell_in_use, memory_overlap, region_too_small, unsupported, would_block, heap_damaged.
+/// After an error everything is as it was.
 #pragma once
 
 #include <chrono>
@@ -20,6 +20,7 @@
 #include <span>
 #include <vector>
 
+#include "shmpool/heap/heap_cell.hpp"
 #include "shmpool/heap/heap_census.hpp"
 #include "shmpool/heap/heap_format.hpp"
 #include "shmpool/heap/heap_owner.hpp"
@@ -45,6 +46,16 @@ public:
     /// How many bytes of a live block may be used.
     [[nodiscard]] virtual Outcome<std::uint64_t> usable_bytes(HeapHolder holder,
                                                               HeapOffset block) = 0;
+    /// A block that lies in the cell from the beginning. cell_in_use, and as `keep_in`.
+    [[nodiscard]] virtual Outcome<HeapOffset> allocate_into(HeapHolder holder, std::uint64_t bytes,
+                                                            std::uint64_t alignment,
+                                                            const HeapCell& cell) = 0;
+    /// From now on the block is in the cell, and nobody's: what was written into it before is seen
+    /// by who finds it there. cell_in_use, invalid_argument (no such cell in a block).
+    virtual Outcome<void> keep_in(HeapHolder holder, HeapOffset block, const HeapCell& cell) = 0;
+    /// Empties the cell, and frees what was in it. not_allocated: it is empty.
+    virtual Outcome<void> free_from(HeapHolder holder, const HeapCell& cell) = 0;
+
     /// unsupported: the heap is not owned.
     virtual Outcome<void> set_owner(HeapHolder holder, HeapOffset block, HeapOwner owner) = 0;
     /// Frees every block whose owner is gone: how many. After an error, begin again. Of a heap that

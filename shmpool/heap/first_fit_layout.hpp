@@ -8,6 +8,7 @@
 #include "shmpool/heap/stack_header.hpp"
 #include "shmpool/heap/stack_plan.hpp"
 #include "shmpool/layout/heap_image.hpp"
+#include "shmpool/platform/alignment.hpp"
 
 namespace shmpool::first_fit {
 
@@ -35,7 +36,7 @@ inline constexpr StackShape shape{
 
 /// Of a request no larger than a stack.
 [[nodiscard]] constexpr std::uint64_t aligned(std::uint64_t len) {
-    return (std::max(len, payload_bytes_min) + 7) / 8 * 8;
+    return align_up(std::max(len, payload_bytes_min), 8);
 }
 /// Flags of a live block whose user asked for `len`. What is not told apart is told as the most.
 [[nodiscard]] constexpr std::uint64_t live_flags(std::uint64_t size, std::uint64_t len) {

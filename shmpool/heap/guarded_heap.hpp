@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "shmpool/heap/byte_heap.hpp"
+#include "shmpool/heap/heap_cell.hpp"
 #include "shmpool/heap/heap_guard.hpp"
 #include "shmpool/heap/owned_blocks.hpp"
 
@@ -21,7 +22,10 @@ public:
     using Owned = OwnedBlocks<Words>;
 
     static constexpr HeapPlan plan{
-        Engine::kind, Engine::journal_limit + Owned::journal_limit, Engine::engine_bytes, {}};
+        Engine::kind,
+        Engine::journal_limit + Owned::journal_limit + cell_journal_limit,
+        Engine::engine_bytes,
+        {}};
     static constexpr HeapOffset engine_offset = plan.engine_offset();
     static constexpr HeapOffset first_free = plan.first_free();
 
@@ -43,43 +47,60 @@ public:
 
     Outcome<HeapOffset> allocate(HeapUser user, std::uint64_t bytes,
                                  std::uint64_t alignment) override {
-        if (!std::has_single_bit(alignment) || alignment > guard_.header().map_alignment) {
-            return fail(Errc::invalid_argument);
-        }
-        const std::uint64_t prefix = owned_ ? Owned::prefix_for(alignment) : 0;
-        if (bytes > ~std::uint64_t{0} - prefix) return fail(Errc::no_memory);
+        if (!may_align(alignment)) return fail(Errc::invalid_argument);
         return change(user.holder, [&](Words& words, Engine& engine) {
-            return engine.allocate(bytes + prefix, alignment).map([&](const HeapPiece& piece) {
-                count(words, piece.bytes, 1);
-                return owned_ ? Owned(words).begin(piece.offset, prefix, user.owner) : piece.offset;
-            });
+            return take(words, engine, user.owner, bytes, alignment);
         });
     }
 
     Outcome<void> free(HeapHolder holder, HeapOffset block) override {
-        return change(holder, [&](Words& words, Engine& engine) {
-            return piece_of(words, block)
-                .and_then([&](HeapOffset piece) { return engine.free(piece); })
-                .map([&](std::uint64_t bytes) { count(words, 0 - bytes, 0 - std::uint64_t{1}); });
-        });
+        return change(
+            holder, [&](Words& words, Engine& engine) { return give_back(words, engine, block); });
     }
 
     Outcome<std::uint64_t> usable_bytes(HeapHolder holder, HeapOffset block) override {
+        return change(holder,
+                      [&](Words& words, Engine& engine) { return usable(words, engine, block); });
+    }
+
+    Outcome<HeapOffset> allocate_into(HeapHolder holder, std::uint64_t bytes,
+                                      std::uint64_t alignment, const HeapCell& cell) override {
+        if (!may_align(alignment)) return fail(Errc::invalid_argument);
         return change(holder, [&](Words& words, Engine& engine) {
-            return piece_of(words, block).and_then([&](HeapOffset piece) {
-                return engine.usable_bytes(piece).map(
-                    [&](std::uint64_t bytes) { return bytes - (block - piece); });
+            return empty_place(words, engine, cell).and_then([&](HeapOffset place) {
+                return take(words, engine, nobodys, bytes, alignment).map([&](HeapOffset block) {
+                    words.set_when_decided(place, block);
+                    return block;
+                });
             });
+        });
+    }
+
+    Outcome<void> keep_in(HeapHolder holder, HeapOffset block, const HeapCell& cell) override {
+        return change(holder, [&](Words& words, Engine& engine) {
+            return empty_place(words, engine, cell).and_then([&](HeapOffset place) {
+                return give_to(words, engine, block, nobodys).map([&] {
+                    words.set_when_decided(place, block);
+                });
+            });
+        });
+    }
+
+    Outcome<void> free_from(HeapHolder holder, const HeapCell& cell) override {
+        return change(holder, [&](Words& words, Engine& engine) -> Outcome<void> {
+            const auto place =
+                place_of(cell, [&](HeapOffset block) { return usable(words, engine, block); });
+            if (!place) return tl::unexpected(place.error());
+            const HeapOffset block = words.get(*place);
+            words.set(*place, 0);
+            return give_back(words, engine, block);
         });
     }
 
     Outcome<void> set_owner(HeapHolder holder, HeapOffset block, HeapOwner owner) override {
         if (!owned_) return fail(Errc::unsupported);
         return change(holder, [&](Words& words, Engine& engine) {
-            return piece_of(words, block).and_then([&](HeapOffset piece) {
-                return engine.usable_bytes(piece).map(
-                    [&](std::uint64_t) { Owned(words).set_owner(piece, owner); });
-            });
+            return give_to(words, engine, block, owner);
         });
     }
 
@@ -99,10 +120,7 @@ public:
             return change(holder, [&](Words& words, Engine& engine) -> Outcome<bool> {
                 const bool is_live = engine.usable_bytes(piece).has_value();
                 if (!is_live || !is_left(words, piece, is_gone)) return false;
-                return engine.free(piece).map([&](std::uint64_t bytes) {
-                    count(words, 0 - bytes, 0 - std::uint64_t{1});
-                    return true;
-                });
+                return give_back_piece(words, engine, piece).map([] { return true; });
             });
         });
     }
@@ -137,6 +155,48 @@ private:
     static void count(Words& words, std::uint64_t bytes, std::uint64_t blocks) {
         words.add(offsetof(HeapHeader, used_bytes), bytes);
         words.add(offsetof(HeapHeader, blocks), blocks);
+    }
+
+    [[nodiscard]] bool may_align(std::uint64_t alignment) const {
+        return std::has_single_bit(alignment) && alignment <= guard_.header().map_alignment;
+    }
+
+    // Parts of a change.
+    Outcome<HeapOffset> take(Words& words, Engine& engine, HeapOwner owner, std::uint64_t bytes,
+                             std::uint64_t alignment) {
+        const std::uint64_t prefix = owned_ ? Owned::prefix_for(alignment) : 0;
+        if (bytes > ~std::uint64_t{0} - prefix) return fail(Errc::no_memory);
+        return engine.allocate(bytes + prefix, alignment).map([&](const HeapPiece& piece) {
+            count(words, piece.bytes, 1);
+            return owned_ ? Owned(words).begin(piece.offset, prefix, owner) : piece.offset;
+        });
+    }
+    Outcome<void> give_back(Words& words, Engine& engine, HeapOffset block) {
+        return piece_of(words, block).and_then([&](HeapOffset piece) {
+            return give_back_piece(words, engine, piece);
+        });
+    }
+    static Outcome<void> give_back_piece(Words& words, Engine& engine, HeapOffset piece) {
+        return engine.free(piece).map(
+            [&](std::uint64_t bytes) { count(words, 0 - bytes, 0 - std::uint64_t{1}); });
+    }
+    Outcome<std::uint64_t> usable(Words& words, Engine& engine, HeapOffset block) {
+        return piece_of(words, block).and_then([&](HeapOffset piece) {
+            return engine.usable_bytes(piece).map(
+                [&](std::uint64_t bytes) { return bytes - (block - piece); });
+        });
+    }
+    /// Of a heap that is not owned no word changes.
+    Outcome<void> give_to(Words& words, Engine& engine, HeapOffset block, HeapOwner owner) {
+        return piece_of(words, block).and_then([&](HeapOffset piece) {
+            return engine.usable_bytes(piece).map([&](std::uint64_t) {
+                if (owned_) Owned(words).set_owner(piece, owner);
+            });
+        });
+    }
+    Outcome<HeapOffset> empty_place(Words& words, Engine& engine, const HeapCell& cell) {
+        return empty_place_of(words, cell,
+                              [&](HeapOffset block) { return usable(words, engine, block); });
     }
 
     static void look_at_prefixes(Words& words, Engine& engine, HeapCensus& census) {

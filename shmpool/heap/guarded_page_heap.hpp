@@ -63,6 +63,34 @@ public:
         return change(holder, [&](Words&, Engine& engine) { return engine.free(offset, count); });
     }
 
+    Outcome<HeapOffset> allocate_pages_into(HeapHolder holder, std::uint64_t count,
+                                            std::uint64_t alignment_bytes,
+                                            const HeapCell& cell) override {
+        if (count == 0 || !may_align(alignment_bytes)) return fail(Errc::invalid_argument);
+        return change(holder, [&](Words& words, Engine& engine) {
+            const auto place = empty_place_of(words, cell, usable_in(engine));
+            return place.and_then([&](HeapOffset at) {
+                return engine.allocate(count, alignment_bytes, nobodys).map([&](HeapOffset page) {
+                    words.set_when_decided(at, page);
+                    return page;
+                });
+            });
+        });
+    }
+
+    Outcome<void> free_pages_from(HeapHolder holder, std::uint64_t count,
+                                  const HeapCell& cell) override {
+        if (count == 0) return fail(Errc::invalid_argument);
+        return change(holder, [&](Words& words, Engine& engine) -> Outcome<void> {
+            const auto place = place_of(cell, usable_in(engine));
+            if (!place) return tl::unexpected(place.error());
+            const HeapOffset page = words.get(*place);
+            if (page % plan_.bytes_per_page != 0) return fail(Errc::not_allocated);
+            words.set(*place, 0);
+            return engine.free(page, count);
+        });
+    }
+
     Outcome<void> set_owner(HeapHolder holder, HeapOffset offset, std::uint64_t count,
                             HeapOwner owner) override {
         if (plan_.owners == 0) return fail(Errc::unsupported);
@@ -114,6 +142,15 @@ private:
     [[nodiscard]] bool may_align(std::uint64_t alignment_bytes) const {
         return std::has_single_bit(alignment_bytes) && alignment_bytes >= plan_.bytes_per_page &&
                alignment_bytes <= guard_.header().map_alignment;
+    }
+
+    /// Of one page.
+    [[nodiscard]] auto usable_in(Engine& engine) const {
+        return [&](HeapOffset page) -> Outcome<std::uint64_t> {
+            const bool is_live = page % plan_.bytes_per_page == 0 && engine.are_live(page, 1);
+            if (!is_live) return fail(Errc::not_allocated);
+            return plan_.bytes_per_page;
+        };
     }
 
     template <typename Body>

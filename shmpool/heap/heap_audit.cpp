@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shmpool/heap/heap_audit.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "shmpool/heap/byte_heap.hpp"
@@ -35,6 +36,32 @@ auto with_heap(std::span<std::byte> memory, std::chrono::nanoseconds patience, V
 }
 
 }  // namespace
+
+Result<void> grow_heap(std::span<std::byte> memory, HeapHolder holder, std::uint64_t to_bytes,
+                       std::chrono::nanoseconds patience) {
+    const HeapOffset from = end_of_regions(memory);
+    if (from >= to_bytes) return {};
+    return with_heap(memory, patience, [&](auto& heap) -> Outcome<void> {
+        if constexpr (requires { heap.add_memory(holder, HeapExtent{}); }) {
+            return heap.add_memory(holder, {from, to_bytes - from});
+        } else {
+            return fail(Errc::unsupported);
+        }
+    });
+}
+
+HeapOffset end_of_regions(std::span<const std::byte> memory) {
+    if (!kind_of_heap(memory)) return 0;
+    const auto& header = *reinterpret_cast<const HeapHeader*>(memory.data());
+    HeapOffset end = 0;
+    for (const HeapRegionImage& region : header.regions) {
+        const HeapOffset begin = region.offset.load(std::memory_order_relaxed);
+        const std::uint64_t bytes = region.bytes.load(std::memory_order_relaxed);
+        const bool lies_inside = begin <= memory.size() && bytes <= memory.size() - begin;
+        if (lies_inside && bytes != 0) end = std::max(end, begin + bytes);
+    }
+    return end;
+}
 
 Result<HeapGlance> glance_at_heap(std::span<const std::byte> memory) {
     const auto kind = kind_of_heap(memory);

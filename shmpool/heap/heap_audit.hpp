@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What can be done with a heap whatever it hands out: a glance, which takes no lock and writes
-/// nothing; an audit, which reads everything under the lock; and to take back what is left of those
-/// who are gone.
+/// nothing; an audit, which reads everything under the lock; to take back what is left of those
+/// who are gone; and to add memory.
 #pragma once
 
 #include <chrono>
@@ -41,6 +41,15 @@ struct HeapGlance {
 [[nodiscard]] Result<std::uint64_t> reclaim_in_heap(
     std::span<std::byte> memory, HeapHolder holder, const IsGone& is_gone,
     std::chrono::nanoseconds patience = heap_patience);
+
+/// Where the last of its regions ends; 0: no heap lies there.
+[[nodiscard]] HeapOffset end_of_regions(std::span<const std::byte> memory);
+/// Adds what lies between that and `to_bytes`, which the caller has seen to that there is memory
+/// behind. One caller at a time. As opening it, unsupported (of a kind that can not grow),
+/// region_too_small, no_memory (the table of regions is full), would_block.
+[[nodiscard]] Result<void> grow_heap(std::span<std::byte> memory, HeapHolder holder,
+                                     std::uint64_t to_bytes,
+                                     std::chrono::nanoseconds patience = heap_patience);
 
 /// See HeapLock::orphan. Nothing happens if no heap lies there.
 bool orphan_lock_of_heap(std::span<std::byte> memory, HeapHolder holder);

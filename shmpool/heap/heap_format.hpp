@@ -20,6 +20,10 @@ struct HeapOptions {
     /// and pages.
     HeapExtent first_region{};
 
+    /// How much of the memory is there already, from its beginning; the rest may come later
+    /// (`add_memory`), if the kind can grow. 0: all of it.
+    std::uint64_t backed_bytes = 0;
+
     /// Each block, page or id says whose it is (heap_owner.hpp), which takes 16 bytes of a block,
     /// or its alignment if that is more, and 8 bytes for each page or id that there can be.
     bool owned = false;
@@ -38,6 +42,12 @@ struct HeapOptions {
 
     friend bool operator==(const HeapOptions&, const HeapOptions&) = default;
 };
+
+/// Memory can be added to a heap of this kind.
+[[nodiscard]] constexpr bool can_grow(HeapKind kind) {
+    return kind == HeapKind::tlsf || kind == HeapKind::buddy || kind == HeapKind::slab ||
+           kind == HeapKind::bitmap_pages;
+}
 
 inline constexpr std::chrono::seconds heap_patience{10};
 

@@ -41,6 +41,7 @@ public:
         }
         Words words(memory_, HeapPlan::journal_offset, plan_.journal_limit);
         if (words.has_entries()) words.undo();
+        words.finish();
         auto result = body(words);
         if (words.failed()) {
             words.undo();
@@ -48,6 +49,7 @@ public:
             result = fail(Errc::heap_damaged);
         } else if (result) {
             words.commit();
+            words.finish();
         } else {
             words.undo();
         }

@@ -28,13 +28,15 @@ Result<HeapExtent> begin_heap(std::span<std::byte> memory, const HeapPlan& plan,
         return tl::unexpected(good.error());
     }
     const HeapOffset first_free = plan.first_free();
+    const std::uint64_t backed = options.backed_bytes != 0
+                                     ? std::min<std::uint64_t>(options.backed_bytes, memory.size())
+                                     : memory.size();
     HeapExtent region = options.first_region;
-    if (region.bytes == 0)
-        region = {first_free, memory.size() - std::min(memory.size(), first_free)};
-    if (memory.size() < first_free || region.offset < first_free) {
-        return fail(Errc::region_too_small, "a heap of this kind keeps the first " +
+    if (region.bytes == 0) region = {first_free, backed - std::min(backed, first_free)};
+    if (backed < first_free || region.offset < first_free) {
+        return fail(Errc::region_too_small, "a heap of this kind and size keeps the first " +
                                                 std::to_string(first_free) + " bytes for itself; " +
-                                                std::to_string(memory.size()) + " were given");
+                                                std::to_string(backed) + " are there");
     }
     std::ranges::fill(memory.first(first_free), std::byte{0});
     auto& header = *reinterpret_cast<HeapHeader*>(memory.data());

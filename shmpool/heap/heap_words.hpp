@@ -5,6 +5,10 @@
 /// in it, because their author died or gave up, puts the old values back (`undo`), the last first;
 /// to do that twice, or to die in it and begin again, changes nothing.
 ///
+/// A word that others read without the lock gets its new value behind the decision
+/// (`set_when_decided`), so that nobody sees what is undone; the header keeps the value until it is
+/// written, by the author or by who comes next (`finish`).
+///
 /// Only the holder of the heap's lock touches the journal and writes words. The stores of one
 /// author need no order but the program's: a kill leaves a prefix of them, and who looks next has
 /// got the lock behind the author.
@@ -124,6 +128,13 @@ public:
 
     void add(HeapOffset at, std::uint64_t difference) { set(at, get(at) + difference); }
 
+    /// One in a change. Two entries.
+    void set_when_decided(HeapOffset at, std::uint64_t value) {
+        if (!may_change(at)) return fail();
+        set(offsetof(HeapHeader, decided_value), value);
+        set(offsetof(HeapHeader, decided_at), at);
+    }
+
     void fail() { failed_ = true; }
     [[nodiscard]] bool failed() const { return failed_; }
 
@@ -152,6 +163,20 @@ public:
         count_ = 0;
         store(header().journal_count, 0);
         compiler_barrier();  // What follows a decision comes behind it.
+    }
+
+    /// Writes what was decided and is not yet written; there are no entries. To do it twice changes
+    /// nothing. Nonsense is left out.
+    void finish() {
+        const HeapOffset at = header().decided_at.load(std::memory_order_relaxed);
+        if (at == 0) return;
+        if (may_change(at)) {
+            const auto value = header().decided_value.load(std::memory_order_relaxed);
+            StoreHook::before_store();
+            word(at).store(value, std::memory_order_release);  // [R-heap-cell]
+        }
+        store(header().decided_at, 0);
+        compiler_barrier();  // Before the next change.
     }
 
     /// Somebody has left a change that is not complete.

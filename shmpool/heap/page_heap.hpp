@@ -19,6 +19,7 @@
 #include <span>
 #include <vector>
 
+#include "shmpool/heap/heap_cell.hpp"
 #include "shmpool/heap/heap_census.hpp"
 #include "shmpool/heap/heap_format.hpp"
 #include "shmpool/heap/heap_owner.hpp"
@@ -49,6 +50,14 @@ public:
                                                                 std::uint64_t alignment_bytes) = 0;
     /// A run, a part of one, or several that lie one behind the other.
     virtual Outcome<void> free_pages(HeapHolder holder, HeapOffset offset, std::uint64_t count) = 0;
+
+    /// As of a heap of bytes (byte_heap.hpp); cells lie in pages, or are the root.
+    [[nodiscard]] virtual Outcome<HeapOffset> allocate_pages_into(HeapHolder holder,
+                                                                  std::uint64_t count,
+                                                                  std::uint64_t alignment_bytes,
+                                                                  const HeapCell& cell) = 0;
+    virtual Outcome<void> free_pages_from(HeapHolder holder, std::uint64_t count,
+                                          const HeapCell& cell) = 0;
 
     /// not_allocated, unsupported (the heap is not owned). Page by page: who dies in it has changed
     /// some of them.

@@ -61,15 +61,15 @@ public:
         if (bytes > tlsf::block_bytes_max || alignment > tlsf::block_bytes_max) {
             return fail(Errc::no_memory);
         }
-        const std::uint64_t size = tlsf::round_up(
-            std::max<std::uint64_t>(bytes, 1) + tlsf::header_bytes, tlsf::granule_bytes);
+        const std::uint64_t size =
+            align_up(std::max<std::uint64_t>(bytes, 1) + tlsf::header_bytes, tlsf::granule_bytes);
         const std::uint64_t gap_max =
             alignment > tlsf::granule_bytes ? alignment - tlsf::granule_bytes : 0;
         const HeapOffset found = find(tlsf::cell_for(size + gap_max));
         if (found == 0) return fail(Errc::no_memory);
         const std::uint64_t total = words_.get(found);
         const HeapOffset block =
-            tlsf::round_up(found + tlsf::header_bytes, alignment) - tlsf::header_bytes;
+            align_up(found + tlsf::header_bytes, alignment) - tlsf::header_bytes;
         const std::uint64_t gap = block - found;
         if (total % tlsf::granule_bytes != 0 || total < gap + size) return damage();
         const std::uint64_t rest = total - gap - size;

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "shmpool/layout/heap_image.hpp"
+#include "shmpool/platform/alignment.hpp"
 
 namespace shmpool {
 
@@ -33,10 +34,6 @@ inline constexpr std::uint32_t second_levels = 32;
 inline constexpr std::uint64_t heads_offset = 8 + 8 * first_levels;
 inline constexpr std::uint64_t block_bytes_max = (granule_bytes << first_levels) - granule_bytes;
 
-[[nodiscard]] constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t alignment) {
-    return (value + alignment - 1) & ~(alignment - 1);
-}
-
 /// A list: the blocks whose sizes share the five bits below the leading one.
 struct Cell {
     std::uint32_t first;
@@ -53,7 +50,7 @@ struct Cell {
 
 /// The first list all of whose blocks have `size` at least; its first level may not exist.
 [[nodiscard]] constexpr Cell cell_for(std::uint64_t size) {
-    return cell_of(round_up(size, std::uint64_t{1} << (std::bit_width(size) - 6)));
+    return cell_of(align_up(size, std::uint64_t{1} << (std::bit_width(size) - 6)));
 }
 
 [[nodiscard]] constexpr HeapOffset lists_of(HeapOffset engine, std::uint32_t first) {
@@ -72,7 +69,7 @@ struct Region {
     /// Nothing fits: begin == end.
     [[nodiscard]] static constexpr Region of(HeapOffset offset, std::uint64_t bytes) {
         const std::uint64_t words = bytes / (granule_bytes * 64) + 1;
-        const HeapOffset begin = round_up(offset + 8 * words, granule_bytes) + header_bytes;
+        const HeapOffset begin = align_up(offset + 8 * words, granule_bytes) + header_bytes;
         const HeapOffset limit = offset + bytes;
         if (begin + header_bytes > limit) return {offset, begin, begin};
         const std::uint64_t room = limit - begin - header_bytes;

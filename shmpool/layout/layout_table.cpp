@@ -130,6 +130,8 @@ ImageTable heap_header_table() {
                                                SHMPOOL_FIELD_ROW(HeapHeader, total_bytes),
                                                SHMPOOL_FIELD_ROW(HeapHeader, blocks),
                                                SHMPOOL_FIELD_ROW(HeapHeader, root),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, decided_at),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, decided_value),
                                                SHMPOOL_FIELD_ROW(HeapHeader, reserved_1),
                                                SHMPOOL_FIELD_ROW(HeapHeader, regions)}};
 }

@@ -189,6 +189,10 @@ constexpr Entry entry_of(Errc code) noexcept {
         case Errc::heap_in_use:
             return {"heap_in_use",
                     "Peers have the heap open; let them close it before it is destroyed."};
+        case Errc::cell_in_use:
+            return {"cell_in_use",
+                    "The cell says where something lies already; free that first, or take another "
+                    "cell. Nothing was changed."};
         case Errc::no_memory:
             return {"no_memory",
                     "The heap has no free block of this size and alignment; free some, or add "

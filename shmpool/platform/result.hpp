@@ -82,6 +82,7 @@ enum class Errc : std::uint16_t {
     too_many_heaps,
     no_heap_room,
     heap_in_use,
+    cell_in_use,
     no_memory,
     not_allocated,
     memory_overlap,

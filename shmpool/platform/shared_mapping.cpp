@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "shmpool/platform/alignment.hpp"
 #include "shmpool/platform/atomics.hpp"
 #include "shmpool/platform/memory_object.hpp"
 
@@ -34,7 +35,7 @@ void* reserve_aligned(std::uint64_t bytes) {
     const std::uint64_t before =
         (large_page_bytes - reinterpret_cast<std::uintptr_t>(begin) % large_page_bytes) %
         large_page_bytes;
-    const std::uint64_t pages = (bytes + page_bytes - 1) / page_bytes * page_bytes;
+    const std::uint64_t pages = align_up(bytes, page_bytes);
     if (before != 0) ::munmap(begin, before);
     ::munmap(begin + before + pages, reserved_bytes - before - pages);
     return begin + before;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "shmpool/layout/layout_fingerprint.hpp"
+#include "shmpool/platform/alignment.hpp"
 
 namespace shmpool {
 namespace {
@@ -18,14 +19,14 @@ public:
     std::uint64_t place(std::uint64_t count, std::uint64_t item_bytes, std::uint64_t alignment) {
         std::uint64_t bytes = 0;
         std::uint64_t end = 0;
-        const std::uint64_t start = (offset_ + alignment - 1) / alignment * alignment;
+        const std::uint64_t start = align_up(offset_, alignment);
         overflowed_ = overflowed_ || __builtin_mul_overflow(count, item_bytes, &bytes) ||
                       __builtin_add_overflow(start, bytes, &end) || end > bytes_limit;
         offset_ = overflowed_ ? 0 : end;
         return start;
     }
     [[nodiscard]] std::uint64_t end(std::uint64_t alignment) const {
-        return (offset_ + alignment - 1) / alignment * alignment;
+        return align_up(offset_, alignment);
     }
     [[nodiscard]] bool overflowed() const { return overflowed_; }
 
@@ -90,7 +91,7 @@ std::uint32_t choose_block_shift(std::span<const SizeClassConfig> classes) {
 }  // namespace
 
 std::uint64_t PoolLayout::total_bytes() const {
-    return (control_bytes + page_bytes - 1) / page_bytes * page_bytes + payload_bytes;
+    return align_up(control_bytes, page_bytes) + payload_bytes;
 }
 
 Result<PoolLayout> plan_pool(std::span<const SizeClassConfig> classes, std::uint32_t lane_count) {
@@ -114,8 +115,7 @@ Result<PoolLayout> plan_pool(std::span<const SizeClassConfig> classes, std::uint
     for (const SizeClassConfig& one : *sorted) {
         ClassOffsets at;
         at.config = one;
-        at.stride_bytes =
-            (one.slot_size + cache_line_bytes - 1) / cache_line_bytes * cache_line_bytes;
+        at.stride_bytes = align_up(one.slot_size, cache_line_bytes);
         at.extents_offset = control.place(1, sizeof(ExtentImage), cache_line_bytes);
         at.records_offset = control.place(one.slot_count, sizeof(SlotRecord), cache_line_bytes);
         at.payload_offset = payload.place(one.slot_count, at.stride_bytes, page_bytes);

@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "shmpool/platform/alignment.hpp"
+
 namespace shmpool {
 namespace {
 
@@ -11,7 +13,7 @@ constexpr std::uint64_t memory_limit = std::uint64_t{1} << 46;
 /// Appends `bytes` behind `end`, aligned; false when that leaves the addressable range.
 bool append(std::uint64_t& end, std::uint64_t alignment, std::uint64_t bytes,
             std::uint64_t& offset) {
-    offset = (end + alignment - 1) / alignment * alignment;
+    offset = align_up(end, alignment);
     return !__builtin_add_overflow(offset, bytes, &end) && end <= memory_limit;
 }
 

@@ -91,6 +91,7 @@ TEST(ConfigFile, ReadsEveryKey) {
         name = "table"
         kind = "buddy"
         size = "64KiB"
+        max_size = "128KiB"
         on_death = "reclaim"
         alignment = "2MiB"
         [[heap]]
@@ -124,9 +125,9 @@ TEST(ConfigFile, ReadsEveryKey) {
     access.socket_group = 0;
     const QuotaRules quota{{31, 32768, 33, 34, 37},
                            {{{0, 32768, 33, 34, 37}, 0}, {{31, 32768, 33, 36, 37}, 35}}};
-    HeapRequest table{"table", HeapKind::buddy, 65536, {}, OnDeath::reclaim, 0, 0};
+    HeapRequest table{"table", HeapKind::buddy, 65536, 131072, {}, OnDeath::reclaim, 0, 0};
     table.options.map_alignment = 2 << 20;
-    HeapRequest ids{"ids", HeapKind::ids, 4096, {}, OnDeath::keep, 0, 0};
+    HeapRequest ids{"ids", HeapKind::ids, 4096, 0, {}, OnDeath::keep, 0, 0};
     ids.options.bytes_per_page = 8192;
     ids.options.block_bytes = 48;
     ids.options.first_id = 41;
@@ -164,7 +165,7 @@ TEST(ConfigFile, IsDocumentedWithEveryKeyAndItsDefault) {
         ASSERT_NE(section, std::string::npos) << key;
         EXPECT_NE(text.find("\n" + key.substr(dot + 1) + " = ", section), std::string::npos) << key;
     }
-    EXPECT_EQ(config_keys().size(), 65U);
+    EXPECT_EQ(config_keys().size(), 66U);
 }
 
 TEST(ConfigFile, SaysWhereAnUnknownKeyIsAndWhatWasMeant) {

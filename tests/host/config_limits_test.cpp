@@ -75,7 +75,7 @@ TEST(ConfigCheck, RefusesHeapsThatDoNotFit) {
         });
     };
     const auto heap = [](const char* name, std::uint64_t bytes) {
-        return HeapRequest{name, HeapKind::tlsf, bytes, {}, OnDeath::keep, 0, 0};
+        return HeapRequest{name, HeapKind::tlsf, bytes, 0, {}, OnDeath::keep, 0, 0};
     };
     EXPECT_THAT(with({heap("a", 1 << 19), heap("b", (1 << 19) + 1)}),
                 HasSubstr("[[heap]] 'b' has the size 512.0KiB, must be 1B to 512KiB"));

@@ -19,6 +19,20 @@ HeapSpec spec_of(HeapKind kind, std::uint64_t bytes) {
     return spec;
 }
 
+HeapSpec reclaimed(HeapKind kind) {
+    HeapSpec spec = spec_of(kind, 1 << 20);
+    spec.on_death = OnDeath::reclaim;
+    spec.options.id_count = 100;
+    return spec;
+}
+
+/// The thread sanitizer lets the child of a process with threads start none.
+Peer attach_in_child(const std::string& pool) {
+    PeerOptions options;
+    options.control_thread = false;
+    return Peer::attach(pool, options).value();
+}
+
 class HeapsTest : public PeerTest {
 protected:
     void create(const char* name, const HeapSpec& spec = spec_of(HeapKind::tlsf, 1 << 20)) {
@@ -117,6 +131,49 @@ TEST_F(HeapsTest, IsNotDestroyedAsLongAsSomebodyHasItOpen) {
     EXPECT_EQ(peer_.byte_heap("table").value().statistics()->blocks, 0U);
 }
 
+TEST_F(HeapsTest, GrowWhileTheyAreInUse) {
+    HeapSpec spec = spec_of(HeapKind::bitmap_pages, 1 << 20);
+    spec.max_bytes = 4 << 20;
+    create("pages", spec);
+    auto theirs = other_.page_heap("pages").value();
+    const HeapOffset first = theirs.allocate_pages(100).value();
+    EXPECT_EQ(theirs.allocate_pages(300).error(), Errc::no_memory);
+    const auto grown = peer_.grow_heap("pages", 4 << 20);
+    ASSERT_TRUE(grown) << grown.error().message;
+    const HeapOffset second = theirs.allocate_pages(700).value();
+    std::memset(theirs.at(second), 1, 700 * page_bytes);
+    EXPECT_TRUE(theirs.free_pages(second, 700));
+    EXPECT_TRUE(theirs.free_pages(first, 100));
+    EXPECT_EQ(peer_.heaps().value()[0].committed_bytes, 4U << 20);
+    EXPECT_EQ(peer_.grow_heap("pages", 5 << 20).error().code, Errc::no_heap_room);
+    EXPECT_EQ(peer_.grow_heap("nothing", 1).error().code, Errc::no_heap);
+    EXPECT_THAT(theirs.audit().value(), testing::IsEmpty());
+}
+
+TEST_F(HeapsTest, WhatIsInACellIsFoundByAllAndOutlivesItsAuthor) {
+    create("blocks", reclaimed(HeapKind::tlsf));
+    auto mine = peer_.byte_heap("blocks").value();
+    Child child([&] {
+        auto peer = attach_in_child(host_.pool());
+        auto its = peer.byte_heap("blocks").value();
+        (void)its.allocate(1000).value();
+        const HeapOffset block = its.allocate(1000).value();
+        std::memcpy(its.at(block), "ready", 6);
+        if (!its.keep_in(block, HeapCell::root())) std::abort();
+        pause();
+    });
+    ASSERT_TRUE(eventually([&] { return mine.root() != 0; }));
+    EXPECT_STREQ(static_cast<const char*>(mine.at(mine.root())), "ready");
+    child.signal(SIGKILL);
+    child.wait();
+    EXPECT_TRUE(eventually([&] { return mine.statistics()->blocks == 1; }));
+    EXPECT_STREQ(static_cast<const char*>(mine.at(mine.root())), "ready");
+    EXPECT_EQ(mine.allocate_into(8, HeapCell::root()).error(), Errc::cell_in_use);
+    EXPECT_TRUE(mine.free_from(HeapCell::root()));
+    EXPECT_EQ(mine.root(), 0U);
+    EXPECT_EQ(mine.statistics()->blocks, 0U);
+}
+
 TEST_F(HeapsTest, AReadOnlyPeerReadsAndCanNotAllocate) {
     create("table");
     auto mine = peer_.byte_heap("table").value();
@@ -134,13 +191,6 @@ TEST_F(HeapsTest, AReadOnlyPeerReadsAndCanNotAllocate) {
 }
 
 // --- deaths --------------------------------------------------------------------------------------
-
-/// The thread sanitizer lets the child of a process with threads start none.
-Peer attach_in_child(const std::string& pool) {
-    PeerOptions options;
-    options.control_thread = false;
-    return Peer::attach(pool, options).value();
-}
 
 /// Allocates and frees until it is killed.
 [[noreturn]] void play_forever(const std::string& pool) {
@@ -230,13 +280,6 @@ TEST_F(HeapsTest, WhoWaitsLooksAgainWhenSomebodyHasDied) {
     child.wait();
     waiting.join();
     EXPECT_LT(std::chrono::steady_clock::now() - begin, heap_patience / 2) << "it was not told";
-}
-
-HeapSpec reclaimed(HeapKind kind) {
-    HeapSpec spec = spec_of(kind, 1 << 20);
-    spec.on_death = OnDeath::reclaim;
-    spec.options.id_count = 100;
-    return spec;
 }
 
 TEST_F(HeapsTest, WhatTheDeadHeldIsTakenBackIfTheHeapSaysSo) {

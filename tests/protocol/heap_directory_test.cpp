@@ -4,12 +4,14 @@
 #include "protocol/heap_directory.hpp"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <set>
 
 #include "crash_rig.hpp"
 #include "scenarios.hpp"
 #include "shmpool/heap/byte_heap.hpp"
+#include "shmpool/heap/heap_audit.hpp"
 #include "test_host.hpp"
 
 namespace shmpool::testing_protocol {
@@ -142,6 +144,81 @@ TEST_F(HeapDirectoryTest, BelievesNoPlaceThatLiesOutside) {
     EXPECT_TRUE(heaps.destroy(heap));
 }
 
+TEST_F(HeapDirectoryTest, GivesAHeapMoreMemoryUpToWhatItMayHave) {
+    HeapRequest request = asked("a", 100'000);
+    request.max_bytes = 300'000;
+    const HeapId heap = heaps.create(request).value();
+    EXPECT_EQ(committed_bytes(), without_heaps_bytes + 102'400) << "whole pages, and no more";
+    EXPECT_EQ(error_of(asked("b", 800'000)), Errc::no_heap_room) << "its room is its own";
+    const auto opened = open_byte_heap(heap_memory(memory, host.view().heaps.at(heap.index)));
+    EXPECT_FALSE((*opened)->allocate(5, 150'000, 8));
+
+    ASSERT_TRUE(heaps.grow(heap, 300'000));
+    EXPECT_EQ(committed_bytes(), without_heaps_bytes + 303'104);
+    const auto block = (*opened)->allocate(5, 150'000, 8);
+    ASSERT_TRUE(block) << "of who had it open before too";
+    const auto whole = (*opened)->audit(5);
+    EXPECT_THAT(*whole, IsEmpty());
+
+    ASSERT_TRUE(heaps.grow(heap, 300'000)) << "asked again";
+    ASSERT_TRUE(heaps.grow(heap, 1)) << "it has more";
+    EXPECT_EQ(glance_at_heap(heap_memory(memory, host.view().heaps.at(heap.index)))->regions, 2U);
+    const auto too_much = heaps.grow(heap, 303'105);
+    ASSERT_FALSE(too_much);
+    EXPECT_EQ(too_much.error().code, Errc::no_heap_room);
+    EXPECT_THAT(too_much.error().message, HasSubstr("may have 303104 bytes, not 303105"));
+    ASSERT_TRUE(heaps.destroy(heap));
+    EXPECT_EQ(committed_bytes(), without_heaps_bytes);
+    EXPECT_EQ(heaps.grow(heap, 300'000).error().code, Errc::no_heap);
+}
+
+TEST_F(HeapDirectoryTest, TakesTheMemoryThatAHeapGrowsBy) {
+    const auto taken_bytes = [&] {
+        struct stat status {};
+        EXPECT_EQ(::fstat(host.segment().payload().get(), &status), 0);
+        return static_cast<std::uint64_t>(status.st_blocks) * 512;
+    };
+    HeapRequest request = asked("a", 100'000);
+    request.max_bytes = 900'000;
+    const HeapId heap = heaps.create(request).value();
+    const std::uint64_t before = taken_bytes();
+    ASSERT_TRUE(heaps.grow(heap, 800'000));
+    EXPECT_EQ(taken_bytes(), before + 802'816 - 102'400) << "so that nobody dies of a lack of it";
+}
+
+TEST_F(HeapDirectoryTest, SeesThatAnotherHostHasLetAHeapGrow) {
+    HeapRequest request = asked("a", 100'000);
+    request.max_bytes = 300'000;
+    const HeapId heap = heaps.create(request).value();
+    const auto its = heap_memory(memory, host.view().heaps.at(heap.index));
+    ASSERT_TRUE(grow_heap(its, host_lane + 1, 204'800));  // And it died.
+    EXPECT_EQ(read_heap(host.view(), heap.index)->committed_bytes, 102'400U);
+    heaps.take_over();
+    EXPECT_EQ(read_heap(host.view(), heap.index)->committed_bytes, 204'800U);
+    EXPECT_EQ(committed_bytes(), without_heaps_bytes + 204'800);
+}
+
+TEST_F(HeapDirectoryTest, GivesNoMoreMemoryWhereThatCanNotBe) {
+    HeapRequest ids = asked("ids", 100'000);
+    ids.kind = HeapKind::ids;
+    ids.options.id_count = 10;
+    ids.max_bytes = 200'000;
+    EXPECT_EQ(error_of(ids), Errc::unsupported);
+    HeapRequest huge = asked("huge", 100'000);
+    huge.max_bytes = room_bytes + 1;
+    EXPECT_EQ(error_of(huge), Errc::invalid_argument);
+
+    HeapRequest request = asked("a", 100'000);
+    request.max_bytes = 300'000;
+    const HeapId heap = heaps.create(request).value();
+    const auto its = heap_memory(memory, host.view().heaps.at(heap.index));
+    HeapLock lock(reinterpret_cast<HeapHeader*>(its.data())->lock);
+    ASSERT_TRUE(lock.lock(5, std::chrono::seconds(1)));
+    EXPECT_EQ(heaps.grow(heap, 200'000).error().code, Errc::would_block) << "the host waits not";
+    lock.unlock();
+    EXPECT_TRUE(heaps.grow(heap, 200'000));
+}
+
 TEST_F(HeapDirectoryTest, TouchesNothingWhereAHeapHasBeen) {
     const HeapId first = heaps.create(asked("first", 100'000)).value();
     const HeapId second = heaps.create(asked("second", 100'000)).value();
@@ -163,10 +240,13 @@ TEST_F(HeapDirectoryTest, TouchesNothingWhereAHeapHasBeen) {
 /// All verbs; the memory is written to in between.
 void host_script(HeapDirectory& heaps, const Segment::Region& memory, const ProtocolView& view) {
     const auto kept = heaps.create(asked("kept", 100'000, 1));
-    const auto gone = heaps.create(asked("gone", 200'000, 2));
+    HeapRequest growing = asked("gone", 200'000, 2);
+    growing.max_bytes = 250'000;
+    const auto gone = heaps.create(growing);
     (void)heaps.open("gone", 3);
     const auto opened = open_byte_heap(heap_memory(memory, view.heaps.at(gone->index)));
     (void)(*opened)->allocate(5, 1000, 8);
+    (void)heaps.grow(*gone, 250'000);
     heaps.peer_gone(3);
     (void)heaps.destroy(*gone);
     (void)heaps.create(asked("again", 300'000, 3));

@@ -17,6 +17,7 @@ int Actor::play() {
         case Part::writer: play_writer(*this); break;
         case Part::reader: play_reader(*this); break;
         case Part::churner: play_churner(*this); break;
+        case Part::keeper: play_keeper(*this); break;
     }
     return 0;
 }

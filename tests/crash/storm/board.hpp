@@ -22,6 +22,7 @@ struct Totals {
     std::atomic<std::uint64_t> bytes_taken{0};
     std::atomic<std::uint64_t> full{0};       ///< A queue was full, or no slot was free.
     std::atomic<std::uint64_t> raw_slots{0};  ///< Allocated without a channel.
+    std::atomic<std::uint64_t> heap_calls{0};
     std::atomic<std::uint64_t> threads{0};
     std::atomic<std::uint64_t> forks{0};
     std::atomic<std::uint64_t> programs{0};  ///< Actors that became another program.

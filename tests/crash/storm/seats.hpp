@@ -10,11 +10,11 @@
 
 namespace shmpool::storm {
 
-enum class Part : std::uint8_t { writer, reader, churner };
+enum class Part : std::uint8_t { writer, reader, churner, keeper };
 
 struct Seat {
     Part part;
-    const char* channel;
+    const char* channel;  ///< A keeper has none.
     ChannelPolicy policy;
     bool killed = true;  ///< Now and then. All are stopped now and then.
 };
@@ -36,6 +36,8 @@ inline constexpr std::array seats{
     Seat{Part::reader, "oldest", ChannelPolicy::drop_oldest},
     Seat{Part::churner, "busy", ChannelPolicy::block},
     Seat{Part::churner, "oldest", ChannelPolicy::drop_oldest},
+    Seat{Part::keeper, "", ChannelPolicy::block},
+    Seat{Part::keeper, "", ChannelPolicy::block},
 };
 inline constexpr std::size_t steady_reader = 0;
 inline constexpr std::size_t steady_writer = 1;
@@ -46,6 +48,7 @@ static_assert(seats.size() <= seats_max);
         case Part::writer: return "writer";
         case Part::reader: return "reader";
         case Part::churner: return "churner";
+        case Part::keeper: return "keeper";
     }
     return "";
 }

@@ -9,6 +9,7 @@
 #include "peer/cli/protocol_audit.hpp"
 #include "peer/cli/snapshot.hpp"
 #include "shmpool/pool/pool_audit.hpp"
+#include "table.hpp"
 
 namespace shmpool::storm {
 
@@ -25,7 +26,7 @@ test::DaemonSetup host_setup() {
     setup.name = pool_name;
     // Small enough to run dry now and then.
     setup.arguments = {"--class", "256B:256", "--class", "4KiB:128", "--class", "64KiB:48"};
-    setup.config = "[takeover]\npatience = \"60s\"\n";
+    setup.config = "[takeover]\npatience = \"60s\"\n" + heaps_config();
     setup.log_level = "info";
     return setup;
 }
@@ -258,10 +259,24 @@ void Storm::count() {
         }
     }
     audit();
+    count_heaps();
     const auto& header = observer_->header();
     toll_.takeovers = header.host_incarnation.load() - 1;
     toll_.peers_reclaimed = header.peers_reclaimed.load();
     toll_.slots_reclaimed = header.slots_reclaimed.load();
+}
+
+/// What belongs to cells is there, and nothing else.
+void Storm::count_heaps() {
+    auto peer = Peer::attach(pool_name);
+    if (!peer) return complain("the one who counts can not attach: " + peer.error().message);
+    HeapCount found;
+    (void)test::eventually([&] {
+        found = count_table(*peer);
+        return found.lost == 0;
+    });
+    for (const std::string& one : found.faults) complain(one);
+    toll_.entries = found.entries;
 }
 
 }  // namespace shmpool::storm

@@ -32,6 +32,7 @@ struct Toll {
     std::uint64_t takeovers = 0;  ///< By hosts that lived long enough.
     std::uint64_t peers_reclaimed = 0;
     std::uint64_t slots_reclaimed = 0;  ///< Which those peers held.
+    std::uint64_t entries = 0;          ///< In the table, at the end.
 };
 
 class Storm {
@@ -76,6 +77,7 @@ private:
     void end();
     void await_end_of(std::size_t seat);
     void count();
+    void count_heaps();
     void complain(const std::string& text) const { board_.complain(text); }
     [[nodiscard]] std::string describe(std::size_t seat) const;
 

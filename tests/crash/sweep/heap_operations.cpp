@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Heaps: the operations of heaps of bytes, pages and ids beside the living, who use the same ones;
-/// and what goes over the host: create, open, close, destroy. (An audit takes as many instructions
-/// as there are blocks, and changes nothing but the lock.)
+/// cells; and what goes over the host: create, grow, open, close, destroy. (An audit takes as many
+/// instructions as there are blocks, and changes nothing but the lock.)
 #include "heap_share.hpp"
 #include "operation.hpp"
 
@@ -111,6 +111,38 @@ std::vector<Operation> of_pages_and_ids() {
     };
 }
 
+// --- cells ---------------------------------------------------------------------------------------
+
+void with_empty_cell(Victim& victim, const char* heap) {
+    take_bytes(victim, heap);
+    (void)victim.heap_of_bytes->free_from(
+        HeapCell::root());  // An earlier victim may have filled it.
+}
+
+std::vector<Operation> of_cells(const std::string& heap) {
+    const auto prepare = [heap](Victim& victim) { with_empty_cell(victim, heap.c_str()); };
+    const auto fill = [](Victim& victim) {
+        return victim.heap_of_bytes->allocate_into(block_bytes, HeapCell::root()).has_value();
+    };
+    return {
+        in_heap(heap + "/allocate_into", prepare, fill),
+        in_heap(heap + "/keep_in", prepare,
+                [](Victim& victim) {
+                    const HeapOffset block = victim.blocks[1];
+                    return victim.heap_of_bytes->keep_in(block, HeapCell::root()).has_value();
+                }),
+        in_heap(
+            heap + "/free_from",
+            [prepare, fill](Victim& victim) {
+                prepare(victim);
+                must(fill(victim), "the victim's cell");
+            },
+            [](Victim& victim) {
+                return victim.heap_of_bytes->free_from(HeapCell::root()).has_value();
+            }),
+    };
+}
+
 // --- by the host ---------------------------------------------------------------------------------
 
 constexpr const char* made = "made";
@@ -124,6 +156,7 @@ void without_made(Victim& victim) {
 bool make(Victim& victim) {
     HeapSpec spec;
     spec.bytes = 64 << 10;
+    spec.max_bytes = 128 << 10;
     return victim.peer->create_heap(made, spec).has_value();
 }
 
@@ -137,6 +170,8 @@ std::vector<Operation> of_host() {
         by_host("create", without_made, make),
         by_host("destroy", with_made,
                 [](Victim& victim) { return victim.peer->destroy_heap(made).has_value(); }),
+        by_host("grow", with_made,
+                [](Victim& victim) { return victim.peer->grow_heap(made, 128 << 10).has_value(); }),
         by_host("open", attach,
                 [](Victim& victim) {
                     auto opened = victim.peer->byte_heap(byte_heaps[0]);
@@ -159,7 +194,7 @@ std::vector<Operation> heap_operations() {
     for (const char* const heap : byte_heaps) {
         for (auto& one : of_bytes(heap)) all.push_back(std::move(one));
     }
-    for (auto some : {of_pages_and_ids(), of_host()}) {
+    for (auto some : {of_pages_and_ids(), of_cells(byte_heaps[0]), of_host()}) {
         for (auto& one : some) all.push_back(std::move(one));
     }
     return all;

@@ -123,6 +123,13 @@ void HeapShare::audit(Heap& heap, const std::string& name) {
     board_.complain(name + ": " + findings->front().text);
 }
 
+/// What a victim has put there is nobody's else. That it can be freed shows that it was whole.
+void HeapShare::empty_cell(SharedByteHeap& heap) {
+    const auto freed = heap.free_from(HeapCell::root());
+    const bool was_empty = !freed && freed.error() == Errc::not_allocated && heap.root() == 0;
+    if (!was_empty) (void)went_well(freed);
+}
+
 std::uint32_t HeapShare::count_left() {
     std::vector<std::string> names(std::begin(byte_heaps), std::end(byte_heaps));
     names.insert(names.end(), {page_heap, id_heap});
@@ -134,6 +141,7 @@ std::uint32_t HeapShare::count_left() {
 }
 
 void HeapShare::count() {
+    for (auto& share : bytes_) empty_cell(share.heap);
     const Deadline deadline = Deadline::after(until_taken_back);
     do board_.heaps_left = count_left();
     while (board_.heaps_left != 0 && !deadline.expired() && ::usleep(1000) == 0);

@@ -50,6 +50,7 @@ private:
     [[nodiscard]] bool went_well(const Outcome<Value>& outcome);
     template <typename Heap>
     void audit(Heap& heap, const std::string& name);
+    void empty_cell(SharedByteHeap& heap);
     /// Heaps in which somebody has something.
     [[nodiscard]] std::uint32_t count_left();
 

@@ -53,6 +53,32 @@ TEST_F(HeapCommand, CreatesWhatAPeerUsesAndDestroysItWhenNobodyDoes) {
     EXPECT_EQ(parsed(run({"heap", "list", "--json"}))["heaps"], json::array());
 }
 
+TEST_F(HeapCommand, GrowsAHeapUpToItsMaximum) {
+    EXPECT_EQ(create("table", "tlsf", "1MiB", {"--max-size", "4MiB"}).exit_code, 0);
+    EXPECT_EQ(run({"heap", "grow", "table", "--size", "3MiB"}).output, "heap 'table' has 3MiB\n");
+    EXPECT_EQ(run({"heap", "grow", "table", "--size", "2MiB"}).output, "heap 'table' has 3MiB\n");
+    EXPECT_EQ(parsed(run({"heap", "grow", "table", "--size", "4MiB", "--json"}))["committed_bytes"],
+              4 << 20);
+    EXPECT_THAT(run({"heap", "stat", "table"}).output, HasSubstr("3 regions"));
+    const Finished refused = run({"heap", "grow", "table", "--size", "5MiB"});
+    EXPECT_EQ(refused.exit_code, 1);
+    EXPECT_THAT(refused.errors, HasSubstr("that is said by max_size when it is created"));
+    EXPECT_THAT(create("ids", "ids", "64KiB", {"--ids", "10", "--max-size", "1MiB"}).errors,
+                HasSubstr("heaps of kind ids can not grow"));
+}
+
+TEST_F(HeapCommand, IsNotNeededForADoctorToSeeThatAHeapIsDamaged) {
+    EXPECT_EQ(create("table", "tlsf", "1MiB").exit_code, 0);
+    EXPECT_THAT(run({"doctor"}).output, HasSubstr("1 heaps\n"));
+    auto peer = Peer::attach("test").value();
+    auto heap = peer.byte_heap("table").value();
+    reinterpret_cast<HeapHeader*>(heap.memory().data())->damaged.store(1);
+    const Finished sick = run({"doctor"});
+    EXPECT_EQ(sick.exit_code, 1);
+    EXPECT_THAT(sick.output, HasSubstr("I6: heap 'table' is damaged; see 'shmpool heap audit'"));
+    EXPECT_EQ(json::parse(run({"doctor", "--json"}).output)["heaps"], 1);
+}
+
 TEST_F(HeapCommand, HasTheOptionsOfEveryKind) {
     EXPECT_EQ(
         create("frames", "bitmap_pages", "64MiB", {"--page-size", "2MiB", "--alignment", "2MiB"})
@@ -89,7 +115,7 @@ TEST_F(HeapCommand, SaysWhatIsWrongWithARequest) {
     expect(create("a b", "tlsf", "1MiB"), 2, "' ' at position 2 is not allowed");
     expect(create("a", "tlsf", "0"), 2, "too small");
     expect(create("a", "tlsf", "2GiB"), 1, "[limits] heap_bytes");
-    expect(create("a", "tlsf", "4KiB"), 1, "a heap of this kind keeps the first");
+    expect(create("a", "tlsf", "4KiB"), 1, "a heap of this kind and size keeps the first");
     expect(create("a", "tlsf", "1MiB", {"--alignment", "5000"}), 1, "must be a power of two");
     expect(run({"heap"}), 2, "heap");
     expect(run({"heap", "create", "a"}), 2, "heap create");

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "tests/shmpool/heap/own_heap.hpp"
+#include "tests/shmpool/heap/random_steps.hpp"
 
 namespace shmpool {
 namespace {
@@ -160,21 +161,22 @@ TEST_P(ByteHeapTest, KeepsContentsThroughRandomSteps) {
         std::uint64_t bytes;
         std::byte mark;
     };
-    const unsigned seed = 20261121;
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    std::mt19937 random(seed);
+    test::RandomSteps random(20'000);
     std::map<HeapOffset, Block> model;
     const auto check_and_free = [&](auto one) {
         for (std::uint64_t i = 0; i < one->second.bytes; ++i) {
             ASSERT_EQ(at(one->first)[i], one->second.mark);
         }
+        random.note("heap->free", one->first);
         ASSERT_TRUE(heap->free(me, one->first));
         model.erase(one);
     };
-    for (int step = 0; step < 20'000; ++step) {
+    while (random.go_on()) {
         if (random() % 100 < 55) {
             const std::uint64_t bytes = random() % (random() % 8 == 0 ? 60'000 : 600);
-            const auto block = heap->allocate(me, bytes, std::uint64_t{1} << (random() % 8));
+            const std::uint64_t alignment = std::uint64_t{1} << (random() % 8);
+            random.note("heap->allocate", bytes, alignment);
+            const auto block = heap->allocate(me, bytes, alignment);
             if (!block) continue;
             const std::byte mark{static_cast<unsigned char>(random())};
             std::memset(at(*block), static_cast<int>(mark), bytes);
@@ -183,7 +185,7 @@ TEST_P(ByteHeapTest, KeepsContentsThroughRandomSteps) {
             auto one = model.lower_bound(random() % memory_bytes);
             check_and_free(one == model.end() ? model.begin() : one);
         }
-        if (step % 2000 == 0) {
+        if (random.is_every(2000)) {
             ASSERT_EQ(broken(*heap, me), "");
             ASSERT_EQ(now().blocks, model.size());
         }

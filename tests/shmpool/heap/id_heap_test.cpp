@@ -5,6 +5,7 @@
 #include <random>
 
 #include "tests/shmpool/heap/own_heap.hpp"
+#include "tests/shmpool/heap/random_steps.hpp"
 
 namespace shmpool {
 namespace {
@@ -150,9 +151,7 @@ TEST_F(IdHeapTest, IsOneHeapAtTwoAddresses) {
 }
 
 TEST_F(IdHeapTest, DoesAsTheModelThroughRandomSteps) {
-    const unsigned seed = 20261123;
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    std::mt19937 random(seed);
+    test::RandomSteps random(30'000);
     enum class State : std::uint8_t { free, live, fixed };
     std::vector<State> model(count, State::free);
     const auto is_all = [&](std::uint64_t at, std::uint64_t ids, auto good) {
@@ -160,11 +159,12 @@ TEST_F(IdHeapTest, DoesAsTheModelThroughRandomSteps) {
                std::all_of(&model[at], &model[at] + ids, [&](State one) { return good(one); });
     };
     const auto is_free = [](State one) { return one == State::free; };
-    for (int step = 0; step < 30'000; ++step) {
+    while (random.go_on()) {
         const std::uint64_t ids = 1 + random() % (random() % 8 == 0 ? 150 : 6);
         const std::uint64_t at = random() % count;
         const std::uint64_t kind = random() % 1000;
         if (kind == 0) {
+            random.note("heap->allocate_fixed_id", first + at);
             ASSERT_EQ(heap->allocate_fixed_id(me, first + at).has_value(), is_free(model[at]));
             if (is_free(model[at])) model[at] = State::fixed;
         } else if (kind < 500) {
@@ -174,16 +174,18 @@ TEST_F(IdHeapTest, DoesAsTheModelThroughRandomSteps) {
                    ((first + expected) % alignment != 0 || !is_all(expected, ids, is_free))) {
                 ++expected;
             }
+            random.note("heap->allocate_id", ids, alignment);
             const auto got = heap->allocate_id(me, ids, alignment);
-            ASSERT_EQ(got.value_or(first + count), first + expected) << step;
+            ASSERT_EQ(got.value_or(first + count), first + expected);
             if (got) std::fill_n(&model[expected], ids, State::live);
         } else {
             const bool is_right = is_all(at, ids, [](State one) { return one == State::live; });
-            ASSERT_EQ(heap->free_id(me, first + at, ids).has_value(), is_right) << step;
+            random.note("heap->free_id", first + at, ids);
+            ASSERT_EQ(heap->free_id(me, first + at, ids).has_value(), is_right);
             if (is_right) std::fill_n(&model[at], ids, State::free);
         }
         ASSERT_EQ(is_allocated(first + at), !is_free(model[at]));
-        if (step % 1000 == 0) {
+        if (random.is_every(1000)) {
             ASSERT_EQ(broken(*heap, me), "");
         }
     }

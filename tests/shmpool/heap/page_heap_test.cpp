@@ -7,6 +7,7 @@
 #include <set>
 
 #include "tests/shmpool/heap/own_heap.hpp"
+#include "tests/shmpool/heap/random_steps.hpp"
 
 namespace shmpool {
 namespace {
@@ -271,9 +272,7 @@ TEST(PageHeap, RefusesPagesThatAreNone) {
 }
 
 TEST(PageHeap, DoesAsTheModelThroughRandomSteps) {  // T-AR-20
-    const unsigned seed = 20261122;
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    std::mt19937 random(seed);
+    test::RandomSteps random(6000);
     const std::uint64_t count = 9000;
     PagesOf some(10'000 * page, {500 * page, count * page});
     std::vector<bool> free_pages(10'000, false);
@@ -293,7 +292,7 @@ TEST(PageHeap, DoesAsTheModelThroughRandomSteps) {  // T-AR-20
         }
         return std::uint64_t{0};
     };
-    for (int step = 0; step < 6000; ++step) {
+    while (random.go_on()) {
         const std::uint64_t length = 1 + random() % (random() % 8 == 0 ? 700 : 20);
         const std::uint64_t first = random() % 10'000;
         switch (random() % 4) {
@@ -301,24 +300,27 @@ TEST(PageHeap, DoesAsTheModelThroughRandomSteps) {  // T-AR-20
             case 1: {
                 const std::uint64_t alignment = std::uint64_t{1} << (random() % 8);
                 const std::uint64_t expected = lowest(length, alignment);
+                random.note("heap->allocate_pages", length, alignment * page);
                 const auto got = some.heap->allocate_pages(me, length, alignment * page);
-                ASSERT_EQ(got.value_or(0), expected * page) << step;
+                ASSERT_EQ(got.value_or(0), expected * page);
                 if (got) mark(expected, length, false);
                 break;
             }
             case 2: {
+                random.note("heap->allocate_pages_at", first * page, length, page);
                 const auto got = some.heap->allocate_pages_at(me, first * page, length, page);
-                ASSERT_EQ(got.has_value(), is_all(first, length, true)) << step;
+                ASSERT_EQ(got.has_value(), is_all(first, length, true));
                 if (got) mark(first, length, false);
                 break;
             }
             default: {
+                random.note("heap->free_pages", first * page, length);
                 const auto freed = some.heap->free_pages(me, first * page, length);
-                ASSERT_EQ(freed.has_value(), is_all(first, length, false)) << step;
+                ASSERT_EQ(freed.has_value(), is_all(first, length, false));
                 if (freed) mark(first, length, true);
             }
         }
-        if (step % 500 == 0) {
+        if (random.is_every(500)) {
             ASSERT_EQ(broken(*some.heap, me), "");
         }
     }

@@ -3,11 +3,11 @@
 /// the list of features.
 #include "shmpool/heap/stack_heap.hpp"
 
-#include <cstdlib>
-#include <random>
+#include <climits>
 
 #include "tests/shmpool/heap/dying_heap.hpp"
 #include "tests/shmpool/heap/own_stack.hpp"
+#include "tests/shmpool/heap/random_steps.hpp"
 
 namespace shmpool {
 namespace {
@@ -27,10 +27,11 @@ protected:
 /// Steps of a user who writes a mark of his own into every block.
 class Steps {
 public:
-    Steps(OwnStack& own, unsigned seed) : own_(own), random_(seed) {}
+    Steps(OwnStack& own, test::RandomSteps& random) : own_(own), random_(random) {}
 
-    void run(int steps, std::uint64_t len_max) {
-        for (int step = 0; step < steps && !testing::Test::HasFatalFailure(); ++step) {
+    /// As many as `random` says; at most so many.
+    void run(std::uint64_t len_max, int at_most = INT_MAX) {
+        for (int step = 0; step < at_most && random_.go_on(); ++step) {
             const auto what = random_() % 100;
             if (what < 45) {
                 alloc(random_() % (len_max + 1));
@@ -39,7 +40,7 @@ public:
             } else {
                 free();
             }
-            if (step % 5'000 == 0) {
+            if (random_.is_every(5'000)) {
                 ASSERT_EQ(broken(*own_.heap, me), "");
             }
         }
@@ -57,6 +58,7 @@ private:
 
     void alloc(std::uint64_t len) {
         if (live_.size() > 300) return;
+        random_.note("heap->alloc", len);
         const auto handle = own_.heap->alloc(me, len);
         if (!handle && handle.error() == Errc::no_memory) return;  // Runs of slabs are not reused.
         ASSERT_TRUE(handle) << name_of(handle.error());
@@ -67,6 +69,7 @@ private:
     void realloc(std::uint64_t len) {
         if (live_.empty()) return;
         Block& one = choose();
+        random_.note("heap->realloc", one.handle.offset, one.handle.len, len);
         const auto handle = own_.heap->realloc(me, one.handle, len);
         if (!handle && handle.error() == Errc::no_memory) return;
         ASSERT_TRUE(handle) << name_of(handle.error());
@@ -81,6 +84,7 @@ private:
         if (live_.empty()) return;
         const Block one = choose();
         ASSERT_TRUE(own_.holds(one.handle, one.mark)) << one.handle.offset;
+        random_.note("heap->dealloc", one.handle.offset, one.handle.len);
         const auto freed = own_.heap->dealloc(me, one.handle);
         ASSERT_TRUE(freed) << name_of(freed.error());
         live_.pop_back();
@@ -96,26 +100,15 @@ private:
     }
 
     OwnStack& own_;
-    std::mt19937 random_;
+    test::RandomSteps& random_;
     std::vector<Block> live_;
 };
 
-/// SHMPOOL_STACK_STEPS: how many, instead of some; then the seed is another one each time.
-int steps_to_do(unsigned& seed) {
-    const char* const wanted = std::getenv("SHMPOOL_STACK_STEPS");
-    if (wanted == nullptr) return 20'000;
-    seed = std::random_device{}();
-    return std::atoi(wanted);
-}
-
 TEST_P(StackHeapTest, KeepsContentsThroughRandomSteps) {  // T-BS-86
     if (is_linear()) GTEST_SKIP() << "gives nothing back in the middle";
-    unsigned seed = 20261122;
-    const int count = steps_to_do(seed);
-    RecordProperty("seed", std::to_string(seed));
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    Steps steps(own, seed);
-    steps.run(count, 1024);
+    test::RandomSteps random(20'000);
+    Steps steps(own, random);
+    steps.run(1024);
     steps.free_all();
     EXPECT_EQ(own.now().used_bytes, 0U);
     EXPECT_EQ(own.now().blocks, 0U);
@@ -127,10 +120,11 @@ TEST_P(StackHeapTest, KeepsContentsThroughRandomSteps) {  // T-BS-86
 
 TEST_P(StackHeapTest, KeepsContentsWhenItIsOpenedAgainAndAgain) {  // T-BS-87
     if (is_linear()) GTEST_SKIP() << "gives nothing back in the middle";
-    Steps steps(own, 87);
+    test::RandomSteps random(2'000);
+    Steps steps(own, random);
     for (int session = 0; session < 20; ++session) {
         own.reopen();
-        steps.run(100, 400);
+        steps.run(400, 100);
         ASSERT_EQ(own.now().blocks <= steps.live(), true) << "null handles are no blocks";
     }
     steps.free_all();

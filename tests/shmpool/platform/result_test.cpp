@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <set>
 
+#include "shmpool/platform/errno_of.hpp"
+
 namespace shmpool {
 namespace {
 
@@ -47,6 +49,17 @@ TEST(Result, AddsTheTextOfTheErrorNumber) {
     ASSERT_FALSE(failed.has_value());
     EXPECT_EQ(failed.error().code, Errc::system);
     EXPECT_EQ(failed.error().message, "open the door: No such file or directory");
+}
+
+TEST(Result, IsANumberOfTheCLibraryToo) {  // T-AR-70
+    EXPECT_EQ(errno_of(Errc::no_memory), ENOMEM);
+    for (const Errc code :
+         {Errc::invalid_argument, Errc::memory_overlap, Errc::not_allocated, Errc::double_free}) {
+        EXPECT_EQ(errno_of(code), EINVAL);
+    }
+    EXPECT_EQ(errno_of(Errc::heap_in_use), EBUSY);
+    EXPECT_EQ(errno_of(Errc::would_block), EAGAIN);
+    EXPECT_EQ(errno_of(static_cast<Errc>(9999)), EINVAL);
 }
 
 TEST(Result, TurnsABareCodeIntoAnErrorWithItsSentence) {

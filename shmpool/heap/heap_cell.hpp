@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A word in a heap where its users find a block: 0, or the block's offset. What goes into a cell,
+/// goes there in one step with its allocation, and comes out in one step with being freed, so no
+/// death leaves a block that nobody can find, nor a cell that names what is free. It then belongs
+/// to the cell, and to no peer: it outlives whoever has allocated it.
+///
+/// Anybody may read a cell at any time, with acquire; it names nothing that might be undone. It is
+/// written by the heap alone.
+#pragma once
+
+#include <cstdint>
+
+#include "shmpool/heap/heap_words.hpp"
+#include "shmpool/platform/result.hpp"
+
+namespace shmpool {
+
+struct HeapCell {
+    HeapOffset block = 0;  ///< A live block, or page, of the same heap; 0: the header.
+    std::uint64_t at = 0;  ///< Where in it: a multiple of 8.
+
+    /// The heap's root.
+    [[nodiscard]] static constexpr HeapCell root() { return {0, offsetof(HeapHeader, root)}; }
+    friend bool operator==(const HeapCell&, const HeapCell&) = default;
+};
+
+/// Entries of the journal that a cell takes.
+inline constexpr std::uint32_t cell_journal_limit = 2;
+
+/// Where the cell lies. `usable_bytes(block)`: Outcome; of a live block. invalid_argument,
+/// not_allocated, and what `usable_bytes` says.
+template <typename UsableBytes>
+[[nodiscard]] Outcome<HeapOffset> place_of(const HeapCell& cell, UsableBytes usable_bytes) {
+    if (cell == HeapCell::root()) return cell.at;
+    const Outcome<std::uint64_t> bytes = usable_bytes(cell.block);
+    if (!bytes) return tl::unexpected(bytes.error());
+    constexpr std::uint64_t cell_bytes = sizeof(HeapOffset);
+    const bool is_word = (cell.block + cell.at) % cell_bytes == 0;
+    if (!is_word || *bytes < cell_bytes || cell.at > *bytes - cell_bytes) {
+        return fail(Errc::invalid_argument);
+    }
+    return cell.block + cell.at;
+}
+
+/// The same of one that is to get a block. cell_in_use.
+template <typename Words, typename UsableBytes>
+[[nodiscard]] Outcome<HeapOffset> empty_place_of(Words& words, const HeapCell& cell,
+                                                 UsableBytes usable_bytes) {
+    const Outcome<HeapOffset> place = place_of(cell, usable_bytes);
+    if (place && words.get(*place) != 0) return fail(Errc::cell_in_use);
+    return place;
+}
+
+}  // namespace shmpool

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A heap with damage anywhere in its memory: who opens it and uses it is refused, told of the
+/// damage, or gets on; nobody reads or writes outside of the memory, nobody goes on for ever.
+///
+/// The input says of which kind the heap is (one byte), and then damage: records of 12 bytes, a
+/// 4-byte place and the 8 bytes that are put there.
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "fuzz.hpp"
+#include "shmpool/heap/byte_heap.hpp"
+#include "shmpool/heap/heap_audit.hpp"
+#include "shmpool/heap/id_heap.hpp"
+#include "shmpool/heap/page_heap.hpp"
+#include "shmpool/heap/stack_heap.hpp"
+
+namespace shmpool::fuzz {
+namespace {
+
+constexpr std::size_t record_bytes = 12;
+constexpr std::size_t memory_bytes = 128 << 10;
+constexpr HeapHolder me = 1;
+constexpr std::chrono::nanoseconds no_patience{0};
+constexpr HeapOwner somebody = 0x0000'0001'0000'0003;
+
+HeapOptions options_for(std::size_t number) {
+    HeapOptions options;
+    options.owned = number % 2 != 0;
+    options.id_count = 500;
+    return options;
+}
+
+bool is_gone(HeapOwner owner) {
+    return owner == somebody;
+}
+
+// Each uses a heap of its sort for a while; what it is told does not matter.
+
+void use(ByteHeap& heap) {
+    std::vector<HeapOffset> blocks;
+    for (const std::uint64_t bytes : {1U, 60U, 300U, 5000U, 20'000U, 40U}) {
+        if (const auto block = heap.allocate({me, somebody}, bytes, 8)) blocks.push_back(*block);
+    }
+    (void)heap.allocate_into(me, 100, 8, HeapCell::root());
+    for (std::size_t i = 0; i < blocks.size(); i += 2) {
+        (void)heap.usable_bytes(me, blocks[i]);
+        (void)heap.free(me, blocks[i]);
+    }
+    (void)heap.free_from(me, HeapCell::root());
+    (void)heap.reclaim(me, is_gone);
+    (void)heap.audit(me);
+}
+
+void use(PageHeap& heap) {
+    for (const std::uint64_t count : {1U, 3U, 1U}) {
+        const auto run = heap.allocate_pages({me, somebody}, count, page_bytes);
+        if (run && count == 1) (void)heap.free_pages(me, *run, 1);
+    }
+    (void)heap.reclaim(me, is_gone);
+    (void)heap.audit(me);
+}
+
+void use(IdHeap& heap) {
+    for (const std::uint64_t count : {1U, 30U, 1U}) {
+        const auto start = heap.allocate_id({me, somebody}, count, 1);
+        if (start && count == 1) (void)heap.free_id(me, *start, 1);
+    }
+    (void)heap.reclaim(me, is_gone);
+    (void)heap.audit(me);
+}
+
+void use(StackHeap& heap) {
+    StackHandle last{};
+    for (const std::uint64_t bytes : {40U, 300U, 5000U, 60U}) {
+        const auto handle = heap.alloc(me, bytes);
+        if (!handle) continue;
+        const auto longer = heap.realloc(me, *handle, 2 * bytes);
+        if (!last.is_null()) (void)heap.dealloc(me, last);
+        last = longer.value_or(*handle);
+    }
+    (void)heap.recover(me);
+    (void)heap.audit(me);
+}
+
+template <typename Opened>
+bool opened_and_used(Opened opened) {
+    if (opened) use(**opened);
+    return opened.has_value();
+}
+
+/// A heap of each kind, made and used once, and written back before each input.
+class Patient {
+public:
+    Patient() : memory_(static_cast<std::byte*>(std::aligned_alloc(page_bytes, memory_bytes))) {
+        for (std::size_t i = 0; i < 2 * heap_kinds.size(); ++i) {
+            const HeapKind kind = heap_kinds[i / 2];
+            std::memset(memory_.get(), 0, memory_bytes);
+            if (!format_heap(view(), kind, options_for(i))) continue;  // Of a kind without owners.
+            demand(is_opened_and_used(), "a new heap is refused");
+            demand(audit_heap(view(), me)->empty(), "a used heap is not whole");
+            healthy_.emplace_back(memory_.get(), memory_.get() + memory_bytes);
+        }
+    }
+
+    void heal(std::size_t number) {
+        const auto& one = healthy_[number % healthy_.size()];
+        std::memcpy(memory_.get(), one.data(), one.size());
+    }
+    void damage(std::span<const std::byte> record) {
+        std::uint32_t place = 0;
+        std::memcpy(&place, record.data(), sizeof(place));
+        const std::size_t room = memory_bytes - sizeof(std::uint64_t);
+        std::memcpy(memory_.get() + place % room, record.data() + sizeof(place),
+                    sizeof(std::uint64_t));
+    }
+
+    bool is_opened_and_used() {
+        (void)glance_at_heap(view());
+        (void)end_of_regions(view());
+        return opened_and_used(open_byte_heap(view(), no_patience)) ||
+               opened_and_used(open_page_heap(view(), no_patience)) ||
+               opened_and_used(open_id_heap(view(), no_patience)) ||
+               opened_and_used(open_stack_heap(view(), no_patience));
+    }
+    bool is_whole() {
+        const auto findings = audit_heap(view(), me, no_patience);
+        return findings && findings->empty();
+    }
+
+private:
+    struct Free {
+        void operator()(std::byte* memory) const { std::free(memory); }
+    };
+    [[nodiscard]] std::span<std::byte> view() const { return {memory_.get(), memory_bytes}; }
+
+    std::unique_ptr<std::byte, Free> memory_;
+    std::vector<std::vector<std::byte>> healthy_;
+};
+
+}  // namespace
+
+void try_input(std::span<const std::byte> input) {
+    static Patient patient;
+    if (input.empty()) return;
+    patient.heal(std::to_integer<std::size_t>(input[0]));
+    for (auto rest = input.subspan(1); rest.size() >= record_bytes;
+         rest = rest.subspan(record_bytes)) {
+        patient.damage(rest.first(record_bytes));
+    }
+    const bool serves = patient.is_opened_and_used();
+    const bool is_healthy = input.size() <= record_bytes;
+    demand(!is_healthy || (serves && patient.is_whole()), "a sound heap is refused");
+}
+
+}  // namespace shmpool::fuzz

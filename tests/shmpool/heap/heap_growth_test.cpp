@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Heaps that have only a part of their memory at first, and get more while they are in use.
+#include "shmpool/heap/heap_audit.hpp"
+#include "shmpool/heap/page_heap.hpp"
+#include "tests/shmpool/heap/own_heap.hpp"
+
+namespace shmpool {
+namespace {
+
+using test::broken;
+using test::HeapMemory;
+
+constexpr HeapHolder me = 1;
+constexpr std::uint64_t mega = 1 << 20;
+
+HeapOptions with_backed(std::uint64_t bytes) {
+    HeapOptions options;
+    options.backed_bytes = bytes;
+    return options;
+}
+
+TEST(HeapGrowth, AddsWhatIsNotThereYet) {
+    HeapMemory memory(4 * mega);
+    ASSERT_TRUE(format_heap(memory.view(), HeapKind::tlsf, with_backed(mega)));
+    const auto heap = *open_byte_heap(memory.view());
+    EXPECT_EQ(end_of_regions(memory.view()), mega);
+    EXPECT_FALSE(heap->allocate(me, 2 * mega, 8));
+    ASSERT_TRUE(grow_heap(memory.view(), me, 3 * mega + 100));
+    EXPECT_EQ(end_of_regions(memory.view()), 3 * mega + 100);
+    EXPECT_TRUE(heap->allocate(me, 3 * mega / 2, 8));
+    const std::uint64_t total = heap->statistics(me)->total_bytes;
+    ASSERT_TRUE(grow_heap(memory.view(), me, 3 * mega + 100)) << "asked again";
+    ASSERT_TRUE(grow_heap(memory.view(), me, mega)) << "less";
+    EXPECT_EQ(heap->statistics(me)->total_bytes, total);
+    EXPECT_EQ(broken(*heap, me), "");
+}
+
+TEST(HeapGrowth, IsOfEveryKindThatCanGrow) {
+    for (const HeapKind kind : heap_kinds) {
+        if (!can_grow(kind)) continue;
+        SCOPED_TRACE(name_of(kind));
+        HeapMemory memory(4 * mega);
+        ASSERT_TRUE(format_heap(memory.view(), kind, with_backed(mega)));
+        const std::uint64_t before = glance_at_heap(memory.view())->total;
+        EXPECT_LT(before, mega);
+        ASSERT_TRUE(grow_heap(memory.view(), me, 4 * mega));
+        EXPECT_GT(glance_at_heap(memory.view())->total, before + 2 * mega);
+        EXPECT_TRUE(audit_heap(memory.view(), me)->empty());
+    }
+}
+
+TEST(HeapGrowth, IsRefusedWhereItCanNotBe) {
+    HeapMemory memory(4 * mega);
+    HeapOptions ids;
+    ids.id_count = 10;
+    ASSERT_TRUE(format_heap(memory.view(), HeapKind::ids, ids));
+    EXPECT_EQ(grow_heap(memory.view(), me, 2 * mega).error().code, Errc::unsupported);
+    EXPECT_EQ(format_heap(memory.view(), HeapKind::tlsf, with_backed(1000)).error().code,
+              Errc::region_too_small);
+
+    ASSERT_TRUE(format_heap(memory.view(), HeapKind::bitmap_pages, with_backed(mega)));
+    EXPECT_EQ(grow_heap(memory.view(), me, mega + 100).error().code, Errc::region_too_small)
+        << "no whole page";
+    for (std::uint64_t i = 1; i < heap_regions_max; ++i) {
+        ASSERT_TRUE(grow_heap(memory.view(), me, mega + i * page_bytes)) << i;
+    }
+    EXPECT_EQ(grow_heap(memory.view(), me, 2 * mega).error().code, Errc::no_memory);
+    const auto heap = *open_page_heap(memory.view());
+    EXPECT_TRUE(heap->allocate_pages({me, nobodys}, 200, page_bytes)) << "across all parts";
+    EXPECT_EQ(broken(*heap, me), "");
+}
+
+TEST(HeapGrowth, BelievesNoRegionThatLiesOutside) {
+    HeapMemory memory(4 * mega);
+    ASSERT_TRUE(format_heap(memory.view(), HeapKind::tlsf, with_backed(mega)));
+    auto& header = *reinterpret_cast<HeapHeader*>(memory.view().data());
+    header.regions[7].offset = 3 * mega;
+    header.regions[7].bytes = ~std::uint64_t{0} - mega;
+    EXPECT_EQ(end_of_regions(memory.view()), mega);
+    const HeapMemory nothing(page_bytes);
+    EXPECT_EQ(end_of_regions(nothing.view()), 0U);
+}
+
+}  // namespace
+}  // namespace shmpool
