@@ -60,17 +60,17 @@ struct Shape {
     [[nodiscard]] static constexpr std::uint64_t alignment_of(std::uint64_t object_bytes) {
         return std::min(object_bytes & (0 - object_bytes), largest_alignment);
     }
-    /// `object_bytes` is not 0.
+    /// `object_bytes` is not 0. `entries_at`: how much of the slab lies in front of the entries.
     [[nodiscard]] static constexpr Shape of(std::uint64_t object_bytes, std::uint64_t slab_bytes,
-                                            bool owned) {
+                                            bool owned, HeapOffset entries_at = entries) {
         const std::uint64_t beside = owned ? 2 + 8 : 2;
         Shape shape{object_bytes, slab_bytes};
-        if (slab_bytes <= entries || object_bytes > slab_bytes) return shape;
+        if (slab_bytes <= entries_at || object_bytes > slab_bytes) return shape;
         const std::uint64_t alignment = alignment_of(object_bytes);
-        shape.objects = (slab_bytes - entries) / (object_bytes + beside);
+        shape.objects = (slab_bytes - entries_at) / (object_bytes + beside);
         // What alignments take is less than an object, but for small ones.
         for (; shape.objects > 0; --shape.objects) {
-            shape.owners = entries + (2 * shape.objects + 7) / 8 * 8;
+            shape.owners = entries_at + (2 * shape.objects + 7) / 8 * 8;
             const HeapOffset end = shape.owners + (owned ? 8 * shape.objects : 0);
             shape.first = (end + alignment - 1) & ~(alignment - 1);
             if (shape.first <= slab_bytes &&
