@@ -66,9 +66,7 @@ public:
     Outcome<void> set_owner(HeapHolder holder, HeapOffset object, HeapOwner owner) override {
         if (!plan_.owned) return fail(Errc::unsupported);
         return change(holder, [&](Words&, Engine& engine) -> Outcome<void> {
-            if (!engine.is_live(object)) return fail(Errc::not_allocated);
-            engine.set_owner(object, owner);
-            return {};
+            return engine.set_owner(object, owner);
         });
     }
 

@@ -18,6 +18,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "shmpool/heap/heap_owner.hpp"
@@ -154,35 +155,33 @@ public:
 
     /// not_allocated.
     Outcome<void> free(HeapOffset object) {
-        if (!is_live(object)) return fail(Errc::not_allocated);
-        const HeapOffset slab = shape().slab_of(object);
-        const std::uint64_t index = shape().index_of(object);
-        Counts counts = slabs_.counts_of(slab);
+        const std::optional<Place> place = find_live(object);
+        if (!place) return fail(Errc::not_allocated);
+        const auto [slab, index, counts] = *place;
         if (slabs_.is_full(counts)) {
             words_.set(slab + object_slab::next, words_.get(slabs_.head()));
             words_.set(slabs_.head(), slab);
         }
         slabs_.set_entry(slab, index, counts.free);
-        counts.free = index;
-        slabs_.set_counts(slab, counts);
+        slabs_.set_counts(slab, {index, counts.fresh});
         return {};
     }
 
     /// A live object begins there. Anything may be asked; a slab that is damaged is damage.
-    [[nodiscard]] bool is_live(HeapOffset object) {
-        const HeapOffset slab = shape().slab_of(object);
-        const std::uint64_t index = shape().index_of(object);
-        if (index == shape().objects || !slabs_.is_cut(slab)) return false;
-        if (!slabs_.is_guarded(slab)) words_.fail();
-        return index < slabs_.counts_of(slab).fresh &&
-               slabs_.entry_of(slab, index) == object_slab::live;
-    }
+    [[nodiscard]] bool is_live(HeapOffset object) { return find_live(object).has_value(); }
 
-    /// It is live, and the heap is owned.
-    void set_owner(HeapOffset object, HeapOwner owner) { words_.set(owner_of(object), owner); }
+    /// Of an owned heap. not_allocated.
+    Outcome<void> set_owner(HeapOffset object, HeapOwner owner) {
+        const std::optional<Place> place = find_live(object);
+        if (!place) return fail(Errc::not_allocated);
+        words_.set(slabs_.owner_of(place->slab, place->index), owner);
+        return {};
+    }
+    /// Live, and its owner is gone. Of an owned heap.
     [[nodiscard]] bool is_left(HeapOffset object, const IsGone& is_gone) {
-        if (!is_live(object)) return false;
-        const HeapOwner owner = words_.get(owner_of(object));
+        const std::optional<Place> place = find_live(object);
+        if (!place) return false;
+        const HeapOwner owner = words_.get(slabs_.owner_of(place->slab, place->index));
         return owner != nobodys && is_gone(owner);
     }
     /// Live objects whose owner is gone.
@@ -209,8 +208,23 @@ public:
 
 private:
     [[nodiscard]] const object_slab::Shape& shape() const { return plan_.shape; }
-    [[nodiscard]] HeapOffset owner_of(HeapOffset object) {
-        return slabs_.owner_of(shape().slab_of(object), shape().index_of(object));
+
+    /// Of a live object.
+    struct Place {
+        HeapOffset slab;
+        std::uint64_t index;
+        Counts counts;
+    };
+    [[nodiscard]] std::optional<Place> find_live(HeapOffset object) {
+        const HeapOffset slab = shape().slab_of(object);
+        const std::uint64_t index = shape().index_of(object);
+        if (index == shape().objects || !slabs_.is_cut(slab)) return std::nullopt;
+        if (!slabs_.is_guarded(slab)) words_.fail();
+        const Counts counts = slabs_.counts_of(slab);
+        const bool is_live =
+            index < counts.fresh && slabs_.entry_of(slab, index) == object_slab::live;
+        if (!is_live) return std::nullopt;
+        return Place{slab, index, counts};
     }
     [[nodiscard]] tl::unexpected<Errc> damage() {
         words_.fail();
