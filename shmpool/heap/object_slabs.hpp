@@ -51,9 +51,9 @@ public:
         for (std::uint32_t i = 0; i < heap_regions_max; ++i) {
             const HeapExtent extent = words_.region(i);
             if (!extent.holds(slab)) continue;
-            return (slab - extent.offset) % shape_.slab_bytes == 0 &&
-                   slab - extent.offset < words_.get(cut_of(i)) &&
-                   shape_.slab_bytes <= extent.bytes - (slab - extent.offset);
+            const std::uint64_t behind = slab - extent.offset;
+            return shape_.slab_of(behind) == behind && behind < words_.get(cut_of(i)) &&
+                   shape_.slab_bytes <= extent.bytes - behind;
         }
         return false;
     }
