@@ -176,7 +176,7 @@ public:
                             "; this type has " + std::to_string(sizeof(T)) + ", aligned to " +
                             std::to_string(alignof(T)));
         }
-        return SlabCache(std::make_shared<Shelf>(std::move(objects), std::move(failed)));
+        return SlabCache(std::make_shared<Shelf>(Shelf{std::move(objects), std::move(failed)}));
     }
 
     /// Room for a T, as it was left.

@@ -362,7 +362,7 @@ concept HasCache = requires {
 };
 
 static_assert(HasCache<Pair, SpinLock, 512> && HasCache<std::uint32_t, NoLock, 4096>);
-static_assert(!HasCache<Pair, LargeLock, 512>, "24 bytes");
+static_assert(LargeLock::may_be_shared && !HasCache<Pair, LargeLock, 512>, "24 bytes");
 static_assert(!HasCache<Small, SpinLock, 512> && !HasCache<Unaligned, SpinLock, 512>);
 static_assert(!HasCache<Pair, SpinLock, 500> && !HasCache<Pair, SpinLock, 3 * 512>);
 static_assert(!HasCache<Pair, SpinLock, 64> && !HasCache<std::array<Pair, 30>, SpinLock, 512>);
