@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What was taken out of a heap, and goes back at the end of the scope: a block, pages, ids, a
-/// handle of a stack, or an object of a type. Move-only; `release` takes it out of the hold, and
-/// `hold` takes it in.
+/// What was taken out of a heap, and goes back at the end of the scope: a block, pages, ids, an
+/// object of a slab cache, a handle of a stack, or an object of a type. Move-only; `release` takes
+/// it out of the hold, and `hold` takes it in.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,9 @@ inline Outcome<void> give_back(SharedPageHeap& heap, const PageRun& run) {
 }
 inline Outcome<void> give_back(SharedIdHeap& heap, const IdRun& run) {
     return heap.free_id(run.start, run.count);
+}
+inline Outcome<void> give_back(SharedObjectHeap& heap, HeapOffset object) {
+    return heap.free(object);
 }
 inline Outcome<void> give_back(SharedStackHeap& heap, const StackHandle& handle) {
     return heap.dealloc(handle);
@@ -67,6 +70,7 @@ private:
 using BlockHold = HeapHold<SharedByteHeap, HeapOffset>;
 using PageHold = HeapHold<SharedPageHeap, PageRun>;
 using IdHold = HeapHold<SharedIdHeap, IdRun>;
+using ObjectHold = HeapHold<SharedObjectHeap, HeapOffset>;
 using StackHold = HeapHold<SharedStackHeap, StackHandle>;
 
 /// An object in a heap, destroyed at the end of the scope. What it holds must mean the same in

@@ -167,6 +167,9 @@ Result<SharedPageHeap> Peer::page_heap(std::string_view name) {
 Result<SharedStackHeap> Peer::stack_heap(std::string_view name) {
     return open_heap<SharedStackHeap, open_stack_heap>(name);
 }
+Result<SharedObjectHeap> Peer::object_heap(std::string_view name) {
+    return open_heap<SharedObjectHeap, open_object_heap>(name);
+}
 Result<SharedIdHeap> Peer::id_heap(std::string_view name) {
     return open_heap<SharedIdHeap, open_id_heap>(name);
 }

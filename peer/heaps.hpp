@@ -10,10 +10,10 @@
 /// What lies in a heap must hold no pointers: an object lies at another address in each process.
 ///
 /// Threads: every call may be made from any thread; each takes the lane of its thread. Errors are
-/// those of byte_heap.hpp, page_heap.hpp, id_heap.hpp and stack_heap.hpp, and read_only, forked,
-/// no_lane, moved_from. `would_block`: somebody is in the heap for longer than the patience, or has
-/// died in it while there is no host that could say so; with a host, who died is passed over at
-/// once.
+/// those of byte_heap.hpp, page_heap.hpp, id_heap.hpp, object_heap.hpp and stack_heap.hpp, and
+/// read_only, forked, no_lane, moved_from. `would_block`: somebody is in the heap for longer than
+/// the patience, or has died in it while there is no host that could say so; with a host, who died
+/// is passed over at once.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,7 @@
 #include "shmpool/heap/byte_heap.hpp"
 #include "shmpool/heap/heap_audit.hpp"
 #include "shmpool/heap/id_heap.hpp"
+#include "shmpool/heap/object_heap.hpp"
 #include "shmpool/heap/page_heap.hpp"
 #include "shmpool/heap/stack_heap.hpp"
 
@@ -239,6 +240,46 @@ public:
     }
     Outcome<void> add_ids(std::uint64_t count) {
         return call([&](IdHeap& heap, HeapUser who) { return heap.add_ids(who.holder, count); });
+    }
+};
+
+/// See object_heap.hpp; objects of a type: slab_cache.hpp.
+class SharedObjectHeap : public OpenedHeap<ObjectHeap> {
+public:
+    SharedObjectHeap(std::shared_ptr<HeapUse> use, std::unique_ptr<ObjectHeap> heap)
+        : OpenedHeap(std::move(use), std::move(heap)) {}
+
+    [[nodiscard]] std::uint64_t object_bytes() const { return heap().object_bytes(); }
+    [[nodiscard]] std::uint64_t object_alignment() const { return heap().object_alignment(); }
+
+    [[nodiscard]] Outcome<HeapOffset> allocate() {
+        return call([](ObjectHeap& heap, HeapUser who) { return heap.allocate(who); });
+    }
+    Outcome<void> free(HeapOffset object) {
+        return call([&](ObjectHeap& heap, HeapUser who) { return heap.free(who.holder, object); });
+    }
+    /// As SharedByteHeap::allocate_into, keep_in and free_from.
+    [[nodiscard]] Outcome<HeapOffset> allocate_into(const HeapCell& cell) {
+        return call(
+            [&](ObjectHeap& heap, HeapUser who) { return heap.allocate_into(who.holder, cell); });
+    }
+    Outcome<void> keep_in(HeapOffset object, const HeapCell& cell) {
+        return call(
+            [&](ObjectHeap& heap, HeapUser who) { return heap.keep_in(who.holder, object, cell); });
+    }
+    Outcome<void> free_from(const HeapCell& cell) {
+        return call(
+            [&](ObjectHeap& heap, HeapUser who) { return heap.free_from(who.holder, cell); });
+    }
+    [[nodiscard]] Outcome<bool> is_live(HeapOffset object) {
+        return call(
+            [&](ObjectHeap& heap, HeapUser who) { return heap.is_live(who.holder, object); });
+    }
+    /// As SharedByteHeap::keep.
+    Outcome<void> keep(HeapOffset object) {
+        return call([&](ObjectHeap& heap, HeapUser who) {
+            return heap.set_owner(who.holder, object, nobodys);
+        });
     }
 };
 

@@ -94,6 +94,7 @@ public:
     [[nodiscard]] Result<SharedByteHeap> byte_heap(std::string_view name);
     [[nodiscard]] Result<SharedPageHeap> page_heap(std::string_view name);
     [[nodiscard]] Result<SharedIdHeap> id_heap(std::string_view name);
+    [[nodiscard]] Result<SharedObjectHeap> object_heap(std::string_view name);
     [[nodiscard]] Result<SharedStackHeap> stack_heap(std::string_view name);
     /// Of any kind; see heap_audit.hpp.
     [[nodiscard]] Result<HeapGlance> glance_at_heap(std::string_view name);

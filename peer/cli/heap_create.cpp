@@ -65,14 +65,15 @@ OnDeath on_death_named(const std::string& text) {
 
 void add_heap_create(CLI::App& heap, const CommonOptions& common, Action& action) {
     auto wanted = std::make_shared<Wanted>();
-    CLI::App* const command =
-        add_command(heap, "create", "Create a heap, and take its memory from the machine",
-                    "Takes the right to grow. The memory is there when the command is done.\n\n"
-                    "Examples: a heap of bytes, one of pages, one of 1000 ids from 100\n"
-                    "  shmpool heap create table --kind tlsf --size 64MiB\n"
-                    "  shmpool heap create frames --kind bitmap_pages --size 1GiB --page-size 2MiB "
-                    "--alignment 2MiB\n"
-                    "  shmpool heap create ids --kind ids --size 64KiB --first-id 100 --ids 1000");
+    CLI::App* const command = add_command(
+        heap, "create", "Create a heap, and take its memory from the machine",
+        "Takes the right to grow. The memory is there when the command is done.\n\n"
+        "Examples: a heap of bytes, one of pages, one of objects, one of 1000 ids from 100\n"
+        "  shmpool heap create table --kind tlsf --size 64MiB\n"
+        "  shmpool heap create frames --kind bitmap_pages --size 1GiB --page-size 2MiB "
+        "--alignment 2MiB\n"
+        "  shmpool heap create orders --kind slab_cache --size 16MiB --block-size 96\n"
+        "  shmpool heap create ids --kind ids --size 64KiB --first-id 100 --ids 1000");
     add_heap_name(*command, wanted->name);
     command
         ->add_option_function<std::string>(
@@ -96,10 +97,11 @@ void add_heap_create(CLI::App& heap, const CommonOptions& common, Action& action
               "That it may grow to (default: it can not grow)");
     add_bytes(*command, "--alignment", options.map_alignment, page_bytes,
               "Of its beginning, up to 2MiB (default: 4KiB)");
-    add_bytes(*command, "--page-size", options.bytes_per_page, page_bytes,
-              "Of bitmap_pages (default: 4KiB)");
-    add_bytes(*command, "--block-size", options.block_bytes, 8,
-              "What a block of slab_stack and checked_slab holds (default: 64B)");
+    add_bytes(*command, "--page-size", options.bytes_per_page, 512,
+              "Of bitmap_pages, and of a slab of a slab_cache (default: 4KiB)");
+    add_bytes(*command, "--block-size", options.block_bytes, 4,
+              "What a block of slab_stack and checked_slab, or an object of a slab_cache, holds "
+              "(default: 64B)");
     add_count(*command, "--first-id", options.first_id, 0, ~std::uint64_t{0},
               "Of ids (default: 0)");
     add_count(*command, "--ids", options.id_count, 1, ~std::uint64_t{0}, "How many ids there are");

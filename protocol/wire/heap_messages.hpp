@@ -17,11 +17,11 @@ namespace shmpool::wire {
 //         72      8  bytes          from the beginning
 //         80      8  ticket         the same for a request that is made again; not 0
 //         88      8  map_alignment  of its beginning, in every process
-//         96      8  bytes_per_page of bitmap_pages
+//         96      8  bytes_per_page of bitmap_pages; slab_cache: of a slab
 //        104      8  first_id       of ids
 //        112      8  id_count
 //        120      8  id_capacity
-//        128      8  block_bytes    of slab_stack and checked_slab
+//        128      8  block_bytes    of slab_stack, checked_slab; slab_cache: of an object
 //        136      8  max_bytes      that it may grow to; less than `bytes`: it can not grow
 struct CreateHeap {
     static constexpr MessageType type = MessageType::create_heap;

@@ -6,6 +6,7 @@
 #include "shmpool/heap/ghost_tree.hpp"
 #include "shmpool/heap/guarded_heap.hpp"
 #include "shmpool/heap/guarded_id_heap.hpp"
+#include "shmpool/heap/guarded_object_heap.hpp"
 #include "shmpool/heap/guarded_page_heap.hpp"
 #include "shmpool/heap/guarded_stack.hpp"
 #include "shmpool/heap/linear.hpp"
@@ -22,6 +23,7 @@ Result<void> format_heap(std::span<std::byte> memory, HeapKind kind, const HeapO
         case HeapKind::slab: return GuardedHeap<Slab>::format(memory, options);
         case HeapKind::bitmap_pages: return GuardedPageHeap<>::format(memory, options);
         case HeapKind::ids: return GuardedIdHeap<>::format(memory, options);
+        case HeapKind::slab_cache: return GuardedObjectHeap<>::format(memory, options);
         case HeapKind::linear: return GuardedStack<Linear>::format(memory, options);
         case HeapKind::first_fit: return GuardedStack<FirstFit>::format(memory, options);
         case HeapKind::ghost_tree: return GuardedStack<GhostTree>::format(memory, options);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// How a heap begins: one function for all kinds, with the options of each. Who opens it then asks
-/// for what it hands out: bytes (byte_heap.hpp), pages (page_heap.hpp) or ids (id_heap.hpp).
+/// for what it hands out: bytes (byte_heap.hpp), pages (page_heap.hpp), ids (id_heap.hpp) or
+/// objects (object_heap.hpp).
 #pragma once
 
 #include <chrono>
@@ -28,7 +29,8 @@ struct HeapOptions {
     /// or its alignment if that is more, and 8 bytes for each page or id that there can be.
     bool owned = false;
 
-    /// Of bitmap_pages: power of two, 4096 or more, no more than map_alignment.
+    /// Of bitmap_pages, and what a slab of a slab_cache has: power of two, 4096 (of a slab 512) or
+    /// more, no more than map_alignment.
     std::uint64_t bytes_per_page = page_bytes;
 
     /// Of ids: the smallest, and how many there are from the beginning.
@@ -37,7 +39,8 @@ struct HeapOptions {
     /// How many ids there can ever be; 0: as many as from the beginning.
     std::uint64_t id_capacity = 0;
 
-    /// Of slab_stack and checked_slab: what a block holds; a multiple of 8, and not 0.
+    /// Of slab_stack and checked_slab: what a block holds; a multiple of 8, and not 0. Of
+    /// slab_cache: what an object has; a multiple of 4, and not 0.
     std::uint64_t block_bytes = 64;
 
     friend bool operator==(const HeapOptions&, const HeapOptions&) = default;
@@ -46,7 +49,7 @@ struct HeapOptions {
 /// Memory can be added to a heap of this kind.
 [[nodiscard]] constexpr bool can_grow(HeapKind kind) {
     return kind == HeapKind::tlsf || kind == HeapKind::buddy || kind == HeapKind::slab ||
-           kind == HeapKind::bitmap_pages;
+           kind == HeapKind::slab_cache || kind == HeapKind::bitmap_pages;
 }
 
 inline constexpr std::chrono::seconds heap_patience{10};

@@ -57,6 +57,19 @@ void publish_heap(std::span<std::byte> memory) {
     header.magic.store(heap_magic, std::memory_order_release);  // [R-heap-format]
 }
 
+Result<void> check_page_bytes(std::uint64_t bytes_per_page, std::uint64_t least,
+                              std::uint64_t map_alignment) {
+    if (std::has_single_bit(bytes_per_page) && bytes_per_page >= least &&
+        bytes_per_page <= map_alignment) {
+        return {};
+    }
+    return fail(Errc::invalid_argument, "bytes_per_page is " + std::to_string(bytes_per_page) +
+                                            "; it must be a power of two, " +
+                                            std::to_string(least) +
+                                            " or more, and no more than map_alignment, which is " +
+                                            std::to_string(map_alignment));
+}
+
 Result<HeapKind> kind_of_heap(std::span<const std::byte> memory) {
     if (memory.size() < sizeof(HeapHeader)) {
         return fail(Errc::region_too_small,

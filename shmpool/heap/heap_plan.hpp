@@ -37,6 +37,11 @@ struct HeapPlan {
 /// From now on it can be opened.
 void publish_heap(std::span<std::byte> memory);
 
+/// Of what a heap is divided into: a power of two, from `least` to `map_alignment`, so that its
+/// offsets and its addresses are aligned to it. invalid_argument.
+[[nodiscard]] Result<void> check_page_bytes(std::uint64_t bytes_per_page, std::uint64_t least,
+                                            std::uint64_t map_alignment);
+
 /// The kind of the heap that lies there. region_too_small, misaligned_base, wrong_magic,
 /// wrong_layout_version, unsupported.
 [[nodiscard]] Result<HeapKind> kind_of_heap(std::span<const std::byte> memory);

@@ -28,6 +28,7 @@ enum class HeapKind : std::uint32_t {
     ids = 3,
     buddy = 4,
     slab = 5,
+    slab_cache = 6,
     linear = 16,
     first_fit = 17,
     ghost_tree = 18,
@@ -37,9 +38,9 @@ enum class HeapKind : std::uint32_t {
 
 /// All that this build knows.
 inline constexpr std::array heap_kinds{
-    HeapKind::tlsf,       HeapKind::buddy,       HeapKind::slab,      HeapKind::bitmap_pages,
-    HeapKind::ids,        HeapKind::linear,      HeapKind::first_fit, HeapKind::ghost_tree,
-    HeapKind::slab_stack, HeapKind::checked_slab};
+    HeapKind::tlsf,       HeapKind::buddy,      HeapKind::slab,        HeapKind::bitmap_pages,
+    HeapKind::ids,        HeapKind::slab_cache, HeapKind::linear,      HeapKind::first_fit,
+    HeapKind::ghost_tree, HeapKind::slab_stack, HeapKind::checked_slab};
 
 [[nodiscard]] constexpr std::string_view name_of(HeapKind kind) {
     switch (kind) {
@@ -48,6 +49,7 @@ inline constexpr std::array heap_kinds{
         case HeapKind::ids: return "ids";
         case HeapKind::buddy: return "buddy";
         case HeapKind::slab: return "slab";
+        case HeapKind::slab_cache: return "slab_cache";
         case HeapKind::linear: return "linear";
         case HeapKind::first_fit: return "first_fit";
         case HeapKind::ghost_tree: return "ghost_tree";
@@ -84,6 +86,7 @@ static_assert(sizeof(HeapRegionImage) == 16);
 //                                                    ids: the first id; how many at most
 //                                                    slab_stack, checked_slab: HeapOptions::
 //                                                    block_bytes
+//                                                    slab_cache: bytes of an object, of a slab
 //         88      8  owned            creator        1: says of each block whose it is
 //        128      8  journal_count    lock's holder  entries of a change that is not yet complete
 //        136      8  used_bytes       lock's holder  what is handed out; ids: how many

@@ -2,11 +2,13 @@
 /// What a heap in shared memory costs, beside Boost.Interprocess's managed_shared_memory (whose
 /// users hang or lose memory when one of them dies) and glibc's malloc (in one process), in the
 /// same run: a pair of allocate and free of one size; random sizes among a thousand live blocks;
-/// the same in a heap that has seen 10^7 random steps; two processes at once.
+/// the same in a heap that has seen 10^7 random steps; two processes at once. And objects of 64
+/// bytes, in a slab cache and in a node_allocator of Boost.Interprocess.
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <boost/interprocess/allocators/node_allocator.hpp>
 #include <boost/interprocess/managed_shared_memory.hpp>
 #include <cstdlib>
 #include <memory>
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "shmpool/heap/byte_heap.hpp"
+#include "shmpool/heap/object_heap.hpp"
 #include "tests/protocol/child_process.hpp"
 
 namespace shmpool {
@@ -31,6 +34,14 @@ constexpr std::uint64_t alignment = 16;
 HeapHolder me = 1;
 
 template <HeapKind Kind>
+auto opened(std::span<std::byte> memory) {
+    if constexpr (Kind == HeapKind::slab_cache)
+        return *open_object_heap(memory);
+    else
+        return *open_byte_heap(memory);
+}
+
+template <HeapKind Kind>
 class Ours {
 public:
     Ours() {
@@ -39,14 +50,20 @@ public:
         if (memory == MAP_FAILED) std::abort();
         memory_ = {static_cast<std::byte*>(memory), memory_bytes};
         if (!format_heap(memory_, Kind)) std::abort();
-        heap_ = *open_byte_heap(memory_);
+        heap_ = opened<Kind>(memory_);
     }
     ~Ours() { ::munmap(memory_.data(), memory_.size()); }
     Ours(const Ours&) = delete;
     Ours& operator=(const Ours&) = delete;
 
+    /// Of a slab cache always an object, whatever the bytes.
     [[nodiscard]] void* allocate(std::size_t bytes) {
-        const auto block = heap_->allocate(me, bytes, alignment);
+        const auto block = [&] {
+            if constexpr (Kind == HeapKind::slab_cache)
+                return heap_->allocate(me);
+            else
+                return heap_->allocate(me, bytes, alignment);
+        }();
         return block ? memory_.data() + *block : nullptr;
     }
     void free(void* block) {
@@ -57,12 +74,13 @@ public:
 
 private:
     std::span<std::byte> memory_;
-    std::unique_ptr<ByteHeap> heap_;
+    decltype(opened<Kind>({})) heap_;
 };
 
 using Tlsf = Ours<HeapKind::tlsf>;
 using Buddy = Ours<HeapKind::buddy>;
 using Slab = Ours<HeapKind::slab>;
+using Objects = Ours<HeapKind::slab_cache>;
 
 class ManagedSharedMemory {
 public:
@@ -80,6 +98,28 @@ public:
 private:
     std::string name_;
     ipc::managed_shared_memory memory_;
+};
+
+/// Objects of one size of Boost.Interprocess, out of its own memory.
+class NodeAllocator {
+public:
+    NodeAllocator()
+        : name_("shmpool_bench_nodes_" + std::to_string(::getpid())),
+          memory_(ipc::create_only, name_.c_str(), memory_bytes),
+          nodes_(memory_.get_segment_manager()) {
+        ipc::shared_memory_object::remove(name_.c_str());
+        memory_.zero_free_memory();
+    }
+    [[nodiscard]] void* allocate(std::size_t) { return nodes_.allocate_one().get(); }
+    void free(void* block) { nodes_.deallocate_one(static_cast<Node*>(block)); }
+
+private:
+    struct Node {
+        std::byte bytes[64];
+    };
+    std::string name_;
+    ipc::managed_shared_memory memory_;
+    ipc::node_allocator<Node, ipc::managed_shared_memory::segment_manager> nodes_;
 };
 
 class Malloc {
@@ -171,6 +211,13 @@ BENCHMARK(pair<Malloc>)->Arg(64)->Arg(1024)->Arg(65536);
 SHMPOOL_HEAPS(random_pairs, Arg(10'000)->Arg(10'000'000));
 BENCHMARK(random_pairs<Malloc>)->Arg(10'000)->Arg(10'000'000);
 SHMPOOL_HEAPS(pair_of_two_processes, Arg(1024)->UseRealTime());
+BENCHMARK(pair<Objects>)->Arg(64);
+BENCHMARK(pair<NodeAllocator>)->Arg(64);
+BENCHMARK(random_pairs<Objects>)->Arg(10'000)->Arg(10'000'000);
+BENCHMARK(random_pairs<NodeAllocator>)->Arg(10'000)->Arg(10'000'000);
+BENCHMARK(pair_of_two_processes<Objects>)->Arg(64)->UseRealTime();
+// Of nodes not: the rival is killed at the end, and who closes them waits for ever if it was in
+// one.
 
 }  // namespace
 }  // namespace shmpool

@@ -13,6 +13,7 @@
 #include "shmpool/heap/byte_heap.hpp"
 #include "shmpool/heap/heap_audit.hpp"
 #include "shmpool/heap/id_heap.hpp"
+#include "shmpool/heap/object_heap.hpp"
 #include "shmpool/heap/page_heap.hpp"
 #include "shmpool/heap/stack_heap.hpp"
 
@@ -71,6 +72,18 @@ void use(IdHeap& heap) {
     (void)heap.audit(me);
 }
 
+void use(ObjectHeap& heap) {
+    std::vector<HeapOffset> objects;
+    for (int i = 0; i < 5; ++i) {
+        if (const auto object = heap.allocate({me, somebody})) objects.push_back(*object);
+    }
+    (void)heap.allocate_into(me, HeapCell::root());
+    for (std::size_t i = 0; i < objects.size(); i += 2) (void)heap.free(me, objects[i]);
+    (void)heap.free_from(me, HeapCell::root());
+    (void)heap.reclaim(me, is_gone);
+    (void)heap.audit(me);
+}
+
 void use(StackHeap& heap) {
     StackHandle last{};
     for (const std::uint64_t bytes : {40U, 300U, 5000U, 60U}) {
@@ -122,6 +135,7 @@ public:
         return opened_and_used(open_byte_heap(view(), no_patience)) ||
                opened_and_used(open_page_heap(view(), no_patience)) ||
                opened_and_used(open_id_heap(view(), no_patience)) ||
+               opened_and_used(open_object_heap(view(), no_patience)) ||
                opened_and_used(open_stack_heap(view(), no_patience));
     }
     bool is_whole() {

@@ -12,7 +12,7 @@ import unittest
 sys.dont_write_bytecode = True
 import table  # noqa: E402
 
-TEST = re.compile(r"^(TEST|TEST_F|TEST_P)\(\s*(\w+),\s*(\w+)\)", re.MULTILINE)
+TEST = re.compile(r"^(?:TYPED_)?(TEST|TEST_F|TEST_P)\(\s*(\w+),\s*(\w+)\)", re.MULTILINE)
 PARAMETERS = re.compile(r"^INSTANTIATE_TEST_SUITE_P\(\s*(\w+),\s*(\w+)", re.MULTILINE)
 PROGRAM = re.compile(r"shmpool_test\(\s*(\w+)([^)]*)\)")
 

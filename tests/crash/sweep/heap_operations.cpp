@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Heaps: the operations of heaps of bytes, pages and ids beside the living, who use the same ones;
-/// cells; and what goes over the host: create, grow, open, close, destroy. (An audit takes as many
-/// instructions as there are blocks, and changes nothing but the lock.)
+/// Heaps: the operations of heaps of bytes, pages, ids and objects beside the living, who use the
+/// same ones; cells; and what goes over the host: create, grow, open, close, destroy. (An audit
+/// takes as many instructions as there are blocks, and changes nothing but the lock.)
 #include "heap_share.hpp"
 #include "operation.hpp"
 
@@ -143,6 +143,42 @@ std::vector<Operation> of_cells(const std::string& heap) {
     };
 }
 
+// --- objects -------------------------------------------------------------------------------------
+
+/// So many that beside those of the rivals there are full slabs, and others.
+void take_objects(Victim& victim) {
+    attach(victim);
+    victim.heap_of_objects.emplace(must(victim.peer->object_heap(object_heap), "its objects"));
+    for (int i = 0; i < 7; ++i) keep(victim, victim.heap_of_objects->allocate());
+}
+/// Whatever the rivals have, a slab that was full is so no more.
+void take_and_free_objects(Victim& victim) {
+    take_objects(victim);
+    for (const std::size_t i : {1U, 4U}) {
+        must(victim.heap_of_objects->free(victim.blocks[i]), "the victim frees");
+    }
+}
+
+std::vector<Operation> of_objects() {
+    const auto allocated = [](Victim& victim) {
+        return victim.heap_of_objects->allocate().has_value();
+    };
+    return {
+        in_heap("objects/allocate", take_objects, allocated),
+        in_heap("objects/allocate_one_that_was_freed", take_and_free_objects, allocated),
+        in_heap("objects/free", take_objects,
+                [](Victim& victim) {
+                    return victim.heap_of_objects->free(victim.blocks[3]).has_value();
+                }),
+        in_heap("objects/free_inside", take_objects,
+                [](Victim& victim) { return !victim.heap_of_objects->free(victim.blocks[3] + 4); }),
+        in_heap("objects/is_live", take_objects,
+                [](Victim& victim) {
+                    return victim.heap_of_objects->is_live(victim.blocks[3]).value();
+                }),
+    };
+}
+
 // --- by the host ---------------------------------------------------------------------------------
 
 constexpr const char* made = "made";
@@ -194,7 +230,7 @@ std::vector<Operation> heap_operations() {
     for (const char* const heap : byte_heaps) {
         for (auto& one : of_bytes(heap)) all.push_back(std::move(one));
     }
-    for (auto some : {of_pages_and_ids(), of_cells(byte_heaps[0]), of_host()}) {
+    for (auto some : {of_pages_and_ids(), of_cells(byte_heaps[0]), of_objects(), of_host()}) {
         for (auto& one : some) all.push_back(std::move(one));
     }
     return all;

@@ -28,7 +28,9 @@ std::string heaps_config() {
     return text + section(page_heap, "bitmap_pages", "") +
            section(id_heap, "ids",
                    "first_id = " + std::to_string(first_id) +
-                       "\nids = " + std::to_string(id_count) + "\n");
+                       "\nids = " + std::to_string(id_count) + "\n") +
+           section(object_heap, "slab_cache",
+                   "block_size = " + std::to_string(object_bytes) + "\npage_size = 1024\n");
 }
 
 HeapShare::HeapShare(Board& board, Peer& peer, std::uint32_t number)
@@ -36,7 +38,8 @@ HeapShare::HeapShare(Board& board, Peer& peer, std::uint32_t number)
       peer_(peer),
       number_(number),
       pages_{must(peer.page_heap(page_heap), "a rival's pages")},
-      ids_{must(peer.id_heap(id_heap), "a rival's ids")} {
+      ids_{must(peer.id_heap(id_heap), "a rival's ids")},
+      objects_{must(peer.object_heap(object_heap), "a rival's objects")} {
     for (const char* const name : byte_heaps) {
         bytes_.push_back({must(peer.byte_heap(name), "a rival's heap")});
     }
@@ -48,6 +51,7 @@ void HeapShare::work() {
     }
     take_pages();
     take_ids();
+    for (int i = 0; i < 3; ++i) take_object();
     give(kept);
 }
 
@@ -89,6 +93,14 @@ void HeapShare::take_ids() {
     if (went_well(first)) ids_.blocks.push_back({*first, count, {number_ + 1, ++taken_}});
 }
 
+void HeapShare::take_object() {
+    const auto object = objects_.heap.allocate();
+    if (!went_well(object)) return;
+    const Mark mark{number_ + 1, ++taken_};
+    write_mark({static_cast<std::byte*>(objects_.heap.at(*object)), object_bytes}, mark);
+    objects_.blocks.push_back({*object, object_bytes, mark});
+}
+
 void HeapShare::look_at(const Block& block, void* address) {
     const std::span<const std::byte> payload{static_cast<const std::byte*>(address), block.bytes};
     if (read_mark(payload) != block.mark) ++board_.changed;
@@ -109,6 +121,10 @@ void HeapShare::give(std::size_t keep) {
     give_all(pages_, [&](auto& of, const Block& block) {
         look_at(block, of.heap.at(block.offset));
         return of.heap.free_pages(block.offset, block.bytes / page_bytes);
+    });
+    give_all(objects_, [&](auto& of, const Block& block) {
+        look_at(block, of.heap.at(block.offset));
+        return of.heap.free(block.offset);
     });
     give_all(ids_, [](auto& of, const Block& block) {
         return of.heap.free_id(block.offset, block.bytes);
@@ -132,7 +148,7 @@ void HeapShare::empty_cell(SharedByteHeap& heap) {
 
 std::uint32_t HeapShare::count_left() {
     std::vector<std::string> names(std::begin(byte_heaps), std::end(byte_heaps));
-    names.insert(names.end(), {page_heap, id_heap});
+    names.insert(names.end(), {page_heap, id_heap, object_heap});
     std::uint32_t left = 0;
     for (const std::string& name : names) {
         left += must(peer_.glance_at_heap(name), "a glance").used != 0 ? 1U : 0U;
@@ -148,6 +164,7 @@ void HeapShare::count() {
     for (std::size_t i = 0; i < bytes_.size(); ++i) audit(bytes_[i].heap, byte_heaps[i]);
     audit(pages_.heap, page_heap);
     audit(ids_.heap, id_heap);
+    audit(objects_.heap, object_heap);
 }
 
 }  // namespace shmpool::sweep

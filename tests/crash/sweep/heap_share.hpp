@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What a rival has in the heaps: it takes blocks, pages and ids beside the victim, marks what it
-/// can write to, and looks at every mark before it gives something back.
+/// What a rival has in the heaps: it takes blocks, pages, ids and objects beside the victim, marks
+/// what it can write to, and looks at every mark before it gives something back.
 #pragma once
 
 #include <string>
@@ -14,7 +14,10 @@ namespace shmpool::sweep {
 inline constexpr const char* byte_heaps[] = {"tlsf", "buddy", "slab"};
 inline constexpr const char* page_heap = "pages";
 inline constexpr const char* id_heap = "ids";
+inline constexpr const char* object_heap = "objects";
 inline constexpr std::uint64_t first_id = 100;
+/// Three fill a slab.
+inline constexpr std::uint64_t object_bytes = 300;
 /// For the host's configuration: they take back what the dead held.
 [[nodiscard]] std::string heaps_config();
 
@@ -43,6 +46,7 @@ private:
     void take_bytes(Share<SharedByteHeap>& share);
     void take_pages();
     void take_ids();
+    void take_object();
     void give(std::size_t keep);
     void look_at(const Block& block, void* address);
     /// Nothing left is no failure, for the victim may have it all; anything else is.
@@ -60,6 +64,7 @@ private:
     std::vector<Share<SharedByteHeap>> bytes_;
     Share<SharedPageHeap> pages_;
     Share<SharedIdHeap> ids_;
+    Share<SharedObjectHeap> objects_;
     std::uint64_t taken_ = 0;
 };
 

@@ -31,6 +31,7 @@ struct Victim {
     std::optional<SharedByteHeap> heap_of_bytes{};
     std::optional<SharedPageHeap> heap_of_pages{};
     std::optional<SharedIdHeap> heap_of_ids{};
+    std::optional<SharedObjectHeap> heap_of_objects{};
     std::vector<HeapOffset> blocks{};  ///< Of one of them.
     std::size_t marked = 0;  ///< So many slots of `raw`, from the first, have a mark of ours.
     /// What the operation gave: a number of readers, or whether it succeeded.

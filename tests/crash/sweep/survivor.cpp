@@ -92,6 +92,7 @@ std::string live_on(Victim& victim) {
     victim.heap_of_bytes.reset();
     victim.heap_of_pages.reset();
     victim.heap_of_ids.reset();
+    victim.heap_of_objects.reset();
     victim.peer.reset();
     return {};
 }

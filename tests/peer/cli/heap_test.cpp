@@ -86,6 +86,9 @@ TEST_F(HeapCommand, HasTheOptionsOfEveryKind) {
         0);
     EXPECT_EQ(create("ids", "ids", "64KiB", {"--first-id", "100", "--ids", "1000"}).exit_code, 0);
     EXPECT_EQ(create("buddies", "buddy", "1MiB").exit_code, 0);
+    EXPECT_EQ(create("orders", "slab_cache", "1MiB", {"--block-size", "12", "--page-size", "512"})
+                  .exit_code,
+              0);
     EXPECT_THAT(run({"heap", "stat", "ids"}).output, HasSubstr("0 of 1000 ids are used"));
     EXPECT_THAT(run({"heap", "stat", "buddies"}).output, HasSubstr("in 0 blocks; 1 region"));
     EXPECT_THAT(run({"heap", "list"}).output, HasSubstr("bitmap_pages"));
@@ -93,6 +96,11 @@ TEST_F(HeapCommand, HasTheOptionsOfEveryKind) {
     auto frames = peer.page_heap("frames").value();
     const HeapOffset frame = frames.allocate_pages(1, 2 << 20).value();
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(frames.at(frame)) % (2 << 20), 0U);
+    auto orders = peer.object_heap("orders").value();
+    EXPECT_EQ(orders.object_bytes(), 12U);
+    EXPECT_TRUE(orders.allocate());
+    EXPECT_THAT(run({"heap", "stat", "orders"}).output, HasSubstr("12B of"));
+    EXPECT_EQ(run({"heap", "audit", "orders"}).output, "heap 'orders' is whole\n");
 }
 
 TEST_F(HeapCommand, FindsWhatIsWrongWithAHeap) {
@@ -116,6 +124,7 @@ TEST_F(HeapCommand, SaysWhatIsWrongWithARequest) {
     expect(create("a", "tlsf", "0"), 2, "too small");
     expect(create("a", "tlsf", "2GiB"), 1, "[limits] heap_bytes");
     expect(create("a", "tlsf", "4KiB"), 1, "a heap of this kind and size keeps the first");
+    expect(create("a", "slab_cache", "1MiB", {"--block-size", "4KiB"}), 1, "no room for one");
     expect(create("a", "tlsf", "1MiB", {"--alignment", "5000"}), 1, "must be a power of two");
     expect(run({"heap"}), 2, "heap");
     expect(run({"heap", "create", "a"}), 2, "heap create");
@@ -135,6 +144,18 @@ TEST(HeapConfig, HasHeapsFromTheBeginningAndOnlyAsManyAsItSays) {
     const Finished full = run({"heap", "create", "b", "--kind", "tlsf", "--size", "1MiB"});
     EXPECT_EQ(full.exit_code, 1);
     EXPECT_THAT(full.errors, HasSubstr("raise [limits] heaps"));
+}
+
+TEST(HeapConfig, HasSlabCaches) {
+    setenv("SHMPOOL_POOL", "test", 1);
+    ConfiguredHost host(
+        "[[heap]]\nname = \"orders\"\nkind = \"slab_cache\"\nsize = \"1MiB\"\n"
+        "block_size = 96\npage_size = \"1KiB\"\n");
+    Peer user = host.attach("user");
+    auto orders = user.object_heap("orders").value();
+    EXPECT_EQ(orders.object_bytes(), 96U);
+    const HeapOffset object = orders.allocate().value();
+    EXPECT_LT(object % 1024, 1024U - 96 + 1);
 }
 
 TEST(HeapConfig, LetsOnlyThoseCreateWhoMayGrow) {

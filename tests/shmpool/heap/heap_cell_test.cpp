@@ -6,6 +6,7 @@
 #include <string>
 
 #include "shmpool/heap/buddy.hpp"
+#include "shmpool/heap/object_heap.hpp"
 #include "shmpool/heap/page_heap.hpp"
 #include "shmpool/heap/slab.hpp"
 #include "shmpool/heap/tlsf.hpp"
@@ -151,6 +152,29 @@ TEST(HeapCellsOfPages, HoldPages) {
     EXPECT_EQ(heap->free_pages_from(me, 3, {in, 8}).error(), Errc::not_allocated);
     ASSERT_TRUE(heap->free_pages_from(me, 1, HeapCell::root()));
     EXPECT_EQ(heap->statistics(me)->used_pages, 0U);
+    EXPECT_EQ(broken(*heap, me), "");
+}
+
+TEST(HeapCellsOfObjects, HoldObjects) {
+    HeapMemory memory(1 << 20);
+    HeapOptions options;
+    options.owned = true;
+    ASSERT_TRUE(format_heap(memory.view(), HeapKind::slab_cache, options));
+    const auto heap = *open_object_heap(memory.view());
+    const HeapOffset first = heap->allocate_into(me, HeapCell::root()).value();
+    std::memset(memory.view().data() + first, 0, heap->object_bytes());
+    const HeapOffset second = heap->allocate({me, ann}).value();
+    ASSERT_TRUE(heap->keep_in(me, second, {first, 8}));
+    EXPECT_EQ(word_at(memory.view(), first + 8), second);
+    EXPECT_EQ(heap->keep_in(me, second, {first, 8}).error(), Errc::cell_in_use);
+    EXPECT_EQ(heap->keep_in(me, second + 4, {first, 16}).error(), Errc::not_allocated);
+    EXPECT_EQ(heap->allocate_into(me, {first, heap->object_bytes()}).error(),
+              Errc::invalid_argument);
+    EXPECT_EQ(heap->reclaim(me, [](HeapOwner) { return true; }), 0U);
+    ASSERT_TRUE(heap->free_from(me, {first, 8}));
+    EXPECT_EQ(heap->free_from(me, {first, 8}).error(), Errc::not_allocated);
+    ASSERT_TRUE(heap->free_from(me, HeapCell::root()));
+    EXPECT_EQ(heap->statistics(me)->used_objects, 0U);
     EXPECT_EQ(broken(*heap, me), "");
 }
 
