@@ -46,8 +46,8 @@ public:
 
     /// The header has been checked, and is of this plan.
     GuardedStack(std::span<std::byte> memory, const StackPlan& plan,
-                 std::chrono::nanoseconds patience)
-        : memory_(memory), plan_(plan), guard_(memory, plan.heap, patience) {}
+                 std::chrono::nanoseconds patience, StoreHook hook = {})
+        : memory_(memory), plan_(plan), guard_(memory, plan.heap, patience, hook) {}
 
     /// What the stack begins with, without the lock: words that never change, and `len`, which is
     /// right before and behind each store. wrong_magic, damaged_header, config_mismatch.
