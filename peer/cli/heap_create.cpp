@@ -96,7 +96,7 @@ void add_heap_create(CLI::App& heap, const CommonOptions& common, Action& action
     add_bytes(*command, "--alignment", options.map_alignment, page_bytes,
               "Of its beginning, up to 2MiB (default: 4KiB)");
     add_bytes(*command, "--page-size", options.bytes_per_page, page_bytes,
-              "Of bitmap_pages (default: 4KiB)");
+              "Of bitmap_pages and page_chain (default: 4KiB)");
     add_bytes(*command, "--block-size", options.block_bytes, 8,
               "What a block of slab_stack and checked_slab holds (default: 64B)");
     add_count(*command, "--first-id", options.first_id, 0, ~std::uint64_t{0},

@@ -18,10 +18,12 @@ std::string text_of(const std::string& name, const HeapGlance& heap) {
         return fmt::format("heap '{}' of kind {}: {} of {} ids are used\n", name,
                            name_of(heap.kind), heap.used, heap.total);
     }
+    const bool hands_out_pages =
+        heap.kind == HeapKind::bitmap_pages || heap.kind == HeapKind::page_chain;
     std::string text =
         fmt::format("heap '{}' of kind {}: {} of {} are used", name, name_of(heap.kind),
                     format_byte_size(heap.used), format_byte_size(heap.total));
-    if (heap.kind != HeapKind::bitmap_pages) text += fmt::format(", in {} blocks", heap.blocks);
+    if (!hands_out_pages) text += fmt::format(", in {} blocks", heap.blocks);
     return text + fmt::format("; {} region{}\n", heap.regions, heap.regions == 1 ? "" : "s");
 }
 

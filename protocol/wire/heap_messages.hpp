@@ -17,7 +17,7 @@ namespace shmpool::wire {
 //         72      8  bytes          of all of it
 //         80      8  ticket         the same for a request that is made again; not 0
 //         88      8  map_alignment  of its beginning, in every process
-//         96      8  bytes_per_page of bitmap_pages
+//         96      8  bytes_per_page of bitmap_pages, page_chain
 //        104      8  first_id       of ids
 //        112      8  id_count
 //        120      8  id_capacity

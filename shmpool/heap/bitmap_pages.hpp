@@ -36,13 +36,8 @@ struct PagePlan {
     [[nodiscard]] static Result<PagePlan> of(std::uint64_t memory_bytes,
                                              std::uint64_t bytes_per_page,
                                              std::uint64_t map_alignment, bool owned) {
-        if (!std::has_single_bit(bytes_per_page) || bytes_per_page < page_bytes ||
-            bytes_per_page > map_alignment) {
-            return fail(Errc::invalid_argument,
-                        "bytes_per_page is " + std::to_string(bytes_per_page) +
-                            "; it must be a power of two, " + std::to_string(page_bytes) +
-                            " or more, and no more than map_alignment, which is " +
-                            std::to_string(map_alignment));
+        if (auto good = check_bytes_per_page(bytes_per_page, map_alignment); !good) {
+            return tl::unexpected(good.error());
         }
         const BitmapShape shape(memory_bytes / bytes_per_page);
         const std::uint64_t owners = owned ? shape.bound() : 0;

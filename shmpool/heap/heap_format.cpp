@@ -6,6 +6,7 @@
 #include "shmpool/heap/ghost_tree.hpp"
 #include "shmpool/heap/guarded_heap.hpp"
 #include "shmpool/heap/guarded_id_heap.hpp"
+#include "shmpool/heap/guarded_page_chain.hpp"
 #include "shmpool/heap/guarded_page_heap.hpp"
 #include "shmpool/heap/guarded_stack.hpp"
 #include "shmpool/heap/linear.hpp"
@@ -21,6 +22,7 @@ Result<void> format_heap(std::span<std::byte> memory, HeapKind kind, const HeapO
         case HeapKind::buddy: return GuardedHeap<Buddy>::format(memory, options);
         case HeapKind::slab: return GuardedHeap<Slab>::format(memory, options);
         case HeapKind::bitmap_pages: return GuardedPageHeap<>::format(memory, options);
+        case HeapKind::page_chain: return GuardedPageChain<>::format(memory, options);
         case HeapKind::ids: return GuardedIdHeap<>::format(memory, options);
         case HeapKind::linear: return GuardedStack<Linear>::format(memory, options);
         case HeapKind::first_fit: return GuardedStack<FirstFit>::format(memory, options);

@@ -22,6 +22,18 @@ Result<void> check_alignment(std::span<const std::byte> memory, std::uint64_t ma
 
 }  // namespace
 
+Result<void> check_bytes_per_page(std::uint64_t bytes_per_page, std::uint64_t map_alignment) {
+    if (std::has_single_bit(bytes_per_page) && bytes_per_page >= page_bytes &&
+        bytes_per_page <= map_alignment) {
+        return {};
+    }
+    return fail(Errc::invalid_argument, "bytes_per_page is " + std::to_string(bytes_per_page) +
+                                            "; it must be a power of two, " +
+                                            std::to_string(page_bytes) +
+                                            " or more, and no more than map_alignment, which is " +
+                                            std::to_string(map_alignment));
+}
+
 Result<HeapExtent> begin_heap(std::span<std::byte> memory, const HeapPlan& plan,
                               const HeapOptions& options) {
     if (auto good = check_alignment(memory, options.map_alignment); !good) {

@@ -30,6 +30,11 @@ struct HeapPlan {
     [[nodiscard]] constexpr HeapOffset first_free() const { return engine_offset() + engine_bytes; }
 };
 
+/// Of heaps of pages: a page is a power of two, and aligned alike in every process.
+/// invalid_argument.
+[[nodiscard]] Result<void> check_bytes_per_page(std::uint64_t bytes_per_page,
+                                                std::uint64_t map_alignment);
+
 /// The header, and zeros in what else the heap keeps for itself. Returns the region that the heap
 /// is to manage first. invalid_argument, misaligned_base, region_too_small.
 [[nodiscard]] Result<HeapExtent> begin_heap(std::span<std::byte> memory, const HeapPlan& plan,

@@ -58,6 +58,11 @@ TEST_F(HeapCommand, HasTheOptionsOfEveryKind) {
         create("frames", "bitmap_pages", "64MiB", {"--page-size", "2MiB", "--alignment", "2MiB"})
             .exit_code,
         0);
+    EXPECT_EQ(create("chain", "page_chain", "1MiB", {"--page-size", "8KiB", "--alignment", "8KiB"})
+                  .exit_code,
+              0);
+    EXPECT_THAT(run({"heap", "stat", "chain"}).output, HasSubstr("0B of"));
+    EXPECT_EQ(run({"heap", "audit", "chain"}).output, "heap 'chain' is whole\n");
     EXPECT_EQ(create("ids", "ids", "64KiB", {"--first-id", "100", "--ids", "1000"}).exit_code, 0);
     EXPECT_EQ(create("buddies", "buddy", "1MiB").exit_code, 0);
     EXPECT_THAT(run({"heap", "stat", "ids"}).output, HasSubstr("0 of 1000 ids are used"));

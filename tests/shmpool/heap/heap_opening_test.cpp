@@ -6,6 +6,7 @@
 #include <random>
 
 #include "shmpool/heap/id_heap.hpp"
+#include "shmpool/heap/page_chain.hpp"
 #include "shmpool/heap/page_heap.hpp"
 #include "shmpool/heap/stack_heap.hpp"
 #include "tests/shmpool/heap/own_heap.hpp"
@@ -106,13 +107,14 @@ TEST(HeapKinds, AreOpenedAsWhatTheyAre) {
         };
         keep(open_byte_heap(memory.view()));
         keep(open_page_heap(memory.view()));
+        keep(open_page_chain(memory.view()));
         keep(open_id_heap(memory.view()));
         keep(open_stack_heap(memory.view()));
         return errors;
     };
     for (const HeapKind kind : heap_kinds) {
         const auto errors = errors_of(kind);
-        EXPECT_EQ(errors.size(), 3U) << name_of(kind);
+        EXPECT_EQ(errors.size(), 4U) << name_of(kind);
         for (const Error& one : errors) {
             EXPECT_EQ(one.code, Errc::config_mismatch);
             EXPECT_THAT(one.message, HasSubstr("is of kind " + std::string(name_of(kind))));
