@@ -52,7 +52,7 @@ public:
     /// What the stack begins with, without the lock: words that never change, and `len`, which is
     /// right before and behind each store. wrong_magic, damaged_header, config_mismatch.
     [[nodiscard]] Outcome<void> check() {
-        Words words(memory_, HeapPlan::journal_offset, plan_.heap.journal_limit);
+        Words words = guard_.words();
         Stack<Words> stack(words, plan_);
         auto checked = Engine(stack).check();
         return words.failed() ? fail(Errc::damaged_header) : checked;

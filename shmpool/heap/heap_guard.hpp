@@ -33,6 +33,11 @@ public:
     }
     [[nodiscard]] HeapOffset engine_offset() const { return plan_.engine_offset(); }
 
+    /// Without the lock: to look at what never changes.
+    [[nodiscard]] Words words() const {
+        return Words(memory_, HeapPlan::journal_offset, plan_.journal_limit, hook_);
+    }
+
     /// All of it or nothing: under the lock, behind the undoing of what somebody has left.
     template <typename Body>
     auto change(HeapHolder holder, Body body) -> std::invoke_result_t<Body, Words&> {
@@ -125,7 +130,7 @@ private:
     template <typename Done, typename Body>
     Done change_locked(Body body) {
         if (has_lost_its_file()) return fail(Errc::system);
-        Words words(memory_, HeapPlan::journal_offset, plan_.journal_limit, hook_);
+        Words words = this->words();
         if (words.has_entries()) words.undo();
         auto result = body(words);
         if (words.failed()) {
