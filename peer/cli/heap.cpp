@@ -110,8 +110,8 @@ void add_heap(CLI::App& program, const CommonOptions& common, Action& action) {
                     "  shmpool heap create table --kind tlsf --size 64MiB\n"
                     "  shmpool heap stat table");
     command->require_subcommand(1);
-    for (const auto add :
-         {add_heap_create, add_heap_list, add_heap_stat, add_heap_audit, add_heap_destroy}) {
+    for (const auto add : {add_heap_create, add_heap_list, add_heap_stat, add_heap_audit,
+                           add_heap_destroy, add_heap_file}) {
         add(*command, common, action);
     }
 }

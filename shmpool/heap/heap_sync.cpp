@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "shmpool/platform/file_memory.hpp"
-
 namespace shmpool {
 
 void FileChanges::wrote(std::span<const std::byte> bytes) {
@@ -38,7 +36,7 @@ void FileChanges::sync() {
 void FileChanges::sync_run(const Pages& run) {
     const std::uint64_t begin = run.begin * page_bytes;
     const std::uint64_t end = std::min<std::uint64_t>(run.end * page_bytes, memory_.size());
-    const int error_number = sync_to_file(memory_.subspan(begin, end - begin));
+    const int error_number = sync_(memory_.subspan(begin, end - begin));
     if (error_number != 0 && !failed()) {
         error_number_.store(error_number, std::memory_order_relaxed);
     }

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "shmpool/platform/atomics.hpp"
+#include "shmpool/platform/file_memory.hpp"
 
 namespace shmpool {
 
@@ -32,8 +33,12 @@ enum class HeapSync : std::uint8_t {
 /// anybody.
 class FileChanges {
 public:
-    /// The memory is a mapped file's.
-    FileChanges(std::span<const std::byte> memory, HeapSync when) : memory_(memory), when_(when) {}
+    /// 0, or an errno.
+    using Sync = int (*)(std::span<const std::byte> bytes) noexcept;
+
+    /// The memory is a mapped file's. A test has another `sync`.
+    FileChanges(std::span<const std::byte> memory, HeapSync when, Sync how = sync_to_file)
+        : memory_(memory), when_(when), sync_(how) {}
 
     void wrote(std::span<const std::byte> bytes);
     /// Runs of pages, the lowest first: the journal lies in front of what it is about.
@@ -55,6 +60,7 @@ private:
 
     std::span<const std::byte> memory_;
     HeapSync when_;
+    Sync sync_;
     std::vector<Pages> written_;
     std::atomic<int> error_number_{0};
 };

@@ -14,7 +14,6 @@
 #include <fstream>
 #include <thread>
 
-#include "shmpool/heap/stack_opening.hpp"
 #include "shmpool/platform/file_memory.hpp"
 #include "tests/shmpool/heap/heap_folder.hpp"
 #include "tests/shmpool/heap/own_stack.hpp"
@@ -265,30 +264,6 @@ TEST_F(HeapFileTest, MayBeMoved) {
     EXPECT_TRUE(heap->alloc(me, 100));
     second = HeapFile::create(folder.path("other"), HeapKind::linear, 1 << 20).value();
     EXPECT_TRUE(HeapFile::open(path)) << "closed by what took its place";
-}
-
-// --- what is synced ------------------------------------------------------------------------------
-
-/// The memory of the heap is not what is said to be the file: to sync that is an error.
-TEST(FileChanges, ASyncThatFailsIsAnErrorOfTheCallAndOfAllThatFollow) {
-    test::HeapMemory memory(1 << 20);
-    ASSERT_TRUE(format_heap(memory.view(), HeapKind::first_fit));
-    FileChanges changes(memory.view(), HeapSync::each_change);
-    const auto heap =
-        open_stack_heap_with(memory.view(), heap_patience, FileStores(changes)).value();
-    const StackHandle block = heap->alloc(1, 100).value();
-    EXPECT_FALSE(changes.failed());
-
-    // From now on the file has a hole in this process's memory.
-    const HeapOffset hole = 512 << 10;
-    ASSERT_EQ(::munmap(memory.view().data() + hole, 256 << 10), 0);
-    changes.wrote(memory.view().subspan(hole, 8));
-    const auto lost = heap->alloc(1, 100);
-    ASSERT_FALSE(lost);
-    EXPECT_EQ(lost.error(), Errc::system);
-    EXPECT_EQ(changes.error_number(), ENOMEM);
-    EXPECT_EQ(heap->dealloc(1, block).error(), Errc::system) << "nobody knows what is in it";
-    EXPECT_EQ(heap->statistics(1).error(), Errc::system);
 }
 
 }  // namespace
