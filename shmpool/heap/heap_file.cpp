@@ -172,7 +172,13 @@ Result<void> HeapFile::set_root(HeapOffset offset) {
 }
 
 Result<void> HeapFile::sync() {
-    return parts_->sync(memory());
+    HeapLock lock(parts_->header().lock);
+    if (const auto got = lock.lock(this_thread(), heap_patience); !got) {
+        return of_file(path(), to_error(got.error()));
+    }
+    auto synced = parts_->sync(memory());
+    lock.unlock();
+    return synced;
 }
 Result<void> HeapFile::sync(const HeapExtent& extent) {
     if (extent.offset > memory().size() || extent.bytes > memory().size() - extent.offset) {

@@ -63,8 +63,8 @@ public:
     /// One word; synced as other changes are.
     Result<void> set_root(HeapOffset offset);
 
-    /// All that was written, by users too, is on the medium; or a part of the heap's memory.
-    /// system; invalid_argument: it does not lie in the heap.
+    /// All that was written, by users too, is on the medium, while nobody is in a change; or a part
+    /// of the heap's memory. system; would_block; invalid_argument: it does not lie in the heap.
     Result<void> sync();
     Result<void> sync(const HeapExtent& extent);
 
