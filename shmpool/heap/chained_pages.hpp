@@ -133,7 +133,12 @@ public:
         return 0;
     }
     [[nodiscard]] std::uint64_t free_count() { return word(chain_words::free_count); }
+    /// As the chain says.
     [[nodiscard]] PageId free_head() { return word(chain_words::free_head); }
+    [[nodiscard]] bool is_free(PageId page) {
+        return page >= first_page_id && page < total_pages() &&
+               state_of(page).state == PageState::free;
+    }
 
     /// It was handed out once.
     [[nodiscard]] PageWord state_of(PageId page) {
@@ -148,8 +153,7 @@ public:
         const HeapOffset at = plan_.offset_of(page);
         const FreePageHeader header{words_.get(at), words_.get(at + 8)};
         if (!header.is_of(page)) return std::nullopt;
-        if (header.next_free != 0 && !is_free(header.next_free)) return std::nullopt;
-        return header.next_free;
+        return header.next_free;  // Which is looked at when it is the first.
     }
 
 private:
@@ -160,11 +164,6 @@ private:
     }
     void set_state(PageId page, const PageWord& word) { words_.set(state_at(page), word.word()); }
     void count_used(std::uint64_t bytes) { words_.add(offsetof(HeapHeader, used_bytes), bytes); }
-
-    [[nodiscard]] bool is_free(PageId page) {
-        return page >= first_page_id && page < total_pages() &&
-               state_of(page).state == PageState::free;
-    }
 
     Outcome<void> unpin(PageId page, HeapOwner owner, bool all) {
         Outcome<PageWord> word = live(page);

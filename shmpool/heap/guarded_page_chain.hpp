@@ -92,7 +92,7 @@ public:
     }
 
     Outcome<PageId> free_list_head(HeapHolder holder) override {
-        return change(holder, [](Engine& engine) -> Outcome<PageId> { return engine.free_head(); });
+        return change(holder, [](Engine& engine) -> Outcome<PageId> { return first_of(engine); });
     }
 
     Outcome<PageChainStatistics> statistics(HeapHolder holder) override {
@@ -105,7 +105,7 @@ public:
     Outcome<PageChainSnapshot> snapshot(HeapHolder holder) override {
         return guard_.change(holder, [&](Words& words) -> Outcome<PageChainSnapshot> {
             Engine engine(words, plan_);
-            PageChainSnapshot now{statistics_of(words, engine), engine.free_head(), {}};
+            PageChainSnapshot now{statistics_of(words, engine), first_of(engine), {}};
             now.states.assign(first_page_id, PageState::allocated);
             for (PageId page = first_page_id; page < now.statistics.total; ++page) {
                 now.states.push_back(engine.state_of(page).state);
@@ -133,6 +133,11 @@ private:
         });
     }
 
+    /// Somebody may have bent the chain.
+    [[nodiscard]] static PageId first_of(Engine& engine) {
+        const PageId page = engine.free_head();
+        return engine.is_free(page) ? page : 0;
+    }
     [[nodiscard]] PageChainStatistics statistics_of(Words& words, Engine& engine) const {
         const std::uint64_t used = words.get(offsetof(HeapHeader, used_bytes));
         return {used / plan_.bytes_per_page + first_page_id, engine.free_count(),

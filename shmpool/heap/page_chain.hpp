@@ -79,7 +79,7 @@ public:
     /// error, begin again. Of a heap that is not owned none.
     virtual Outcome<std::uint64_t> reclaim(HeapHolder holder, const IsGone& is_gone) = 0;
 
-    /// The page that the next one gets; 0: none is free.
+    /// The page that the next one gets; 0: none is free, or the chain leads to none.
     [[nodiscard]] virtual Outcome<PageId> free_list_head(HeapHolder holder) = 0;
     [[nodiscard]] virtual Outcome<PageChainStatistics> statistics(HeapHolder holder) = 0;
     [[nodiscard]] virtual Outcome<PageChainSnapshot> snapshot(HeapHolder holder) = 0;

@@ -25,7 +25,7 @@ std::string section(const std::string& name, const std::string& kind, const std:
 std::string heaps_config() {
     std::string text;
     for (const char* const name : byte_heaps) text += section(name, name, "");
-    return text + section(page_heap, "bitmap_pages", "") +
+    return text + section(page_heap, "bitmap_pages", "") + section(page_chain, "page_chain", "") +
            section(id_heap, "ids",
                    "first_id = " + std::to_string(first_id) +
                        "\nids = " + std::to_string(id_count) + "\n");
@@ -36,6 +36,7 @@ HeapShare::HeapShare(Board& board, Peer& peer, std::uint32_t number)
       peer_(peer),
       number_(number),
       pages_{must(peer.page_heap(page_heap), "a rival's pages")},
+      chain_{must(peer.page_chain(page_chain), "a rival's chain of pages")},
       ids_{must(peer.id_heap(id_heap), "a rival's ids")} {
     for (const char* const name : byte_heaps) {
         bytes_.push_back({must(peer.byte_heap(name), "a rival's heap")});
@@ -47,6 +48,7 @@ void HeapShare::work() {
         for (auto& share : bytes_) take_bytes(share);
     }
     take_pages();
+    take_chained_pages();
     take_ids();
     give(kept);
 }
@@ -83,6 +85,16 @@ void HeapShare::take_pages() {
     pages_.blocks.push_back({*run, count * page_bytes, mark});
 }
 
+/// Every second one is pinned, for the host to find when this rival dies.
+void HeapShare::take_chained_pages() {
+    const auto page = chain_.heap.allocate();
+    if (!went_well(page)) return;
+    const Mark mark{number_ + 1, ++taken_};
+    write_mark(chain_.heap.bytes(*page), mark);
+    if (taken_ % 2 == 0) (void)went_well(chain_.heap.pin(*page));
+    chain_.blocks.push_back({*page, page_bytes, mark});
+}
+
 void HeapShare::take_ids() {
     const std::uint64_t count = 1 + taken_ % 70;
     const auto first = ids_.heap.allocate_id(count);
@@ -110,6 +122,12 @@ void HeapShare::give(std::size_t keep) {
         look_at(block, of.heap.at(block.offset));
         return of.heap.free_pages(block.offset, block.bytes / page_bytes);
     });
+    give_all(chain_, [&](auto& of, const Block& block) {
+        look_at(block, of.heap.bytes(block.offset).data());
+        const auto unpinned = of.heap.unpin(block.offset);
+        return unpinned || unpinned.error() == Errc::not_pinned ? of.heap.free(block.offset)
+                                                                : unpinned;
+    });
     give_all(ids_, [](auto& of, const Block& block) {
         return of.heap.free_id(block.offset, block.bytes);
     });
@@ -125,7 +143,7 @@ void HeapShare::audit(Heap& heap, const std::string& name) {
 
 std::uint32_t HeapShare::count_left() {
     std::vector<std::string> names(std::begin(byte_heaps), std::end(byte_heaps));
-    names.insert(names.end(), {page_heap, id_heap});
+    names.insert(names.end(), {page_heap, page_chain, id_heap});
     std::uint32_t left = 0;
     for (const std::string& name : names) {
         left += must(peer_.glance_at_heap(name), "a glance").used != 0 ? 1U : 0U;
@@ -139,6 +157,7 @@ void HeapShare::count() {
     while (board_.heaps_left != 0 && !deadline.expired() && ::usleep(1000) == 0);
     for (std::size_t i = 0; i < bytes_.size(); ++i) audit(bytes_[i].heap, byte_heaps[i]);
     audit(pages_.heap, page_heap);
+    audit(chain_.heap, page_chain);
     audit(ids_.heap, id_heap);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What a rival has in the heaps: it takes blocks, pages and ids beside the victim, marks what it
-/// can write to, and looks at every mark before it gives something back.
+/// What a rival has in the heaps: it takes blocks, pages, pins and ids beside the victim, marks
+/// what it can write to, and looks at every mark before it gives something back.
 #pragma once
 
 #include <string>
@@ -13,6 +13,7 @@ namespace shmpool::sweep {
 
 inline constexpr const char* byte_heaps[] = {"tlsf", "buddy", "slab"};
 inline constexpr const char* page_heap = "pages";
+inline constexpr const char* page_chain = "chain";
 inline constexpr const char* id_heap = "ids";
 inline constexpr std::uint64_t first_id = 100;
 /// For the host's configuration: they take back what the dead held.
@@ -42,6 +43,7 @@ private:
 
     void take_bytes(Share<SharedByteHeap>& share);
     void take_pages();
+    void take_chained_pages();
     void take_ids();
     void give(std::size_t keep);
     void look_at(const Block& block, void* address);
@@ -58,6 +60,7 @@ private:
     const std::uint32_t number_;
     std::vector<Share<SharedByteHeap>> bytes_;
     Share<SharedPageHeap> pages_;
+    Share<SharedPageChain> chain_;
     Share<SharedIdHeap> ids_;
     std::uint64_t taken_ = 0;
 };

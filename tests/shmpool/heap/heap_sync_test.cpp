@@ -105,12 +105,27 @@ protected:
             pages.pop_back();
         }
     }
+    /// What users write is theirs to sync.
+    void write(StackHeap& heap, std::uint32_t stamp) {
+        if (blocks.empty()) return;
+        write(heap.stack().value().subspan(blocks.back().offset, blocks.back().len), stamp);
+    }
+    void write(PageChain& heap, std::uint32_t stamp) {
+        if (!pages.empty()) write(test::content_of(heap, memory.view(), pages.back()), stamp);
+    }
+    void write(std::span<std::byte> part, std::uint32_t stamp) {
+        test::fill(part, stamp);
+        const auto begin = static_cast<std::size_t>(part.data() - memory.view().data());
+        const std::size_t first = begin / page_bytes * page_bytes;
+        (void)Medium::sync(memory.view().subspan(first, begin + part.size() - first));
+    }
     template <typename Heap>
     void play(Heap& heap, Medium& medium) {
         std::mt19937 random(4);
         for (int i = 0; i < 100 && !HasFailure(); ++i) {
             step(heap, random);
             ASSERT_TRUE(medium.is_like_memory()) << "step " << i;
+            write(heap, static_cast<std::uint32_t>(i));
         }
         EXPECT_GT(Medium::syncs, 120) << "two of each";
     }
