@@ -27,6 +27,9 @@ inline Outcome<void> give_back(SharedByteHeap& heap, HeapOffset block) {
 inline Outcome<void> give_back(SharedPageHeap& heap, const PageRun& run) {
     return heap.free_pages(run.offset, run.count);
 }
+inline Outcome<void> give_back(SharedPageChain& heap, PageId page) {
+    return heap.free(page);
+}
 inline Outcome<void> give_back(SharedIdHeap& heap, const IdRun& run) {
     return heap.free_id(run.start, run.count);
 }
@@ -69,6 +72,7 @@ private:
 
 using BlockHold = HeapHold<SharedByteHeap, HeapOffset>;
 using PageHold = HeapHold<SharedPageHeap, PageRun>;
+using ChainedPageHold = HeapHold<SharedPageChain, PageId>;
 using IdHold = HeapHold<SharedIdHeap, IdRun>;
 using ObjectHold = HeapHold<SharedObjectHeap, HeapOffset>;
 using StackHold = HeapHold<SharedStackHeap, StackHandle>;

@@ -164,6 +164,9 @@ Result<SharedByteHeap> Peer::byte_heap(std::string_view name) {
 Result<SharedPageHeap> Peer::page_heap(std::string_view name) {
     return open_heap<SharedPageHeap, open_page_heap>(name);
 }
+Result<SharedPageChain> Peer::page_chain(std::string_view name) {
+    return open_heap<SharedPageChain, open_page_chain>(name);
+}
 Result<SharedStackHeap> Peer::stack_heap(std::string_view name) {
     return open_heap<SharedStackHeap, open_stack_heap>(name);
 }

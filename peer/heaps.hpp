@@ -10,10 +10,10 @@
 /// What lies in a heap must hold no pointers: an object lies at another address in each process.
 ///
 /// Threads: every call may be made from any thread; each takes the lane of its thread. Errors are
-/// those of byte_heap.hpp, page_heap.hpp, id_heap.hpp, object_heap.hpp and stack_heap.hpp, and
-/// read_only, forked, no_lane, moved_from. `would_block`: somebody is in the heap for longer than
-/// the patience, or has died in it while there is no host that could say so; with a host, who died
-/// is passed over at once.
+/// those of byte_heap.hpp, page_heap.hpp, page_chain.hpp, id_heap.hpp, object_heap.hpp and
+/// stack_heap.hpp, and read_only, forked, no_lane, moved_from. `would_block`: somebody is in the
+/// heap for longer than the patience, or has died in it while there is no host that could say so;
+/// with a host, who died is passed over at once.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +30,7 @@
 #include "shmpool/heap/heap_audit.hpp"
 #include "shmpool/heap/id_heap.hpp"
 #include "shmpool/heap/object_heap.hpp"
+#include "shmpool/heap/page_chain.hpp"
 #include "shmpool/heap/page_heap.hpp"
 #include "shmpool/heap/stack_heap.hpp"
 
@@ -207,6 +208,46 @@ public:
         return call([&](PageHeap& heap, HeapUser who) {
             return heap.free_pages(who.holder, offset, count);
         });
+    }
+};
+
+/// See page_chain.hpp.
+class SharedPageChain : public OpenedHeap<PageChain> {
+public:
+    SharedPageChain(std::shared_ptr<HeapUse> use, std::unique_ptr<PageChain> heap)
+        : OpenedHeap(std::move(use), std::move(heap)) {}
+
+    /// The bytes of a page, in this process, handed out or not; empty if there is no such page.
+    [[nodiscard]] std::span<std::byte> bytes(PageId page) const {
+        const auto offset = heap().offset_of(page);
+        if (!offset) return {};
+        return memory().subspan(*offset, heap().bytes_per_page());
+    }
+
+    [[nodiscard]] Outcome<PageId> allocate() {
+        return call([](PageChain& heap, HeapUser who) { return heap.allocate(who); });
+    }
+    Outcome<void> free(PageId page) {
+        return call([&](PageChain& heap, HeapUser who) { return heap.free(who.holder, page); });
+    }
+    /// A pin is its peer's, whichever of its threads pins and unpins.
+    Outcome<void> pin(PageId page) {
+        return call([&](PageChain& heap, HeapUser who) { return heap.pin(who, page); });
+    }
+    Outcome<void> unpin(PageId page) {
+        return call([&](PageChain& heap, HeapUser who) { return heap.unpin(who, page); });
+    }
+    /// As SharedByteHeap::keep.
+    Outcome<void> keep(PageId page) {
+        return call([&](PageChain& heap, HeapUser who) {
+            return heap.set_owner(who.holder, page, nobodys);
+        });
+    }
+    [[nodiscard]] Outcome<PageState> state(PageId page) {
+        return call([&](PageChain& heap, HeapUser who) { return heap.state(who.holder, page); });
+    }
+    [[nodiscard]] Outcome<PageChainSnapshot> snapshot() {
+        return call([](PageChain& heap, HeapUser who) { return heap.snapshot(who.holder); });
     }
 };
 

@@ -93,6 +93,7 @@ public:
     /// this build does not know).
     [[nodiscard]] Result<SharedByteHeap> byte_heap(std::string_view name);
     [[nodiscard]] Result<SharedPageHeap> page_heap(std::string_view name);
+    [[nodiscard]] Result<SharedPageChain> page_chain(std::string_view name);
     [[nodiscard]] Result<SharedIdHeap> id_heap(std::string_view name);
     [[nodiscard]] Result<SharedObjectHeap> object_heap(std::string_view name);
     [[nodiscard]] Result<SharedStackHeap> stack_heap(std::string_view name);

@@ -149,7 +149,7 @@ void add_heap(CLI::App& program, const CommonOptions& common, Action& action) {
                     "  shmpool heap stat table");
     command->require_subcommand(1);
     for (const auto add : {add_heap_create, add_heap_list, add_heap_stat, add_heap_audit,
-                           add_heap_grow, add_heap_destroy}) {
+                           add_heap_grow, add_heap_destroy, add_heap_file}) {
         add(*command, common, action);
     }
 }

@@ -18,7 +18,6 @@ namespace {
 
 struct Wanted {
     std::string name;
-    std::string kind;
     HeapSpec spec;
 };
 
@@ -28,12 +27,13 @@ Result<int> run_create(const CommonOptions& common, const Wanted& wanted) {
     const auto created = create_heap(observer->control(), wanted.name, wanted.spec);
     if (!created) return tl::unexpected(created.error());
     const auto printed =
-        common.json ? print_json({{"heap", wanted.name},
-                                  {"kind", wanted.kind},
-                                  {"bytes", wanted.spec.bytes},
-                                  {"on_death", name_of(wanted.spec.on_death)}})
-                    : print(fmt::format("created heap '{}' of kind {} with {}\n", wanted.name,
-                                        wanted.kind, format_byte_size(wanted.spec.bytes)));
+        common.json
+            ? print_json({{"heap", wanted.name},
+                          {"kind", name_of(wanted.spec.kind)},
+                          {"bytes", wanted.spec.bytes},
+                          {"on_death", name_of(wanted.spec.on_death)}})
+            : print(fmt::format("created heap '{}' of kind {} with {}\n", wanted.name,
+                                name_of(wanted.spec.kind), format_byte_size(wanted.spec.bytes)));
     if (!printed) return tl::unexpected(printed.error());
     return exit_fine;
 }
@@ -63,6 +63,23 @@ OnDeath on_death_named(const std::string& text) {
 
 }  // namespace
 
+CLI::Option* add_heap_kind(CLI::App& command, HeapKind& into) {
+    return command
+        .add_option_function<std::string>(
+            "--kind", [&into](const std::string& text) { into = kind_named(text); },
+            "What it hands out, and how: " + names_of_kinds())
+        ->required()
+        ->type_name("KIND");
+}
+
+void add_piece_sizes(CLI::App& command, HeapOptions& into) {
+    add_bytes(command, "--page-size", into.bytes_per_page, 512,
+              "Of bitmap_pages, page_chain, and of a slab of a slab_cache (default: 4KiB)");
+    add_bytes(command, "--block-size", into.block_bytes, 4,
+              "What a block of slab_stack and checked_slab, or an object of a slab_cache, holds "
+              "(default: 64B)");
+}
+
 void add_heap_create(CLI::App& heap, const CommonOptions& common, Action& action) {
     auto wanted = std::make_shared<Wanted>();
     CLI::App* const command = add_command(
@@ -75,16 +92,7 @@ void add_heap_create(CLI::App& heap, const CommonOptions& common, Action& action
         "  shmpool heap create orders --kind slab_cache --size 16MiB --block-size 96\n"
         "  shmpool heap create ids --kind ids --size 64KiB --first-id 100 --ids 1000");
     add_heap_name(*command, wanted->name);
-    command
-        ->add_option_function<std::string>(
-            "--kind",
-            [wanted](const std::string& text) {
-                wanted->spec.kind = kind_named(text);
-                wanted->kind = text;
-            },
-            "What it hands out, and how: " + names_of_kinds())
-        ->required()
-        ->type_name("KIND");
+    add_heap_kind(*command, wanted->spec.kind);
     command
         ->add_option_function<std::string>(
             "--on-death",
@@ -97,11 +105,7 @@ void add_heap_create(CLI::App& heap, const CommonOptions& common, Action& action
               "That it may grow to (default: it can not grow)");
     add_bytes(*command, "--alignment", options.map_alignment, page_bytes,
               "Of its beginning, up to 2MiB (default: 4KiB)");
-    add_bytes(*command, "--page-size", options.bytes_per_page, 512,
-              "Of bitmap_pages, and of a slab of a slab_cache (default: 4KiB)");
-    add_bytes(*command, "--block-size", options.block_bytes, 4,
-              "What a block of slab_stack and checked_slab, or an object of a slab_cache, holds "
-              "(default: 64B)");
+    add_piece_sizes(*command, options);
     add_count(*command, "--first-id", options.first_id, 0, ~std::uint64_t{0},
               "Of ids (default: 0)");
     add_count(*command, "--ids", options.id_count, 1, ~std::uint64_t{0}, "How many ids there are");

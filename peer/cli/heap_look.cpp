@@ -18,10 +18,12 @@ std::string text_of(const std::string& name, const HeapGlance& heap) {
         return fmt::format("heap '{}' of kind {}: {} of {} ids are used\n", name,
                            name_of(heap.kind), heap.used, heap.total);
     }
+    const bool hands_out_pages =
+        heap.kind == HeapKind::bitmap_pages || heap.kind == HeapKind::page_chain;
     std::string text =
         fmt::format("heap '{}' of kind {}: {} of {} are used", name, name_of(heap.kind),
                     format_byte_size(heap.used), format_byte_size(heap.total));
-    if (heap.kind != HeapKind::bitmap_pages) text += fmt::format(", in {} blocks", heap.blocks);
+    if (!hands_out_pages) text += fmt::format(", in {} blocks", heap.blocks);
     return text + fmt::format("; {} region{}\n", heap.regions, heap.regions == 1 ? "" : "s");
 }
 
@@ -54,17 +56,7 @@ Result<int> run_audit(const CommonOptions& common, const std::string& name) {
     if (!peer) return tl::unexpected(peer.error());
     const auto findings = peer->audit_heap(name);
     if (!findings) return tl::unexpected(findings.error());
-    Json list = Json::array();
-    std::string text;
-    for (const HeapFinding& one : *findings) {
-        list.push_back({{"at", one.at}, {"text", one.text}});
-        text += fmt::format("at {}: {}\n", one.at, one.text);
-    }
-    if (findings->empty()) text = fmt::format("heap '{}' is whole\n", name);
-    const auto printed =
-        common.json ? print_json({{"heap", name}, {"findings", list}}) : print(text);
-    if (!printed) return tl::unexpected(printed.error());
-    return findings->empty() ? exit_fine : exit_refused;
+    return print_findings(common, name, *findings);
 }
 
 using Run = Result<int> (*)(const CommonOptions&, const std::string&);
@@ -78,6 +70,21 @@ void add_look(CLI::App* command, const CommonOptions& common, Action& action, Ru
 }
 
 }  // namespace
+
+Result<int> print_findings(const CommonOptions& common, const std::string& name,
+                           const std::vector<HeapFinding>& findings) {
+    Json list = Json::array();
+    std::string text;
+    for (const HeapFinding& one : findings) {
+        list.push_back({{"at", one.at}, {"text", one.text}});
+        text += fmt::format("at {}: {}\n", one.at, one.text);
+    }
+    if (findings.empty()) text = fmt::format("heap '{}' is whole\n", name);
+    const auto printed =
+        common.json ? print_json({{"heap", name}, {"findings", list}}) : print(text);
+    if (!printed) return tl::unexpected(printed.error());
+    return findings.empty() ? exit_fine : exit_refused;
+}
 
 void add_heap_stat(CLI::App& heap, const CommonOptions& common, Action& action) {
     add_look(add_command(heap, "stat", "Show how full a heap is",

@@ -17,7 +17,7 @@ namespace shmpool::wire {
 //         72      8  bytes          from the beginning
 //         80      8  ticket         the same for a request that is made again; not 0
 //         88      8  map_alignment  of its beginning, in every process
-//         96      8  bytes_per_page of bitmap_pages; slab_cache: of a slab
+//         96      8  bytes_per_page of bitmap_pages, page_chain; slab_cache: of a slab
 //        104      8  first_id       of ids
 //        112      8  id_count
 //        120      8  id_capacity

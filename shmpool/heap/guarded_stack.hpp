@@ -46,13 +46,13 @@ public:
 
     /// The header has been checked, and is of this plan.
     GuardedStack(std::span<std::byte> memory, const StackPlan& plan,
-                 std::chrono::nanoseconds patience)
-        : memory_(memory), plan_(plan), guard_(memory, plan.heap, patience) {}
+                 std::chrono::nanoseconds patience, StoreHook hook = {})
+        : memory_(memory), plan_(plan), guard_(memory, plan.heap, patience, hook) {}
 
     /// What the stack begins with, without the lock: words that never change, and `len`, which is
     /// right before and behind each store. wrong_magic, damaged_header, config_mismatch.
     [[nodiscard]] Outcome<void> check() {
-        Words words(memory_, HeapPlan::journal_offset, plan_.heap.journal_limit);
+        Words words = guard_.words();
         Stack<Words> stack(words, plan_);
         auto checked = Engine(stack).check();
         return words.failed() ? fail(Errc::damaged_header) : checked;

@@ -8,6 +8,7 @@
 #include "shmpool/heap/heap_plan.hpp"
 #include "shmpool/heap/id_heap.hpp"
 #include "shmpool/heap/object_heap.hpp"
+#include "shmpool/heap/page_chain.hpp"
 #include "shmpool/heap/page_heap.hpp"
 #include "shmpool/heap/stack_heap.hpp"
 
@@ -26,6 +27,7 @@ auto with_heap(std::span<std::byte> memory, std::chrono::nanoseconds patience, V
     };
     switch (*kind) {
         case HeapKind::bitmap_pages: return call(open_page_heap(memory, patience));
+        case HeapKind::page_chain: return call(open_page_chain(memory, patience));
         case HeapKind::ids: return call(open_id_heap(memory, patience));
         case HeapKind::slab_cache: return call(open_object_heap(memory, patience));
         case HeapKind::linear:

@@ -7,6 +7,7 @@
 #include "shmpool/heap/guarded_heap.hpp"
 #include "shmpool/heap/guarded_id_heap.hpp"
 #include "shmpool/heap/guarded_object_heap.hpp"
+#include "shmpool/heap/guarded_page_chain.hpp"
 #include "shmpool/heap/guarded_page_heap.hpp"
 #include "shmpool/heap/guarded_stack.hpp"
 #include "shmpool/heap/linear.hpp"
@@ -22,6 +23,7 @@ Result<void> format_heap(std::span<std::byte> memory, HeapKind kind, const HeapO
         case HeapKind::buddy: return GuardedHeap<Buddy>::format(memory, options);
         case HeapKind::slab: return GuardedHeap<Slab>::format(memory, options);
         case HeapKind::bitmap_pages: return GuardedPageHeap<>::format(memory, options);
+        case HeapKind::page_chain: return GuardedPageChain<>::format(memory, options);
         case HeapKind::ids: return GuardedIdHeap<>::format(memory, options);
         case HeapKind::slab_cache: return GuardedObjectHeap<>::format(memory, options);
         case HeapKind::linear: return GuardedStack<Linear>::format(memory, options);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// How a heap begins: one function for all kinds, with the options of each. Who opens it then asks
-/// for what it hands out: bytes (byte_heap.hpp), pages (page_heap.hpp), ids (id_heap.hpp) or
-/// objects (object_heap.hpp).
+/// for what it hands out: bytes (byte_heap.hpp), pages (page_heap.hpp, page_chain.hpp), ids
+/// (id_heap.hpp) or objects (object_heap.hpp).
 #pragma once
 
 #include <chrono>
@@ -18,7 +18,7 @@ struct HeapOptions {
     /// Of the memory's address in every process that opens the heap: power of two.
     std::uint64_t map_alignment = page_bytes;
     /// Part of the memory to manage from the beginning; 0 bytes: all that is left. Of bytes
-    /// and pages.
+    /// and bitmap_pages.
     HeapExtent first_region{};
 
     /// How much of the memory is there already, from its beginning; the rest may come later
@@ -29,8 +29,8 @@ struct HeapOptions {
     /// or its alignment if that is more, and 8 bytes for each page or id that there can be.
     bool owned = false;
 
-    /// Of bitmap_pages, and what a slab of a slab_cache has: power of two, 4096 (of a slab 512) or
-    /// more, no more than map_alignment.
+    /// Of bitmap_pages and page_chain, and what a slab of a slab_cache has: power of two, 4096 (of
+    /// a slab 512) or more, no more than map_alignment.
     std::uint64_t bytes_per_page = page_bytes;
 
     /// Of ids: the smallest, and how many there are from the beginning.

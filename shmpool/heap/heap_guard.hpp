@@ -24,13 +24,19 @@ public:
     using Words = HeapWords<StoreHook>;
 
     /// The header has been checked, and is of this plan.
-    HeapGuard(std::span<std::byte> memory, const HeapPlan& plan, std::chrono::nanoseconds patience)
-        : memory_(memory), plan_(plan), patience_(patience) {}
+    HeapGuard(std::span<std::byte> memory, const HeapPlan& plan, std::chrono::nanoseconds patience,
+              StoreHook hook = {})
+        : memory_(memory), plan_(plan), patience_(patience), hook_(hook) {}
 
     [[nodiscard]] HeapHeader& header() const {
         return *reinterpret_cast<HeapHeader*>(memory_.data());
     }
     [[nodiscard]] HeapOffset engine_offset() const { return plan_.engine_offset(); }
+
+    /// Without the lock: to look at what never changes.
+    [[nodiscard]] Words words() const {
+        return Words(memory_, HeapPlan::journal_offset, plan_.journal_limit, hook_);
+    }
 
     /// All of it or nothing: under the lock, behind the undoing of what somebody has left.
     template <typename Body>
@@ -39,20 +45,7 @@ public:
         if (auto got = lock.lock(holder, patience_); !got) {
             return tl::unexpected(got.error());
         }
-        Words words(memory_, HeapPlan::journal_offset, plan_.journal_limit);
-        if (words.has_entries()) words.undo();
-        words.finish();
-        auto result = body(words);
-        if (words.failed()) {
-            words.undo();
-            header().damaged.store(1, std::memory_order_relaxed);
-            result = fail(Errc::heap_damaged);
-        } else if (result) {
-            words.commit();
-            words.finish();
-        } else {
-            words.undo();
-        }
+        auto result = change_locked<std::invoke_result_t<Body, Words&>>(body);
         lock.unlock();
         return result;
     }
@@ -132,6 +125,33 @@ public:
     void holder_died(HeapHolder holder) { HeapLock(header().lock).orphan(holder); }
 
 private:
+    /// As `change`. system: a file did not take what was written; then nobody knows what is in it,
+    /// and every change is refused.
+    template <typename Done, typename Body>
+    Done change_locked(Body body) {
+        if (has_lost_its_file()) return fail(Errc::system);
+        Words words = this->words();
+        if (words.has_entries()) words.undo();
+        words.finish();
+        auto result = body(words);
+        if (words.failed()) {
+            words.undo();
+            header().damaged.store(1, std::memory_order_relaxed);
+            result = fail(Errc::heap_damaged);
+        } else if (result) {
+            words.commit();
+            words.finish();
+        } else {
+            words.undo();
+        }
+        if (has_lost_its_file()) result = fail(Errc::system);
+        return result;
+    }
+    [[nodiscard]] bool has_lost_its_file() const {
+        if constexpr (SyncingHook<StoreHook>) return hook_.failed();
+        return false;
+    }
+
     /// Where the table has room for the region. invalid_argument, memory_overlap, no_memory.
     [[nodiscard]] Outcome<HeapOffset> place_for(Words& words, const HeapExtent& extent) const {
         if (!may_be_region(extent)) return fail(Errc::invalid_argument);
@@ -149,6 +169,7 @@ private:
     std::span<std::byte> memory_;
     HeapPlan plan_;
     std::chrono::nanoseconds patience_;
+    [[no_unique_address]] StoreHook hook_;
 };
 
 }  // namespace shmpool

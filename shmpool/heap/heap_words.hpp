@@ -19,6 +19,7 @@
 /// Class: logged, with undo; the method is the rollback journal of data bases, on words.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -60,17 +61,27 @@ struct NoStoreHook {
     static void before_store() {}
 };
 
+/// One that has to know what was written, and may take its time over each decision: of a heap on a
+/// file (heap_sync.hpp).
+template <typename StoreHook>
+concept SyncingHook = requires(StoreHook& hook, std::span<const std::byte> written) {
+    hook.wrote(written);
+    hook.sync();
+    { hook.failed() } -> std::same_as<bool>;
+};
+
 /// One process's hold of the memory of one heap. The holder of the lock, one thread.
 template <typename StoreHook = NoStoreHook>
 class HeapWords {
 public:
     /// `memory`: of the whole heap; its header has been checked. Not owned.
     explicit HeapWords(std::span<std::byte> memory, std::uint64_t journal_offset,
-                       std::uint64_t journal_limit)
+                       std::uint64_t journal_limit, StoreHook hook = {})
         : base_(memory.data()),
           limit_(memory.size() - sizeof(std::uint64_t)),
           journal_(reinterpret_cast<JournalEntry*>(memory.data() + journal_offset)),
-          journal_limit_(journal_limit) {}
+          journal_limit_(journal_limit),
+          hook_(hook) {}
 
     [[nodiscard]] std::uint64_t get(HeapOffset at) {
         if (!is_word(at)) {
@@ -112,6 +123,7 @@ public:
         std::memset(base_ + extent.offset, 0, half);
         StoreHook::before_store();
         std::memset(base_ + extent.offset + half, 0, extent.bytes - half);
+        note(base_ + extent.offset, extent.bytes);
     }
     /// What begins at `from`, to where nobody needs what is there.
     void copy_to_free(HeapOffset from, const HeapExtent& to) {
@@ -124,6 +136,7 @@ public:
         std::memcpy(base_ + to.offset, base_ + from, half);
         StoreHook::before_store();
         std::memcpy(base_ + to.offset + half, base_ + from + half, to.bytes - half);
+        note(base_ + to.offset, to.bytes);
     }
 
     void add(HeapOffset at, std::uint64_t difference) { set(at, get(at) + difference); }
@@ -160,9 +173,11 @@ public:
     void commit() {
         if (count_ == 0) return;
         compiler_barrier();  // All of it before.
+        sync();
         count_ = 0;
         store(header().journal_count, 0);
         compiler_barrier();  // What follows a decision comes behind it.
+        sync();
     }
 
     /// Writes what was decided and is not yet written; there are no entries. To do it twice changes
@@ -174,6 +189,7 @@ public:
             const auto value = header().decided_value.load(std::memory_order_relaxed);
             StoreHook::before_store();
             word(at).store(value, std::memory_order_release);  // [R-heap-cell]
+            note(&word(at), sizeof value);
         }
         store(header().decided_at, 0);
         compiler_barrier();  // Before the next change.
@@ -211,9 +227,18 @@ private:
         return *reinterpret_cast<Atomic<std::uint64_t>*>(base_ + at);
     }
     [[nodiscard]] HeapHeader& header() const { return *reinterpret_cast<HeapHeader*>(base_); }
-    static void store(Atomic<std::uint64_t>& target, std::uint64_t value) {
+    void store(Atomic<std::uint64_t>& target, std::uint64_t value) {
         StoreHook::before_store();
         target.store(value, std::memory_order_relaxed);
+        note(&target, sizeof target);
+    }
+    void note([[maybe_unused]] const void* at, [[maybe_unused]] std::uint64_t bytes) {
+        if constexpr (SyncingHook<StoreHook>) {
+            hook_.wrote({static_cast<const std::byte*>(at), bytes});
+        }
+    }
+    void sync() {
+        if constexpr (SyncingHook<StoreHook>) hook_.sync();
     }
 
     std::byte* base_;
@@ -222,6 +247,7 @@ private:
     std::uint64_t journal_limit_;
     std::uint64_t count_ = 0;
     bool failed_ = false;
+    [[no_unique_address]] StoreHook hook_;
 };
 
 }  // namespace shmpool

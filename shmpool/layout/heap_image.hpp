@@ -29,6 +29,7 @@ enum class HeapKind : std::uint32_t {
     buddy = 4,
     slab = 5,
     slab_cache = 6,
+    page_chain = 7,
     linear = 16,
     first_fit = 17,
     ghost_tree = 18,
@@ -38,9 +39,9 @@ enum class HeapKind : std::uint32_t {
 
 /// All that this build knows.
 inline constexpr std::array heap_kinds{
-    HeapKind::tlsf,       HeapKind::buddy,      HeapKind::slab,        HeapKind::bitmap_pages,
-    HeapKind::ids,        HeapKind::slab_cache, HeapKind::linear,      HeapKind::first_fit,
-    HeapKind::ghost_tree, HeapKind::slab_stack, HeapKind::checked_slab};
+    HeapKind::tlsf,       HeapKind::buddy,      HeapKind::slab,       HeapKind::bitmap_pages,
+    HeapKind::page_chain, HeapKind::ids,        HeapKind::slab_cache, HeapKind::linear,
+    HeapKind::first_fit,  HeapKind::ghost_tree, HeapKind::slab_stack, HeapKind::checked_slab};
 
 [[nodiscard]] constexpr std::string_view name_of(HeapKind kind) {
     switch (kind) {
@@ -50,6 +51,7 @@ inline constexpr std::array heap_kinds{
         case HeapKind::buddy: return "buddy";
         case HeapKind::slab: return "slab";
         case HeapKind::slab_cache: return "slab_cache";
+        case HeapKind::page_chain: return "page_chain";
         case HeapKind::linear: return "linear";
         case HeapKind::first_fit: return "first_fit";
         case HeapKind::ghost_tree: return "ghost_tree";
@@ -82,7 +84,7 @@ static_assert(sizeof(HeapRegionImage) == 16);
 //         48      8  map_alignment    creator        of the memory's address, in every process
 //         64      4  lock             who locks      see heap_lock.hpp; a futex
 //         68      4  damaged          anybody        1: nonsense was found in it
-//         72     16  settings[2]      creator        bitmap_pages: bytes of a page
+//         72     16  settings[2]      creator        bitmap_pages, page_chain: bytes of a page
 //                                                    ids: the first id; how many at most
 //                                                    slab_stack, checked_slab: HeapOptions::
 //                                                    block_bytes

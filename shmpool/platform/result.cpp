@@ -211,6 +211,12 @@ constexpr Entry entry_of(Errc code) noexcept {
                 "would_block",
                 "Somebody else was changing the heap all the while, or is stopped in a change, or "
                 "it is the caller itself; try again."};
+        case Errc::pinned:
+            return {"pinned",
+                    "Somebody has pinned the page; it can be freed when all have unpinned it."};
+        case Errc::not_pinned:
+            return {"not_pinned",
+                    "The caller has no pin on the page, or nobody has; nothing was changed."};
         case Errc::heap_damaged:
             return {"heap_damaged",
                     "The heap holds what none of its operations can have written; nothing was "

@@ -88,6 +88,8 @@ enum class Errc : std::uint16_t {
     memory_overlap,
     unsupported,
     would_block,
+    pinned,
+    not_pinned,
     heap_damaged,
 
     // Damage and our own faults.

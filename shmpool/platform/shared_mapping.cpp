@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "shmpool/platform/alignment.hpp"
-#include "shmpool/platform/atomics.hpp"
 #include "shmpool/platform/memory_object.hpp"
 
 namespace shmpool {
@@ -41,8 +40,9 @@ void* reserve_aligned(std::uint64_t bytes) {
     return begin + before;
 }
 
-void* map_shared(const Descriptor& object, std::uint64_t bytes, int protection) {
-    if (bytes < large_page_bytes) {
+void* map_shared(const Descriptor& object, std::uint64_t bytes, int protection,
+                 std::uint64_t alignment) {
+    if (bytes < large_page_bytes && alignment <= page_bytes) {
         return ::mmap(nullptr, bytes, protection, MAP_SHARED, object.get(), 0);
     }
     void* const place = reserve_aligned(bytes);
@@ -59,7 +59,7 @@ void* map_shared(const Descriptor& object, std::uint64_t bytes, int protection) 
 }  // namespace
 
 Result<SharedMapping> SharedMapping::map(const Descriptor& object, std::uint64_t bytes,
-                                         Access access) {
+                                         Access access, std::uint64_t alignment) {
     const auto size = size_of(object);
     if (!size) return tl::unexpected(size.error());
     if (bytes == 0 || bytes > *size) {
@@ -68,7 +68,7 @@ Result<SharedMapping> SharedMapping::map(const Descriptor& object, std::uint64_t
                                                 std::to_string(*size));
     }
     const int protection = access == Access::read_only ? PROT_READ : PROT_READ | PROT_WRITE;
-    void* const base = map_shared(object, bytes, protection);
+    void* const base = map_shared(object, bytes, protection, alignment);
     if (base == MAP_FAILED) {
         return fail_errno(code_of(errno), "map " + std::to_string(bytes) + " bytes", errno);
     }

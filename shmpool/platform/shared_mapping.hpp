@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 
+#include "shmpool/platform/atomics.hpp"
 #include "shmpool/platform/descriptor.hpp"
 #include "shmpool/platform/result.hpp"
 
@@ -25,10 +26,11 @@ public:
 
     /// Maps the first `bytes` of the object, which must have that many (Errc::invalid_argument), or
     /// else a touch would be a SIGBUS. Begins where a large page may, if it has room for one: so
-    /// what is aligned in the object is aligned alike in every process. Errc::out_of_memory,
-    /// no_permission, system.
+    /// what is aligned in the object is aligned alike in every process; or at a multiple of
+    /// `alignment`, a large page at the most. Errc::out_of_memory, no_permission, system.
     [[nodiscard]] static Result<SharedMapping> map(const Descriptor& object, std::uint64_t bytes,
-                                                   Access access);
+                                                   Access access,
+                                                   std::uint64_t alignment = page_bytes);
 
     /// Aligned to a page, or to a large page; null when nothing is mapped.
     [[nodiscard]] std::byte* base() const noexcept { return base_; }

@@ -2,8 +2,9 @@
 /// What a heap in shared memory costs, beside Boost.Interprocess's managed_shared_memory (whose
 /// users hang or lose memory when one of them dies) and glibc's malloc (in one process), in the
 /// same run: a pair of allocate and free of one size; random sizes among a thousand live blocks;
-/// the same in a heap that has seen 10^7 random steps; two processes at once. And objects of 64
-/// bytes, in a slab cache and in a node_allocator of Boost.Interprocess.
+/// the same in a heap that has seen 10^7 random steps; two processes at once. Objects of 64 bytes,
+/// in a slab cache and in a node_allocator of Boost.Interprocess. And what a heap on a file costs,
+/// in the folder for temporary files, with a sync of each change and without.
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -11,12 +12,14 @@
 #include <boost/interprocess/allocators/node_allocator.hpp>
 #include <boost/interprocess/managed_shared_memory.hpp>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "shmpool/heap/byte_heap.hpp"
+#include "shmpool/heap/heap_file.hpp"
 #include "shmpool/heap/object_heap.hpp"
 #include "tests/protocol/child_process.hpp"
 
@@ -200,6 +203,40 @@ void pair_of_two_processes(benchmark::State& state) {
         heap.free(block);
     }
 }
+
+template <HeapSync When>
+HeapFile file_of(HeapKind kind) {
+    const auto path =
+        std::filesystem::temp_directory_path() / ("shmpool_bench_" + std::to_string(::getpid()));
+    auto file = HeapFile::create(path, kind, 16 << 20, {}, When);
+    std::filesystem::remove(path);
+    if (!file) std::abort();
+    return std::move(*file);
+}
+
+template <HeapSync When>
+void pair_on_a_file(benchmark::State& state) {
+    const HeapFile file = file_of<When>(HeapKind::first_fit);
+    StackHeap& heap = **file.stack_heap();
+    for (auto _ : state) {
+        const auto block = heap.alloc(me, 100);
+        if (!block || !heap.dealloc(me, *block)) std::abort();
+    }
+}
+
+template <HeapSync When>
+void page_on_a_file(benchmark::State& state) {
+    const HeapFile file = file_of<When>(HeapKind::page_chain);
+    PageChain& pages = **file.page_chain();
+    for (auto _ : state) {
+        const auto page = pages.allocate(me);
+        if (!page || !pages.free(me, *page)) std::abort();
+    }
+}
+BENCHMARK(pair_on_a_file<HeapSync::each_change>)->UseRealTime();
+BENCHMARK(pair_on_a_file<HeapSync::when_asked>)->UseRealTime();
+BENCHMARK(page_on_a_file<HeapSync::each_change>)->UseRealTime();
+BENCHMARK(page_on_a_file<HeapSync::when_asked>)->UseRealTime();
 
 #define SHMPOOL_HEAPS(play, ...)         \
     BENCHMARK(play<Tlsf>)->__VA_ARGS__;  \

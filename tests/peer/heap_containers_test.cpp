@@ -183,15 +183,22 @@ TEST_F(HeapContainers, WhatIsHeldGoesBackAtTheEndOfTheScope) {
     stack.kind = HeapKind::first_fit;
     stack.bytes = 1 << 20;
     ASSERT_TRUE(peer_.create_heap("pages", pages));
+    HeapSpec chain;
+    chain.kind = HeapKind::page_chain;
+    chain.bytes = 1 << 20;
+    ASSERT_TRUE(peer_.create_heap("chain", chain));
     ASSERT_TRUE(peer_.create_heap("ids", ids));
     ASSERT_TRUE(peer_.create_heap("stack", stack));
     auto page_heap = peer_.page_heap("pages").value();
+    auto page_chain = peer_.page_chain("chain").value();
     auto id_heap = peer_.id_heap("ids").value();
     auto stack_heap = peer_.stack_heap("stack").value();
     SharedByteHeap heap = open(peer_, "kept");
     {
         const BlockHold block(heap, heap.allocate(100).value());
         const PageHold run(page_heap, {page_heap.allocate_pages(3).value(), 3});
+        const ChainedPageHold page(page_chain, page_chain.allocate().value());
+        EXPECT_EQ(page_chain.statistics()->allocated, 3U);
         IdHold id(id_heap, {id_heap.allocate_id(2).value(), 2});
         const IdHold moved = std::move(id);
         EXPECT_FALSE(id);
@@ -204,6 +211,7 @@ TEST_F(HeapContainers, WhatIsHeldGoesBackAtTheEndOfTheScope) {
     }
     EXPECT_EQ(heap.statistics()->blocks, 0U);
     EXPECT_EQ(page_heap.statistics()->used_pages, 0U);
+    EXPECT_EQ(page_chain.statistics()->allocated, 2U);
     EXPECT_EQ(id_heap.statistics()->used, 0U);
     EXPECT_EQ(stack_heap.statistics()->blocks, 0U);
 }

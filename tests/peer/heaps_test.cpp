@@ -66,6 +66,20 @@ TEST_F(HeapsTest, OfEveryKindCanBeUsedByAnyPeer) {
     const HeapOffset run = pages.allocate_pages(3).value();
     EXPECT_TRUE(pages.free_pages(run, 3));
 
+    create("chain", spec_of(HeapKind::page_chain, 1 << 20));
+    auto chain = other_.page_chain("chain").value();
+    const PageId page = chain.allocate().value();
+    auto mine = peer_.page_chain("chain").value();
+    EXPECT_TRUE(chain.pin(page));
+    EXPECT_EQ(mine.free(page).error(), Errc::pinned);
+    chain.bytes(page)[100] = std::byte{7};
+    EXPECT_EQ(mine.bytes(page)[100], std::byte{7}) << "the same bytes, mapped twice";
+    EXPECT_EQ(mine.state(page), PageState::pinned);
+    EXPECT_TRUE(mine.unpin(page)) << "in a heap that only keeps, pins are counted and no more";
+    EXPECT_TRUE(mine.free(page));
+    EXPECT_EQ(mine.snapshot()->free_head, page);
+    EXPECT_TRUE(mine.bytes(1).empty());
+
     create("buddies", spec_of(HeapKind::buddy, 1 << 20));
     EXPECT_TRUE(other_.byte_heap("buddies").value().allocate(100));
 
@@ -311,6 +325,34 @@ TEST_F(HeapsTest, WhatTheDeadHeldIsTakenBackIfTheHeapSaysSo) {
     EXPECT_TRUE(eventually([&] { return ids.statistics()->used == 0; }));
     EXPECT_EQ(kept.statistics()->blocks, 1U);
     EXPECT_THAT(blocks.audit().value(), testing::IsEmpty());
+}
+
+TEST_F(HeapsTest, PinsOfTheDeadAreTakenOff) {  // T-PG-30
+    create("chain", reclaimed(HeapKind::page_chain));
+    auto chain = peer_.page_chain("chain").value();
+    const PageId mine = chain.allocate().value();
+    Child child([&] {
+        auto peer = attach_in_child(host_.pool());
+        auto its_chain = peer.page_chain("chain").value();
+        for (int i = 0; i < 3; ++i) (void)its_chain.pin(mine);
+        for (int i = 0; i < 10; ++i) (void)its_chain.pin(its_chain.allocate().value());
+        pause();
+    });
+    ASSERT_TRUE(eventually([&] {
+        return chain.statistics()->allocated == 13 && chain.state(12) == PageState::pinned;
+    }));
+    EXPECT_TRUE(chain.pin(2));
+    EXPECT_TRUE(chain.pin(7)) << "it outlives who has allocated it";
+    EXPECT_EQ(chain.free(mine).error(), Errc::pinned);
+    child.signal(SIGKILL);
+    child.wait();
+    EXPECT_TRUE(eventually([&] { return chain.statistics()->allocated == 4; }));
+    EXPECT_EQ(chain.state(7), PageState::pinned);
+    EXPECT_TRUE(chain.unpin(7));
+    EXPECT_EQ(chain.state(7), PageState::free);
+    EXPECT_TRUE(chain.unpin(mine));
+    EXPECT_TRUE(chain.free(mine));
+    EXPECT_THAT(chain.audit().value(), testing::IsEmpty());
 }
 
 TEST_F(HeapsTest, WhatTheDeadHeldIsTakenBackByTheNextHostToo) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Heaps: the operations of heaps of bytes, pages, ids and objects beside the living, who use the
-/// same ones; cells; and what goes over the host: create, grow, open, close, destroy. (An audit
-/// takes as many instructions as there are blocks, and changes nothing but the lock.)
+/// Heaps: the operations of heaps of bytes, pages (with pins too), ids and objects beside the
+/// living, who use the same ones; cells; and what goes over the host: create, grow, open, close,
+/// destroy. (An audit takes as many instructions as there are blocks, and changes nothing but the
+/// lock.)
 #include "heap_share.hpp"
 #include "operation.hpp"
 
@@ -179,6 +180,53 @@ std::vector<Operation> of_objects() {
     };
 }
 
+// --- pages with pins -----------------------------------------------------------------------------
+
+/// Three pages: the first is free again, the second pinned twice.
+void take_chain(Victim& victim) {
+    attach(victim);
+    victim.chain_of_pages.emplace(must(victim.peer->page_chain(page_chain), "the victim's chain"));
+    for (int i = 0; i < 3; ++i) keep(victim, victim.chain_of_pages->allocate());
+    for (int i = 0; i < 2; ++i) {
+        must(victim.chain_of_pages->pin(victim.blocks[1]), "the victim pins");
+    }
+    must(victim.chain_of_pages->free(victim.blocks[0]), "the victim frees");
+}
+
+Operation on_chain(const std::string& name, bool (*act)(SharedPageChain&, const Victim&)) {
+    return in_heap("chain/" + name, take_chain,
+                   [act](Victim& victim) { return act(*victim.chain_of_pages, victim); });
+}
+
+std::vector<Operation> of_chain() {
+    using Chain = SharedPageChain;
+    return {
+        on_chain("allocate",
+                 [](Chain& chain, const Victim&) { return chain.allocate().has_value(); }),
+        on_chain("free",
+                 [](Chain& chain, const Victim& victim) {
+                     return chain.free(victim.blocks[2]).has_value();
+                 }),
+        on_chain("free_pinned",
+                 [](Chain& chain, const Victim& victim) {
+                     const auto freed = chain.free(victim.blocks[1]);
+                     return !freed && freed.error() == Errc::pinned;
+                 }),
+        on_chain("pin",
+                 [](Chain& chain, const Victim& victim) {
+                     return chain.pin(victim.blocks[2]).has_value();
+                 }),
+        on_chain("unpin",
+                 [](Chain& chain, const Victim& victim) {
+                     return chain.unpin(victim.blocks[1]).has_value();
+                 }),
+        on_chain("state",
+                 [](Chain& chain, const Victim& victim) {
+                     return chain.state(victim.blocks[1]) == PageState::pinned;
+                 }),
+    };
+}
+
 // --- by the host ---------------------------------------------------------------------------------
 
 constexpr const char* made = "made";
@@ -230,7 +278,8 @@ std::vector<Operation> heap_operations() {
     for (const char* const heap : byte_heaps) {
         for (auto& one : of_bytes(heap)) all.push_back(std::move(one));
     }
-    for (auto some : {of_pages_and_ids(), of_cells(byte_heaps[0]), of_objects(), of_host()}) {
+    for (auto some :
+         {of_pages_and_ids(), of_chain(), of_cells(byte_heaps[0]), of_objects(), of_host()}) {
         for (auto& one : some) all.push_back(std::move(one));
     }
     return all;

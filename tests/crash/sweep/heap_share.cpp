@@ -25,7 +25,7 @@ std::string section(const std::string& name, const std::string& kind, const std:
 std::string heaps_config() {
     std::string text;
     for (const char* const name : byte_heaps) text += section(name, name, "");
-    return text + section(page_heap, "bitmap_pages", "") +
+    return text + section(page_heap, "bitmap_pages", "") + section(page_chain, "page_chain", "") +
            section(id_heap, "ids",
                    "first_id = " + std::to_string(first_id) +
                        "\nids = " + std::to_string(id_count) + "\n") +
@@ -38,6 +38,7 @@ HeapShare::HeapShare(Board& board, Peer& peer, std::uint32_t number)
       peer_(peer),
       number_(number),
       pages_{must(peer.page_heap(page_heap), "a rival's pages")},
+      chain_{must(peer.page_chain(page_chain), "a rival's chain of pages")},
       ids_{must(peer.id_heap(id_heap), "a rival's ids")},
       objects_{must(peer.object_heap(object_heap), "a rival's objects")} {
     for (const char* const name : byte_heaps) {
@@ -50,6 +51,7 @@ void HeapShare::work() {
         for (auto& share : bytes_) take_bytes(share);
     }
     take_pages();
+    take_chained_pages();
     take_ids();
     for (int i = 0; i < 3; ++i) take_object();
     give(kept);
@@ -85,6 +87,16 @@ void HeapShare::take_pages() {
     const Mark mark{number_ + 1, ++taken_};
     write_mark({static_cast<std::byte*>(pages_.heap.at(*run)), count * page_bytes}, mark);
     pages_.blocks.push_back({*run, count * page_bytes, mark});
+}
+
+/// Every second one is pinned, for the host to find when this rival dies.
+void HeapShare::take_chained_pages() {
+    const auto page = chain_.heap.allocate();
+    if (!went_well(page)) return;
+    const Mark mark{number_ + 1, ++taken_};
+    write_mark(chain_.heap.bytes(*page), mark);
+    if (taken_ % 2 == 0) (void)went_well(chain_.heap.pin(*page));
+    chain_.blocks.push_back({*page, page_bytes, mark});
 }
 
 void HeapShare::take_ids() {
@@ -126,6 +138,12 @@ void HeapShare::give(std::size_t keep) {
         look_at(block, of.heap.at(block.offset));
         return of.heap.free(block.offset);
     });
+    give_all(chain_, [&](auto& of, const Block& block) {
+        look_at(block, of.heap.bytes(block.offset).data());
+        const auto unpinned = of.heap.unpin(block.offset);
+        return unpinned || unpinned.error() == Errc::not_pinned ? of.heap.free(block.offset)
+                                                                : unpinned;
+    });
     give_all(ids_, [](auto& of, const Block& block) {
         return of.heap.free_id(block.offset, block.bytes);
     });
@@ -148,7 +166,7 @@ void HeapShare::empty_cell(SharedByteHeap& heap) {
 
 std::uint32_t HeapShare::count_left() {
     std::vector<std::string> names(std::begin(byte_heaps), std::end(byte_heaps));
-    names.insert(names.end(), {page_heap, id_heap, object_heap});
+    names.insert(names.end(), {page_heap, page_chain, id_heap, object_heap});
     std::uint32_t left = 0;
     for (const std::string& name : names) {
         left += must(peer_.glance_at_heap(name), "a glance").used != 0 ? 1U : 0U;
@@ -163,6 +181,7 @@ void HeapShare::count() {
     while (board_.heaps_left != 0 && !deadline.expired() && ::usleep(1000) == 0);
     for (std::size_t i = 0; i < bytes_.size(); ++i) audit(bytes_[i].heap, byte_heaps[i]);
     audit(pages_.heap, page_heap);
+    audit(chain_.heap, page_chain);
     audit(ids_.heap, id_heap);
     audit(objects_.heap, object_heap);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What a rival has in the heaps: it takes blocks, pages, ids and objects beside the victim, marks
-/// what it can write to, and looks at every mark before it gives something back.
+/// What a rival has in the heaps: it takes blocks, pages, pins, ids and objects beside the victim,
+/// marks what it can write to, and looks at every mark before it gives something back.
 #pragma once
 
 #include <string>
@@ -13,6 +13,7 @@ namespace shmpool::sweep {
 
 inline constexpr const char* byte_heaps[] = {"tlsf", "buddy", "slab"};
 inline constexpr const char* page_heap = "pages";
+inline constexpr const char* page_chain = "chain";
 inline constexpr const char* id_heap = "ids";
 inline constexpr const char* object_heap = "objects";
 inline constexpr std::uint64_t first_id = 100;
@@ -45,6 +46,7 @@ private:
 
     void take_bytes(Share<SharedByteHeap>& share);
     void take_pages();
+    void take_chained_pages();
     void take_ids();
     void take_object();
     void give(std::size_t keep);
@@ -63,6 +65,7 @@ private:
     const std::uint32_t number_;
     std::vector<Share<SharedByteHeap>> bytes_;
     Share<SharedPageHeap> pages_;
+    Share<SharedPageChain> chain_;
     Share<SharedIdHeap> ids_;
     Share<SharedObjectHeap> objects_;
     std::uint64_t taken_ = 0;

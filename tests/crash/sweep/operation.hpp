@@ -29,6 +29,7 @@ struct Victim {
     std::vector<Sample> samples{};
     std::vector<SlotRef> raw{};
     std::optional<SharedByteHeap> heap_of_bytes{};
+    std::optional<SharedPageChain> chain_of_pages{};
     std::optional<SharedPageHeap> heap_of_pages{};
     std::optional<SharedIdHeap> heap_of_ids{};
     std::optional<SharedObjectHeap> heap_of_objects{};

@@ -91,6 +91,7 @@ std::string live_on(Victim& victim) {
     victim.subscriber.reset();
     victim.heap_of_bytes.reset();
     victim.heap_of_pages.reset();
+    victim.chain_of_pages.reset();
     victim.heap_of_ids.reset();
     victim.heap_of_objects.reset();
     victim.peer.reset();

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /// `shmpool heap`: what it creates others use, and what it says.
+#include "shmpool/heap/heap_file.hpp"
 #include "tests/peer/cli/host_fixture.hpp"
 #include "tests/peer/configured_host.hpp"
+#include "tests/shmpool/heap/heap_folder.hpp"
 
 namespace shmpool::cli {
 namespace {
@@ -84,6 +86,11 @@ TEST_F(HeapCommand, HasTheOptionsOfEveryKind) {
         create("frames", "bitmap_pages", "64MiB", {"--page-size", "2MiB", "--alignment", "2MiB"})
             .exit_code,
         0);
+    EXPECT_EQ(create("chain", "page_chain", "1MiB", {"--page-size", "8KiB", "--alignment", "8KiB"})
+                  .exit_code,
+              0);
+    EXPECT_THAT(run({"heap", "stat", "chain"}).output, HasSubstr("0B of"));
+    EXPECT_EQ(run({"heap", "audit", "chain"}).output, "heap 'chain' is whole\n");
     EXPECT_EQ(create("ids", "ids", "64KiB", {"--first-id", "100", "--ids", "1000"}).exit_code, 0);
     EXPECT_EQ(create("buddies", "buddy", "1MiB").exit_code, 0);
     EXPECT_EQ(create("orders", "slab_cache", "1MiB", {"--block-size", "12", "--page-size", "512"})
@@ -111,6 +118,34 @@ TEST_F(HeapCommand, FindsWhatIsWrongWithAHeap) {
     const Finished done = run({"heap", "audit", "table"});
     EXPECT_EQ(done.exit_code, 1);
     EXPECT_THAT(done.output, HasSubstr("used_bytes says 7, counted 0"));
+}
+
+TEST(HeapFileCommand, MakesAndChecksAHeapOnAFileWithoutAHost) {
+    const test::HeapFolder folder;
+    const std::string path = folder.path("table");
+    const Finished made = run({"heap", "file", "create", path, "--kind", "page_chain", "--size",
+                               "1MiB", "--page-size", "8KiB"});
+    EXPECT_EQ(made.exit_code, 0) << made.errors;
+    EXPECT_EQ(made.output, "created '" + path + "', a heap of kind page_chain with 1MiB\n");
+    EXPECT_EQ(run({"heap", "file", "audit", path}).output, "heap '" + path + "' is whole\n");
+    const Finished again =
+        run({"heap", "file", "create", path, "--kind", "linear", "--size", "1MiB"});
+    EXPECT_EQ(again.exit_code, 1);
+    EXPECT_THAT(again.errors, HasSubstr("is there already"));
+    {
+        const HeapFile file = HeapFile::open(path).value();
+        const Finished busy = run({"heap", "file", "audit", path});
+        EXPECT_EQ(busy.exit_code, 1);
+        EXPECT_THAT(busy.errors, HasSubstr("one at a time"));
+        reinterpret_cast<HeapHeader*>(file.memory().data())->used_bytes.store(7);
+    }
+    const Finished broken = run({"heap", "file", "audit", path});
+    EXPECT_EQ(broken.exit_code, 1);
+    EXPECT_THAT(broken.output, HasSubstr("used_bytes says 7, counted 0"));
+    EXPECT_THAT(
+        run({"heap", "file", "create", path + "2", "--kind", "tlsf", "--size", "1MiB"}).errors,
+        HasSubstr("can not lie on a file"));
+    EXPECT_EQ(run({"heap", "file"}).exit_code, 2);
 }
 
 TEST_F(HeapCommand, SaysWhatIsWrongWithARequest) {

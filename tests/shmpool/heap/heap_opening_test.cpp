@@ -7,6 +7,7 @@
 
 #include "shmpool/heap/id_heap.hpp"
 #include "shmpool/heap/object_heap.hpp"
+#include "shmpool/heap/page_chain.hpp"
 #include "shmpool/heap/page_heap.hpp"
 #include "shmpool/heap/stack_heap.hpp"
 #include "tests/shmpool/heap/own_heap.hpp"
@@ -108,6 +109,7 @@ TEST(HeapKinds, AreOpenedAsWhatTheyAre) {
         };
         keep(open_byte_heap(memory.view()));
         keep(open_page_heap(memory.view()));
+        keep(open_page_chain(memory.view()));
         keep(open_id_heap(memory.view()));
         keep(open_stack_heap(memory.view()));
         keep(open_object_heap(memory.view()));
