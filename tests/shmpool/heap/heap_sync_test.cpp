@@ -171,6 +171,22 @@ TEST_P(HeapSyncTest, EveryOperationIsOnTheMediumWhenItReturns) {
     with_heap([&](auto& heap) { play(heap, medium); });
 }
 
+/// Longer than what lies between two runs of pages and is synced with them.
+TEST(FileChanges, AreWhatAnOperationMovesToo) {
+    HeapMemory memory(bytes);
+    ASSERT_TRUE(format_heap(memory.view(), HeapKind::ghost_tree));
+    const auto plain = open_stack_heap(memory.view());
+    const StackHandle block = (*plain)->alloc(me, 80'000).value();
+    test::fill((*plain)->stack()->subspan(block.offset, block.len), 7);
+    ASSERT_TRUE((*plain)->alloc(me, 10)) << "it can not grow where it is";
+    Medium medium(memory.view());
+    FileChanges changes(memory.view(), HeapSync::each_change, Medium::sync);
+    const auto heap = open_stack_heap_with(memory.view(), heap_patience, FileStores(changes));
+    const StackHandle moved = (*heap)->realloc(me, block, 120'000).value();
+    EXPECT_NE(moved.offset, block.offset);
+    EXPECT_TRUE(medium.is_like_memory());
+}
+
 TEST_P(HeapSyncTest, ASyncThatFailsIsAnErrorOfTheCallAndOfAllThatFollow) {
     const Medium medium(memory.view());
     with_heap([&](auto& heap) { lose_the_file(heap); });

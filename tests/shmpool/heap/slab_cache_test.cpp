@@ -115,10 +115,10 @@ TEST_F(Boxes, AreAdoptedAtAnotherAddress) {  // T-AS-13
 }
 
 TEST_F(Boxes, OutliveEveryCache) {  // T-AS-12
-    auto copy = std::optional(*cache);
-    auto box = copy->emplace(4).value();
+    std::vector<Cache> copies{*cache};
+    auto box = copies.front().emplace(4).value();
     cache.reset();
-    copy.reset();
+    copies.clear();
     EXPECT_EQ(box->value, 4);
     own.free(box.offset());
     { const auto end = std::move(box); }
