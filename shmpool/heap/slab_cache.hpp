@@ -46,9 +46,9 @@ concept SlabObject = sizeof(T) >= object_slab::smallest_object &&
                      !std::is_pointer_v<T> && holds_no_addresses<T>;
 
 template <typename T, std::uint64_t slab_bytes>
-concept SlabOf =
-    SlabObject<T> && std::has_single_bit(slab_bytes) && slab_bytes
-    >= object_slab::smallest_slab&& object_slab::Shape::of(sizeof(T), slab_bytes, true).objects > 0;
+concept SlabOf = SlabObject<T> && std::has_single_bit(slab_bytes) &&
+                 (slab_bytes >= object_slab::smallest_slab) &&
+                 (object_slab::Shape::of(sizeof(T), slab_bytes, true).objects > 0);
 
 /// How a heap for a type is to be formatted, or created by name.
 template <typename T, std::uint64_t slab_bytes = page_bytes>

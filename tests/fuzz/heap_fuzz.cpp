@@ -14,6 +14,7 @@
 #include "shmpool/heap/heap_audit.hpp"
 #include "shmpool/heap/id_heap.hpp"
 #include "shmpool/heap/object_heap.hpp"
+#include "shmpool/heap/page_chain.hpp"
 #include "shmpool/heap/page_heap.hpp"
 #include "shmpool/heap/stack_heap.hpp"
 
@@ -84,6 +85,19 @@ void use(ObjectHeap& heap) {
     (void)heap.audit(me);
 }
 
+void use(PageChain& heap) {
+    for (int i = 0; i < 3; ++i) {
+        const auto page = heap.allocate({me, somebody});
+        if (!page) continue;
+        (void)heap.pin({me, somebody}, *page);
+        if (i == 1) (void)heap.unpin({me, somebody}, *page);
+        (void)heap.free(me, *page);
+        (void)heap.state(me, *page);
+    }
+    (void)heap.reclaim(me, is_gone);
+    (void)heap.audit(me);
+}
+
 void use(StackHeap& heap) {
     StackHandle last{};
     for (const std::uint64_t bytes : {40U, 300U, 5000U, 60U}) {
@@ -136,6 +150,7 @@ public:
                opened_and_used(open_page_heap(view(), no_patience)) ||
                opened_and_used(open_id_heap(view(), no_patience)) ||
                opened_and_used(open_object_heap(view(), no_patience)) ||
+               opened_and_used(open_page_chain(view(), no_patience)) ||
                opened_and_used(open_stack_heap(view(), no_patience));
     }
     bool is_whole() {

@@ -189,8 +189,9 @@ TEST_F(HeapFileTest, RefusesAnotherMagicVersionAndKind) {
     };
     refused(0, 0x1234, Errc::wrong_magic, "no heap begins there");
     refused(8, (std::uint64_t{17} << 32) | 99, Errc::wrong_layout_version, "version 99");
-    refused(8, (std::uint64_t{4711} << 32) | 1, Errc::unsupported, "4711");
-    refused(8, (std::uint64_t{1} << 32) | 1, Errc::unsupported, "tlsf can not lie on a file");
+    refused(8, (std::uint64_t{4711} << 32) | heap_layout_version, Errc::unsupported, "4711");
+    refused(8, (std::uint64_t{1} << 32) | heap_layout_version, Errc::unsupported,
+            "tlsf can not lie on a file");
     refused(40, 4711, Errc::damaged_header, "does not describe");
     ::unlink(path.c_str());
     const HeapFile file = create();

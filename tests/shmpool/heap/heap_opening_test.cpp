@@ -117,7 +117,7 @@ TEST(HeapKinds, AreOpenedAsWhatTheyAre) {
     };
     for (const HeapKind kind : heap_kinds) {
         const auto errors = errors_of(kind);
-        EXPECT_EQ(errors.size(), 4U) << name_of(kind);
+        EXPECT_EQ(errors.size(), 5U) << name_of(kind);
         for (const Error& one : errors) {
             EXPECT_EQ(one.code, Errc::config_mismatch);
             EXPECT_THAT(one.message, HasSubstr("is of kind " + std::string(name_of(kind))));
