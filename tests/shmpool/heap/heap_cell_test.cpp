@@ -241,6 +241,41 @@ TYPED_TEST(CellStoreByStore, ADeathLeavesItDoneOrNotBegun) {
     }
 }
 
+/// Dies before that store of filling the root; false: it has no such store.
+template <typename Heap>
+bool dies_filling(Heap& heap, std::uint64_t store) {
+    bool died = false;
+    Dying::dies(store);
+    try {
+        (void)heap.allocate_into(doomed, 100, 8, HeapCell::root());
+    } catch (const test::Death&) {
+        died = true;
+    }
+    Dying::lives();
+    return died;
+}
+
+TYPED_TEST(CellStoreByStore, WhoComesNextFillsNoCellThatIsDecided) {
+    using Heap = typename TypeParam::Heap;
+    std::uint64_t was_full = 0;
+    for (std::uint64_t store = 0;; ++store) {
+        HeapMemory memory(test::dying_memory_bytes);
+        Dying::lives();
+        ASSERT_TRUE(Heap::format(memory.view(), TypeParam::options()));
+        const auto heap = TypeParam::opened(memory.view());
+        if (!dies_filling(*heap, store)) break;
+        heap->holder_died(doomed);
+        const auto block = heap->allocate_into(next, 100, 8, HeapCell::root());
+        if (!block) {
+            EXPECT_EQ(block.error(), Errc::cell_in_use);
+            ++was_full;
+        }
+        EXPECT_EQ(heap->statistics(next)->blocks, 1U) << "died before store " << store;
+        EXPECT_TRUE(heap->free_from(next, HeapCell::root())) << "died before store " << store;
+    }
+    EXPECT_GT(was_full, 0U);
+}
+
 /// A reader takes no lock, and so looks between a death and its repair.
 TYPED_TEST(CellStoreByStore, WhatAReaderFindsIsNeverUndone) {
     using Heap = typename TypeParam::Heap;
@@ -250,15 +285,7 @@ TYPED_TEST(CellStoreByStore, WhatAReaderFindsIsNeverUndone) {
         Dying::lives();
         ASSERT_TRUE(Heap::format(memory.view(), TypeParam::options()));
         const auto heap = TypeParam::opened(memory.view());
-        bool died = false;
-        Dying::dies(store);
-        try {
-            (void)heap->allocate_into(doomed, 100, 8, HeapCell::root());
-        } catch (const test::Death&) {
-            died = true;
-        }
-        Dying::lives();
-        if (!died) break;
+        if (!dies_filling(*heap, store)) break;
         const HeapOffset found = root_of(memory.view());
         heap->holder_died(doomed);
         const std::uint64_t blocks = heap->statistics(next)->blocks;
