@@ -60,8 +60,10 @@ private:
         census_.expect("bits of live blocks", region.bits, live_bits, count_bits(region));
     }
 
+    /// None where nothing fits: a region as small as that is nonsense, and read all the same.
     [[nodiscard]] std::uint64_t count_bits(const Region& region) {
         std::uint64_t count = 0;
+        if (region.begin == region.end) return count;
         for (HeapOffset at = region.bits; at <= region.bits_of(region.end - granule_bytes);
              at += 8) {
             count += static_cast<std::uint64_t>(std::popcount(words_.get(at)));

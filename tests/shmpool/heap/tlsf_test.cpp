@@ -80,5 +80,13 @@ TEST_F(TlsfHeap, GivesBackWhatALargeAlignmentHasSkipped) {
     EXPECT_EQ(broken(*heap, me), "");
 }
 
+/// Found by `scripts/fuzz heap`.
+TEST_F(TlsfHeap, IsLookedAtToAnEndWithARegionInWhichNothingFits) {
+    auto& header = *reinterpret_cast<HeapHeader*>(memory.view().data());
+    header.regions[0].bytes = 8;
+    const auto findings = heap->audit(me);
+    EXPECT_TRUE(!findings || !findings->empty());
+}
+
 }  // namespace
 }  // namespace shmpool
