@@ -2,8 +2,8 @@
 /// Random steps of a test against a model: how many, from which seed, and, when the test fails, the
 /// seed and the last steps as code.
 ///
-/// SHMPOOL_HEAP_STEPS=1000000 in the environment: as many instead of some, from another seed each
-/// time; SHMPOOL_HEAP_SEED: from that one.
+/// A million in a release build, fewer under sanitizers. SHMPOOL_HEAP_STEPS in the environment: as
+/// many, from another seed each time; SHMPOOL_HEAP_SEED: from that one.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -18,8 +18,9 @@ namespace shmpool::test {
 
 class RandomSteps {
 public:
-    explicit RandomSteps(int count)
-        : count_(number("SHMPOOL_HEAP_STEPS", count)),
+    /// `slow_count`: where each takes long.
+    explicit RandomSteps(int slow_count)
+        : count_(number("SHMPOOL_HEAP_STEPS", is_fast ? 1'000'000 : slow_count)),
           seed_(static_cast<unsigned>(number("SHMPOOL_HEAP_SEED", usual_seed()))),
           random_(seed_) {
         testing::Test::RecordProperty("seed", std::to_string(seed_));
@@ -42,6 +43,11 @@ public:
     }
 
 private:
+#ifdef NDEBUG
+    static constexpr bool is_fast = true;
+#else
+    static constexpr bool is_fast = false;
+#endif
     static constexpr std::uint64_t none = ~std::uint64_t{0};
     struct Step {
         const char* call = nullptr;
