@@ -220,8 +220,11 @@ std::string Storm::describe(std::size_t seat) const {
 
 // --- the end
 
+/// Where all have ended before the next host was there, there is nobody from whom it could take the
+/// segment over: it would begin another one, and leave this one as it is.
 void Storm::end() {
     resume_who_is_due(Clock::time_point::max());
+    if (!host_->becomes_ready()) complain("the last host does not come up: " + host_->log());
     board_->ending = true;
     for (std::size_t seat = 0; seat < seats.size(); ++seat) await_end_of(seat);
 }
