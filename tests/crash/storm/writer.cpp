@@ -38,13 +38,14 @@ bool publish_one(Actor& me, Publisher& publisher, const Message& message) {
     return true;
 }
 
+/// Whoever waits for the last message is told also if the storm ends before the first.
 void play_writer(Actor& me) {
     auto peer = me.attach();
-    if (!peer) return;
-    auto publisher = me.open_publisher(*peer);
-    if (!publisher) return;
+    auto publisher = peer ? me.open_publisher(*peer) : std::nullopt;
     std::uint64_t number = 0;
-    while (me.goes_on()) number += publish_one(me, *publisher, {me.name(), number + 1}) ? 1U : 0U;
+    while (publisher && me.goes_on()) {
+        number += publish_one(me, *publisher, {me.name(), number + 1}) ? 1U : 0U;
+    }
     if (me.seat().killed) return;
     me.board()->last_number = number;
     me.board()->last_is_published = true;
