@@ -4,8 +4,8 @@
 /// death leaves a block that nobody can find, nor a cell that names what is free. It then belongs
 /// to the cell, and to no peer: it outlives whoever has allocated it.
 ///
-/// Anybody may read a cell at any time, with acquire; it names nothing that might be undone. It is
-/// written by the heap alone.
+/// Anybody may read a cell at any time, with acquire: what it names is allocated for good. That it
+/// is empty may be undone, when who was emptying it has died. It is written by the heap alone.
 #pragma once
 
 #include <cstdint>

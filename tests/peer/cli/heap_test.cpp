@@ -122,7 +122,7 @@ TEST_F(HeapCommand, FindsWhatIsWrongWithAHeap) {
 
 TEST(HeapFileCommand, MakesAndChecksAHeapOnAFileWithoutAHost) {
     const test::HeapFolder folder;
-    const std::string path = folder.path("table");
+    const std::string path = folder.file("table");
     const Finished made = run({"heap", "file", "create", path, "--kind", "page_chain", "--size",
                                "1MiB", "--page-size", "8KiB"});
     EXPECT_EQ(made.exit_code, 0) << made.errors;

@@ -95,7 +95,7 @@ protected:
     }
 
     test::HeapFolder folder;
-    std::string path = folder.path("table");
+    std::string path = folder.file("table");
     bool made = false;
 };
 
@@ -147,7 +147,7 @@ TEST_P(HeapFileDeaths, BeforeEveryStoreLeaveWhatWasReturned) {
     constexpr int steps = 12;
     make(128);
     ASSERT_TRUE(made);
-    const std::string fresh = folder.path("fresh");
+    const std::string fresh = folder.file("fresh");
     std::filesystem::copy_file(path, fresh);
     bool killed = true;
     std::uint64_t store = 0;

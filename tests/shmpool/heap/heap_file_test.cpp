@@ -44,13 +44,13 @@ protected:
     }
 
     HeapFolder folder;
-    std::string path = folder.path("table");
+    std::string path = folder.file("table");
     HeapHolder me = HeapFile::this_thread();
 };
 
 TEST_F(HeapFileTest, IsThereAgainWhenItIsOpenedAgain) {  // T-PG-20, BS-01
     for (const HeapKind kind : test::stack_kinds) {
-        path = folder.path(std::string(name_of(kind)));
+        path = folder.file(std::string(name_of(kind)));
         StackHandle block;
         {
             HeapFile file = create(kind);
@@ -146,7 +146,7 @@ TEST_F(HeapFileTest, IsNotMadeHalf) {
     EXPECT_EQ(full.code, Errc::out_of_memory) << full.message;
     EXPECT_THAT(full.message, HasSubstr("make room there"));
     EXPECT_THAT(full.message, HasSubstr(path));
-    const auto nowhere = HeapFile::create(folder.path("no/where"), HeapKind::linear, 1 << 20);
+    const auto nowhere = HeapFile::create(folder.file("no/where"), HeapKind::linear, 1 << 20);
     ASSERT_FALSE(nowhere);
     EXPECT_THAT(nowhere.error().message, HasSubstr("no/where"));
 }
@@ -209,21 +209,21 @@ TEST_F(HeapFileTest, RefusesWhatIsNoFile) {
     expect_refused(Errc::invalid_argument, "a pipe");
     EXPECT_EQ(HeapFile::create(path, HeapKind::linear, 1 << 20).error().code, Errc::name_taken);
     ASSERT_EQ(::unlink(path.c_str()), 0);
-    HeapFile::create(folder.path("real"), HeapKind::linear, 1 << 20).value();
-    ASSERT_EQ(::symlink(folder.path("real").c_str(), path.c_str()), 0);
+    HeapFile::create(folder.file("real"), HeapKind::linear, 1 << 20).value();
+    ASSERT_EQ(::symlink(folder.file("real").c_str(), path.c_str()), 0);
     expect_refused(Errc::invalid_argument, "a symbolic link");
 }
 
 TEST_F(HeapFileTest, RefusesWhoHasNoRight) {
     create();
-    ASSERT_EQ(::chmod(folder.path("").c_str(), 0755), 0);
+    ASSERT_EQ(::chmod(folder.file("").c_str(), 0755), 0);
     const pid_t child = ::fork();
     if (child == 0) {
         // Root may everything: be nobody.
         if (::geteuid() == 0 && ::setuid(65534) != 0) ::_exit(2);
         if (::geteuid() != 65534 && ::chmod(path.c_str(), 0) != 0) ::_exit(3);
         const auto opened = HeapFile::open(path);
-        const auto made = HeapFile::create(folder.path("mine"), HeapKind::linear, 1 << 20);
+        const auto made = HeapFile::create(folder.file("mine"), HeapKind::linear, 1 << 20);
         const bool good =
             !opened && opened.error().code == Errc::no_permission &&
             opened.error().message.find(path) != std::string::npos &&
@@ -263,7 +263,7 @@ TEST_F(HeapFileTest, MayBeMoved) {
     HeapFile second = std::move(first);
     EXPECT_EQ(second.stack_heap().value(), heap);
     EXPECT_TRUE(heap->alloc(me, 100));
-    second = HeapFile::create(folder.path("other"), HeapKind::linear, 1 << 20).value();
+    second = HeapFile::create(folder.file("other"), HeapKind::linear, 1 << 20).value();
     EXPECT_TRUE(HeapFile::open(path)) << "closed by what took its place";
 }
 
