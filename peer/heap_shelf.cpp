@@ -14,6 +14,12 @@ HeapUse::~HeapUse() {
     core_->heaps().closed(*core_, entry_.id.index);
 }
 
+MemoryPlace HeapUse::place() const {
+    const Segment& segment = core_->segment();
+    const auto offset = memory_.data() - segment.payload_span().data();
+    return {segment.payload(), static_cast<std::uint64_t>(offset)};
+}
+
 Result<std::shared_ptr<HeapUse>> HeapShelf::open(const std::shared_ptr<PeerCore>& core,
                                                  std::string_view name) {
     if (auto sound = check_heap_name(name); !sound) return tl::unexpected(sound.error());

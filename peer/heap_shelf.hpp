@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "protocol/heap_table.hpp"
+#include "shmpool/platform/private_view.hpp"
 
 namespace shmpool {
 
@@ -29,6 +30,8 @@ public:
     /// As it was when it was opened.
     [[nodiscard]] const HeapEntry& entry() const { return entry_; }
     [[nodiscard]] std::span<std::byte> memory() const { return memory_; }
+    /// The object that it lies in, and where.
+    [[nodiscard]] MemoryPlace place() const;
 
 private:
     std::shared_ptr<PeerCore> core_;

@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "peer/best_fit.hpp"
 #include "peer/peer.hpp"
 #include "protocol/wire/names.hpp"
 #include "shmpool/platform/monotonic_clock.hpp"
@@ -172,6 +173,13 @@ Result<SharedStackHeap> Peer::stack_heap(std::string_view name) {
 }
 Result<SharedObjectHeap> Peer::object_heap(std::string_view name) {
     return open_heap<SharedObjectHeap, open_object_heap>(name);
+}
+Result<SharedBestFitHeap> Peer::best_fit_heap(std::string_view name) {
+    auto use = use_heap(name);
+    if (!use) return tl::unexpected(use.error());
+    auto heap = open_best_fit_heap((*use)->memory(), (*use)->place());
+    if (!heap) return of_heap(name, heap.error());
+    return SharedBestFitHeap(std::move(*use), std::move(*heap));
 }
 Result<SharedIdHeap> Peer::id_heap(std::string_view name) {
     return open_heap<SharedIdHeap, open_id_heap>(name);

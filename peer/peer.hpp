@@ -26,6 +26,8 @@
 
 namespace shmpool {
 
+class SharedBestFitHeap;  // best_fit.hpp
+
 struct PeerOptions {
     std::string name;         ///< For people, in `shmpool peers`; up to 63 characters.
     std::string socket_path;  ///< Empty: where the pool's name says.
@@ -97,6 +99,8 @@ public:
     [[nodiscard]] Result<SharedIdHeap> id_heap(std::string_view name);
     [[nodiscard]] Result<SharedObjectHeap> object_heap(std::string_view name);
     [[nodiscard]] Result<SharedStackHeap> stack_heap(std::string_view name);
+    /// See best_fit.hpp. out_of_memory: of address space.
+    [[nodiscard]] Result<SharedBestFitHeap> best_fit_heap(std::string_view name);
     /// Of any kind; see heap_audit.hpp.
     [[nodiscard]] Result<HeapGlance> glance_at_heap(std::string_view name);
     [[nodiscard]] Result<std::vector<HeapFinding>> audit_heap(std::string_view name);

@@ -34,6 +34,7 @@ public:
     [[nodiscard]] VarSlotPool& pool() { return *pool_; }
     [[nodiscard]] const ProtocolView& view() const { return view_; }
     [[nodiscard]] HeapShelf& heaps() { return heaps_; }
+    [[nodiscard]] const Segment& segment() const { return *segment_; }
     [[nodiscard]] Result<Segment::Region> heap_region() const {
         return segment_->region(RegionKind::heap_memory);
     }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "shmpool/heap/best_fit.hpp"
 #include "shmpool/heap/byte_heap.hpp"
 #include "shmpool/heap/heap_plan.hpp"
 #include "shmpool/heap/id_heap.hpp"
@@ -30,6 +31,7 @@ auto with_heap(std::span<std::byte> memory, std::chrono::nanoseconds patience, V
         case HeapKind::page_chain: return call(open_page_chain(memory, patience));
         case HeapKind::ids: return call(open_id_heap(memory, patience));
         case HeapKind::slab_cache: return call(open_object_heap(memory, patience));
+        case HeapKind::best_fit: return call(open_best_fit_heap_to_audit(memory, patience));
         case HeapKind::linear:
         case HeapKind::first_fit:
         case HeapKind::ghost_tree:

@@ -4,6 +4,7 @@
 #include "shmpool/heap/buddy.hpp"
 #include "shmpool/heap/first_fit.hpp"
 #include "shmpool/heap/ghost_tree.hpp"
+#include "shmpool/heap/guarded_best_fit.hpp"
 #include "shmpool/heap/guarded_heap.hpp"
 #include "shmpool/heap/guarded_id_heap.hpp"
 #include "shmpool/heap/guarded_object_heap.hpp"
@@ -26,6 +27,7 @@ Result<void> format_heap(std::span<std::byte> memory, HeapKind kind, const HeapO
         case HeapKind::page_chain: return GuardedPageChain<>::format(memory, options);
         case HeapKind::ids: return GuardedIdHeap<>::format(memory, options);
         case HeapKind::slab_cache: return GuardedObjectHeap<>::format(memory, options);
+        case HeapKind::best_fit: return GuardedBestFit<>::format(memory, options);
         case HeapKind::linear: return GuardedStack<Linear>::format(memory, options);
         case HeapKind::first_fit: return GuardedStack<FirstFit>::format(memory, options);
         case HeapKind::ghost_tree: return GuardedStack<GhostTree>::format(memory, options);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// How a heap begins: one function for all kinds, with the options of each. Who opens it then asks
 /// for what it hands out: bytes (byte_heap.hpp), pages (page_heap.hpp, page_chain.hpp), ids
-/// (id_heap.hpp) or objects (object_heap.hpp).
+/// (id_heap.hpp), objects (object_heap.hpp) or objects with names (best_fit.hpp).
 #pragma once
 
 #include <chrono>
@@ -49,7 +49,8 @@ struct HeapOptions {
 /// Memory can be added to a heap of this kind.
 [[nodiscard]] constexpr bool can_grow(HeapKind kind) {
     return kind == HeapKind::tlsf || kind == HeapKind::buddy || kind == HeapKind::slab ||
-           kind == HeapKind::slab_cache || kind == HeapKind::bitmap_pages;
+           kind == HeapKind::slab_cache || kind == HeapKind::best_fit ||
+           kind == HeapKind::bitmap_pages;
 }
 
 inline constexpr std::chrono::seconds heap_patience{10};

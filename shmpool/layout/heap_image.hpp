@@ -30,6 +30,7 @@ enum class HeapKind : std::uint32_t {
     slab = 5,
     slab_cache = 6,
     page_chain = 7,
+    best_fit = 8,
     linear = 16,
     first_fit = 17,
     ghost_tree = 18,
@@ -39,9 +40,10 @@ enum class HeapKind : std::uint32_t {
 
 /// All that this build knows.
 inline constexpr std::array heap_kinds{
-    HeapKind::tlsf,       HeapKind::buddy,      HeapKind::slab,       HeapKind::bitmap_pages,
-    HeapKind::page_chain, HeapKind::ids,        HeapKind::slab_cache, HeapKind::linear,
-    HeapKind::first_fit,  HeapKind::ghost_tree, HeapKind::slab_stack, HeapKind::checked_slab};
+    HeapKind::tlsf,        HeapKind::buddy,     HeapKind::slab,       HeapKind::bitmap_pages,
+    HeapKind::page_chain,  HeapKind::ids,       HeapKind::slab_cache, HeapKind::best_fit,
+    HeapKind::linear,      HeapKind::first_fit, HeapKind::ghost_tree, HeapKind::slab_stack,
+    HeapKind::checked_slab};
 
 [[nodiscard]] constexpr std::string_view name_of(HeapKind kind) {
     switch (kind) {
@@ -52,6 +54,7 @@ inline constexpr std::array heap_kinds{
         case HeapKind::slab: return "slab";
         case HeapKind::slab_cache: return "slab_cache";
         case HeapKind::page_chain: return "page_chain";
+        case HeapKind::best_fit: return "best_fit";
         case HeapKind::linear: return "linear";
         case HeapKind::first_fit: return "first_fit";
         case HeapKind::ghost_tree: return "ghost_tree";
@@ -89,6 +92,7 @@ static_assert(sizeof(HeapRegionImage) == 16);
 //                                                    slab_stack, checked_slab: HeapOptions::
 //                                                    block_bytes
 //                                                    slab_cache: bytes of an object, of a slab
+//                                                    best_fit: BOOST_VERSION; journal_limit
 //         88      8  owned            creator        1: says of each block whose it is
 //        128      8  journal_count    lock's holder  entries of a change that is not yet complete
 //        136      8  used_bytes       lock's holder  what is handed out; ids: how many

@@ -17,6 +17,7 @@ namespace shmpool {
         case Errc::exhausted: return ENOMEM;
         case Errc::would_block: return EAGAIN;
         case Errc::timed_out: return ETIMEDOUT;
+        case Errc::change_too_large: return E2BIG;
         case Errc::no_permission:
         case Errc::read_only: return EACCES;
         case Errc::no_heap: return ENOENT;

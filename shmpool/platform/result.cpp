@@ -197,6 +197,10 @@ constexpr Entry entry_of(Errc code) noexcept {
             return {"no_memory",
                     "The heap has no free block of this size and alignment; free some, or add "
                     "memory to it."};
+        case Errc::change_too_large:
+            return {"change_too_large",
+                    "The change writes to more words than the heap's journal has room for; change "
+                    "less at a time, or make the heap larger. Nothing was changed."};
         case Errc::not_allocated:
             return {"not_allocated",
                     "Nothing that is allocated begins there: it was freed already, or never was "

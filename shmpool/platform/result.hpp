@@ -84,6 +84,7 @@ enum class Errc : std::uint16_t {
     heap_in_use,
     cell_in_use,
     no_memory,
+    change_too_large,
     not_allocated,
     memory_overlap,
     unsupported,

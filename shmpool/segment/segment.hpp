@@ -40,6 +40,7 @@ public:
     [[nodiscard]] SegmentHeader& header() const { return *header_; }
     [[nodiscard]] std::uint64_t control_bytes() const { return control_map_.bytes(); }
     [[nodiscard]] std::uint64_t payload_bytes() const { return payload_map_.bytes(); }
+    [[nodiscard]] std::span<std::byte> payload_span() const { return payload_map_.span(); }
     [[nodiscard]] const Descriptor& control() const { return control_; }
     [[nodiscard]] const Descriptor& payload() const { return payload_; }
 

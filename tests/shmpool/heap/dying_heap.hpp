@@ -123,10 +123,19 @@ private:
         std::uint64_t stores_at_all = 0;
     };
 
+    /// Some need to know where their memory comes from.
+    static std::unique_ptr<Heap> opened(HeapMemory& memory) {
+        if constexpr (requires { Play::opened(memory); }) {
+            return Play::opened(memory);
+        } else {
+            return Play::opened(memory.view());
+        }
+    }
+
     std::unique_ptr<Heap> prepared(HeapMemory& memory) {
         Dying::dies(~std::uint64_t{0});
         EXPECT_TRUE(Heap::format(memory.view(), Play::options()));
-        std::unique_ptr<Heap> heap = Play::opened(memory.view());
+        std::unique_ptr<Heap> heap = opened(memory);
         operation_.prepare(*heap);
         return heap;
     }

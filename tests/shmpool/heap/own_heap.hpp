@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "shmpool/heap/byte_heap.hpp"
+#include "shmpool/platform/descriptor.hpp"
 
 namespace shmpool::test {
 
@@ -21,24 +22,24 @@ public:
     /// `alignment`: of every mapping's address. Memory that nobody writes takes no room.
     explicit HeapMemory(std::size_t bytes, std::size_t alignment = page_bytes)
         : file_(::memfd_create("heap", MFD_CLOEXEC)), bytes_(bytes), alignment_(alignment) {
-        if (::ftruncate(file_, static_cast<off_t>(bytes)) != 0) std::abort();
+        if (::ftruncate(file_.get(), static_cast<off_t>(bytes)) != 0) std::abort();
         view_ = map();
     }
     ~HeapMemory() {
         for (const auto& one : maps_) ::munmap(one.data(), one.size());
-        ::close(file_);
     }
     HeapMemory(const HeapMemory&) = delete;
     HeapMemory& operator=(const HeapMemory&) = delete;
 
     [[nodiscard]] std::span<std::byte> view() const { return view_; }
+    [[nodiscard]] const Descriptor& object() const { return file_; }
     /// The same memory at another address.
     [[nodiscard]] std::span<std::byte> map() {
         const std::span<std::byte> room = reserve(bytes_ + alignment_);
         const auto begin = reinterpret_cast<std::uintptr_t>(room.data());
         std::byte* const aligned = room.data() + ((0 - begin) & (alignment_ - 1));
         void* const address =
-            ::mmap(aligned, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file_, 0);
+            ::mmap(aligned, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file_.get(), 0);
         if (address == MAP_FAILED) std::abort();
         return {aligned, bytes_};
     }
@@ -51,7 +52,7 @@ private:
         return maps_.emplace_back(static_cast<std::byte*>(address), bytes);
     }
 
-    int file_;
+    Descriptor file_;
     std::size_t bytes_;
     std::size_t alignment_;
     std::span<std::byte> view_;

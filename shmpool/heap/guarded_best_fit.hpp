@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What makes a buffer of Boost.Interprocess a heap: the guard that all kinds share, and the way of
+/// a change from the private view into the heap.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include "shmpool/heap/best_fit.hpp"
+#include "shmpool/heap/best_fit_plan.hpp"
+#include "shmpool/heap/heap_guard.hpp"
+#include "shmpool/platform/private_view.hpp"
+
+namespace shmpool {
+
+template <typename StoreHook = NoStoreHook>
+class GuardedBestFit final : public BestFitHeap {
+public:
+    using Words = HeapWords<StoreHook>;
+
+    [[nodiscard]] static Result<void> format(std::span<std::byte> memory,
+                                             const HeapOptions& options) {
+        if (options.owned || options.first_region.bytes != 0) {
+            return fail(Errc::invalid_argument,
+                        "a heap of kind best_fit manages all of its memory, and keeps what the "
+                        "dead have left: leave out first_region and on_death = reclaim");
+        }
+        const std::uint64_t backed =
+            options.backed_bytes != 0 ? options.backed_bytes : memory.size();
+        const auto plan =
+            BestFitPlan::of(memory.size(), BOOST_VERSION, BestFitPlan::entries_for(backed));
+        if (!plan) return too_small(memory.size());
+        const auto region = begin_heap(memory, plan->heap, options);
+        if (!region) return tl::unexpected(region.error());
+        if (region->bytes < BestFit::segment_manager::get_min_size()) {
+            return too_small(memory.size());
+        }
+        GuardedBestFit heap(memory, *plan, {}, std::chrono::nanoseconds::zero());
+        if (const auto added = heap.add_memory(1, *region); !added) {
+            return tl::unexpected(to_error(added.error()));
+        }
+        publish_heap(memory);
+        return {};
+    }
+
+    /// The header has been checked, and is of this plan. No view: for audits.
+    GuardedBestFit(std::span<std::byte> memory, const BestFitPlan& plan,
+                   std::optional<PrivateView> view, std::chrono::nanoseconds patience,
+                   StoreHook hook = {})
+        : memory_(memory),
+          plan_(plan),
+          view_(std::move(view)),
+          guard_(memory, plan.heap, patience, hook) {}
+
+    Outcome<void> change_by(HeapHolder holder, const Step& step) override {
+        return work(holder, [&](Words& words, Work& work) -> Outcome<void> {
+            auto buffer = open_buffer(words);
+            if (!buffer) return tl::unexpected(buffer.error());
+            return work.run(step, *buffer).and_then([&] {
+                return carry_over(words, work, *buffer);
+            });
+        });
+    }
+
+    Outcome<void> look_by(HeapHolder holder, const Step& step) override {
+        return work(holder, [&](Words& words, Work& work) -> Outcome<void> {
+            auto buffer = open_buffer(words);
+            if (!buffer) return tl::unexpected(buffer.error());
+            return work.run(step, *buffer);
+        });
+    }
+
+    Outcome<HeapStatistics> statistics(HeapHolder holder) override {
+        return guard_.change(holder, [](Words& words) -> Outcome<HeapStatistics> {
+            return HeapStatistics{words.get(offsetof(HeapHeader, total_bytes)),
+                                  words.get(offsetof(HeapHeader, used_bytes)),
+                                  words.get(offsetof(HeapHeader, blocks))};
+        });
+    }
+
+    Outcome<std::vector<HeapFinding>> audit(HeapHolder holder) override {
+        return guard_.change(holder, [&](Words& words) -> Outcome<std::vector<HeapFinding>> {
+            HeapCensus census;
+            census.total_bytes = area(words).bytes;
+            const std::uint64_t managed = words.get(plan_.managed_bytes_at());
+            if (managed > census.total_bytes) {
+                census.find(plan_.managed_bytes_at(), "more bytes are managed than there are");
+            } else if (managed != 0) {
+                BestFit buffer(boost::interprocess::open_only, memory_.data() + plan_.begin(),
+                               managed);
+                if (!buffer.check_sanity()) {
+                    census.find(plan_.begin(), "Boost.Interprocess says that it is not sane");
+                }
+                count(buffer, census);
+            }
+            return guard_.findings(words, std::move(census));
+        });
+    }
+
+    Outcome<void> add_memory(HeapHolder holder, const HeapExtent& extent) override {
+        return guard_.change(holder, [&](Words& words) -> Outcome<void> {
+            const HeapExtent now = area(words);
+            if (extent.offset != now.offset + now.bytes) return fail(Errc::unsupported);
+            return guard_.add_region(
+                words, extent,
+                [](const HeapExtent& added) -> Outcome<std::uint64_t> { return added.bytes; });
+        });
+    }
+
+    void holder_died(HeapHolder holder) override { guard_.holder_died(holder); }
+
+private:
+    struct ChangedWord {
+        HeapOffset at;
+        std::uint64_t value;
+    };
+
+    /// One stay in the private view. At its end the view is as the heap again.
+    class Work {
+    public:
+        explicit Work(PrivateView& view) : view_(view) {}
+        ~Work() { looked_ ? view_.forget(pages_) : view_.forget_all(); }
+        Work(const Work&) = delete;
+        Work& operator=(const Work&) = delete;
+
+        /// What it throws is kept until nobody is in the heap.
+        Outcome<void> run(const Step& step, BestFit& buffer) {
+            try {
+                return step(buffer).and_then([&] { return see_pages(); });
+            } catch (const boost::interprocess::bad_alloc&) {
+                return fail(Errc::no_memory);
+            } catch (const boost::interprocess::interprocess_exception& error) {
+                if (error.get_error_code() == boost::interprocess::already_exists_error) {
+                    return fail(Errc::name_taken);
+                }
+                thrown_ = std::current_exception();
+            } catch (...) {
+                thrown_ = std::current_exception();
+            }
+            return fail(Errc::unsupported);  // Nobody sees it: the exception goes on.
+        }
+        [[nodiscard]] const std::vector<PageSpan>& pages() const { return pages_; }
+        [[nodiscard]] std::exception_ptr thrown() const { return thrown_; }
+
+    private:
+        Outcome<void> see_pages() {
+            auto pages = view_.changed();
+            if (!pages) return fail(pages.error().code);
+            pages_ = std::move(*pages);
+            looked_ = true;
+            return {};
+        }
+
+        PrivateView& view_;
+        std::vector<PageSpan> pages_;
+        bool looked_ = false;
+        std::exception_ptr thrown_;
+    };
+
+    [[nodiscard]] static tl::unexpected<Error> too_small(std::uint64_t bytes) {
+        return fail(Errc::region_too_small, "a heap of kind best_fit has no room in " +
+                                                std::to_string(bytes) + " bytes; give it 64KiB");
+    }
+
+    /// body(words, work), in a change.
+    template <typename Body>
+    Outcome<void> work(HeapHolder holder, Body body) {
+        if (!view_) return fail(Errc::unsupported);
+        std::exception_ptr thrown;
+        const Outcome<void> done = guard_.change(holder, [&](Words& words) {
+            Work work(*view_);
+            auto result = body(words, work);
+            thrown = work.thrown();
+            return result;
+        });
+        if (thrown) std::rethrow_exception(thrown);
+        return done;
+    }
+
+    /// All that the regions have, which lie behind each other.
+    [[nodiscard]] HeapExtent area(Words& words) const {
+        HeapExtent all{plan_.begin(), 0};
+        for (std::uint32_t i = 0; i < heap_regions_max; ++i) {
+            const HeapExtent next = words.region(i);
+            if (next.bytes == 0 || next.offset != all.offset + all.bytes) break;
+            all.bytes += next.bytes;
+        }
+        return all;
+    }
+
+    /// In the view; with all the memory that the heap has by now. heap_damaged.
+    Outcome<BestFit> open_buffer(Words& words) {
+        std::byte* const begin = view_->span().data() + plan_.begin();
+        const std::uint64_t bytes = area(words).bytes;
+        const std::uint64_t managed = words.get(plan_.managed_bytes_at());
+        if (managed > bytes || bytes < BestFit::segment_manager::get_min_size()) {
+            words.fail();
+            return fail(Errc::heap_damaged);
+        }
+        if (managed == 0) return BestFit(boost::interprocess::create_only, begin, bytes);
+        BestFit buffer(boost::interprocess::open_only, begin, managed);
+        if (managed < bytes) buffer.grow(bytes - managed);
+        return buffer;
+    }
+
+    /// change_too_large, no_memory of this process: nothing has been written yet.
+    Outcome<void> carry_over(Words& words, const Work& work, BestFit& buffer) {
+        const auto changed = find_changed(work.pages());
+        if (!changed) return tl::unexpected(changed.error());
+        for (const ChangedWord& one : *changed) words.set(one.at, one.value);
+        HeapCensus now;
+        count(buffer, now);
+        words.set(plan_.managed_bytes_at(), area(words).bytes);
+        words.set(offsetof(HeapHeader, used_bytes), now.used_bytes);
+        words.set(offsetof(HeapHeader, blocks), now.blocks);
+        return {};
+    }
+
+    Outcome<std::vector<ChangedWord>> find_changed(const std::vector<PageSpan>& pages) const {
+        std::vector<ChangedWord> changed;
+        try {
+            for (const PageSpan& run : pages) {
+                const HeapOffset end = std::min(run.offset + run.bytes, memory_.size() / 8 * 8);
+                for (HeapOffset at = std::max(run.offset, plan_.begin()); at < end; at += 8) {
+                    const std::uint64_t value = word_of(view_->span(), at);
+                    if (value == word_of(memory_, at)) continue;
+                    if (changed.size() == plan_.words_of_a_change()) {
+                        return fail(Errc::change_too_large);
+                    }
+                    changed.push_back({at, value});
+                }
+            }
+        } catch (const std::bad_alloc&) {
+            return fail(Errc::out_of_memory);
+        }
+        return changed;
+    }
+    [[nodiscard]] static std::uint64_t word_of(std::span<const std::byte> memory, HeapOffset at) {
+        std::uint64_t value = 0;
+        std::memcpy(&value, memory.data() + at, sizeof value);
+        return value;
+    }
+
+    /// As the library says.
+    static void count(BestFit& buffer, HeapCensus& census) {
+        census.used_bytes = buffer.get_size() - buffer.get_free_memory();
+        census.blocks = buffer.get_num_named_objects() + buffer.get_num_unique_objects();
+    }
+
+    std::span<std::byte> memory_;
+    BestFitPlan plan_;
+    std::optional<PrivateView> view_;
+    HeapGuard<StoreHook> guard_;
+};
+
+}  // namespace shmpool
