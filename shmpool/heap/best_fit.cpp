@@ -19,6 +19,9 @@ Result<BestFitPlan> plan_of_best_fit(std::span<const std::byte> memory) {
         return fail(Errc::damaged_header, "the header of the heap says nonsense of its journal");
     }
     if (auto good = check_header(memory, plan->heap); !good) return tl::unexpected(good.error());
+    if (memory.size() - plan->begin() < BestFit::segment_manager::get_min_size()) {
+        return fail(Errc::damaged_header, "the header of the heap leaves no room for the buffer");
+    }
     if (version == BOOST_VERSION) return *plan;
     return fail(Errc::config_mismatch,
                 "the heap was made with Boost " + std::to_string(version) + ", this program has " +

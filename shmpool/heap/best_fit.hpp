@@ -19,9 +19,9 @@
 /// address means nothing behind its end. One change at a time, and no look beside it; readers too
 /// wait for each other. What a body calls of this heap says would_block.
 ///
-/// Not for memory that hostile peers write to: the library believes what it finds there, and
-/// whoever works in a heap with nonsense in it may end by a signal. Nobody else does, nor the host,
-/// which runs none of its code.
+/// Not for memory that hostile peers write to: the library believes what it finds there, and whoever
+/// works in a heap with nonsense in it may end by a signal. Nobody else does: the host runs none of
+/// its code, and an audit believes nothing.
 ///
 /// Class: logged. Threads and processes: as byte_heap.hpp says.
 #pragma once
@@ -78,7 +78,7 @@ public:
 
     /// `blocks`: objects with names, and unique ones.
     [[nodiscard]] virtual Outcome<HeapStatistics> statistics(HeapHolder holder) = 0;
-    /// With the library's own check. Empty: all is right.
+    /// Walks over all blocks. Empty: all is right.
     [[nodiscard]] virtual Outcome<std::vector<HeapFinding>> audit(HeapHolder holder) = 0;
     /// Memory right behind what the heap has. unsupported: elsewhere.
     virtual Outcome<void> add_memory(HeapHolder holder, const HeapExtent& extent) = 0;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "shmpool/heap/best_fit.hpp"
+#include "shmpool/heap/best_fit_census.hpp"
 #include "shmpool/heap/best_fit_plan.hpp"
 #include "shmpool/heap/heap_guard.hpp"
 #include "shmpool/platform/private_view.hpp"
@@ -91,10 +92,9 @@ public:
             } else if (managed != 0) {
                 BestFit buffer(boost::interprocess::open_only, memory_.data() + plan_.begin(),
                                managed);
-                if (!buffer.check_sanity()) {
-                    census.find(plan_.begin(), "Boost.Interprocess says that it is not sane");
-                }
                 count(buffer, census);
+                BestFitCensus<Words>(words, {plan_.begin(), managed}, census)
+                    .take(buffer.get_free_memory());
             }
             return guard_.findings(words, std::move(census));
         });

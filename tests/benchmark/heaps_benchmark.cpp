@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <boost/interprocess/allocators/node_allocator.hpp>
+#include <boost/interprocess/containers/map.hpp>
 #include <boost/interprocess/managed_shared_memory.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -18,9 +19,12 @@
 #include <string>
 #include <vector>
 
+#include "shmpool/heap/best_fit.hpp"
 #include "shmpool/heap/byte_heap.hpp"
 #include "shmpool/heap/heap_file.hpp"
 #include "shmpool/heap/object_heap.hpp"
+#include "shmpool/platform/memory_object.hpp"
+#include "shmpool/platform/shared_mapping.hpp"
 #include "tests/protocol/child_process.hpp"
 
 namespace shmpool {
@@ -233,6 +237,32 @@ void page_on_a_file(benchmark::State& state) {
         if (!page || !pages.free(me, *page)) std::abort();
     }
 }
+// --- a map in a buffer of Boost.Interprocess, changed as one
+
+using Map = ipc::map<int, int, std::less<>, BestFitAllocator<std::pair<const int, int>>>;
+
+/// So many inserts, and erasures of the oldest, in each change of a map of a thousand.
+void change(benchmark::State& state) {
+    const Descriptor object = create_memory_object("bench", memory_bytes).value();
+    const auto mapping = SharedMapping::map(object, memory_bytes, Access::read_write).value();
+    if (!format_heap(mapping.span(), HeapKind::best_fit)) std::abort();
+    const auto heap = open_best_fit_heap(mapping.span(), {object}).value();
+    int next = 0;
+    const auto insert_and_erase = [&](BestFit& buffer) {
+        auto& map = *buffer.find_or_construct<Map>("map")(buffer.get_segment_manager());
+        for (std::int64_t i = 0; i < state.range(0); ++i) {
+            map.emplace(next, next);
+            map.erase(next++ - 1000);
+        }
+    };
+    for (int i = 0; i < 1000; ++i) (void)heap->change(me, insert_and_erase);
+    for (auto _ : state) {
+        if (!heap->change(me, insert_and_erase)) std::abort();
+    }
+    state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(change)->Arg(1)->Arg(10)->Arg(100);
+
 BENCHMARK(pair_on_a_file<HeapSync::each_change>)->UseRealTime();
 BENCHMARK(pair_on_a_file<HeapSync::when_asked>)->UseRealTime();
 BENCHMARK(page_on_a_file<HeapSync::each_change>)->UseRealTime();

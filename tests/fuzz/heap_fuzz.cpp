@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fuzz.hpp"
+#include "shmpool/heap/best_fit.hpp"
 #include "shmpool/heap/byte_heap.hpp"
 #include "shmpool/heap/heap_audit.hpp"
 #include "shmpool/heap/id_heap.hpp"
@@ -111,6 +112,12 @@ void use(StackHeap& heap) {
     (void)heap.audit(me);
 }
 
+/// Only its journal and its audit: Boost.Interprocess believes what it finds.
+void use(BestFitHeap& heap) {
+    (void)heap.statistics(me);
+    (void)heap.audit(me);
+}
+
 template <typename Opened>
 bool opened_and_used(Opened opened) {
     if (opened) use(**opened);
@@ -151,6 +158,7 @@ public:
                opened_and_used(open_id_heap(view(), no_patience)) ||
                opened_and_used(open_object_heap(view(), no_patience)) ||
                opened_and_used(open_page_chain(view(), no_patience)) ||
+               opened_and_used(open_best_fit_heap_to_audit(view(), no_patience)) ||
                opened_and_used(open_stack_heap(view(), no_patience));
     }
     bool is_whole() {

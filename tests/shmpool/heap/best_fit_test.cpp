@@ -244,6 +244,28 @@ TEST(BestFitTest, AnAuditFindsCountersThatAreWrong) {
     header.used_bytes.store(header.used_bytes.load() - 8);
 }
 
+TEST(BestFitTest, AnAuditEndsWhateverAnyWordSays) {
+    OwnBestFit own(64 << 10);
+    for (int key = 0; key < 40; ++key)
+        own.put(key, "a text that has a block of its own, somewhere");
+    ASSERT_TRUE(own.heap->change(me, [](BestFit& buffer) {
+        for (int key = 0; key < 40; key += 3) map_in(buffer).erase(key);
+    }));
+    const std::span<std::byte> memory = own.memory.view();
+    const HeapOffset begin = plan_of_best_fit(memory).value().begin();
+    auto& damaged = reinterpret_cast<HeapHeader*>(memory.data())->damaged;
+    std::uint64_t found = 0;
+    for (HeapOffset at = begin; at < memory.size(); at += 8) {
+        auto& word = *reinterpret_cast<std::uint64_t*>(memory.data() + at);
+        const std::uint64_t was = std::exchange(word, word ^ 0x40'0000'0000'0101U);
+        found += test::broken(*own.heap, me).empty() ? 0U : 1U;
+        word = was;
+        damaged.store(0);
+    }
+    EXPECT_GT(found, 50U) << "lengths and marks of blocks";
+    EXPECT_EQ(test::broken(*own.heap, me), "");
+}
+
 /// Each step changes the map, or tries to and fails; a map in this process does the same.
 TEST(BestFitTest, RandomChangesAgreeWithAModel) {
     OwnBestFit own(256 << 10);
@@ -263,6 +285,9 @@ TEST(BestFitTest, RandomChangesAgreeWithAModel) {
         });
         ASSERT_EQ(done.has_value(), !fails) << step;
         if (fails) continue;
+        if (step % 50 == 0) {
+            ASSERT_EQ(test::broken(*own.heap, me), "") << step;
+        }
         erases ? void(model.erase(key)) : void(model[key] = text);
         if (step % 500 != 0) continue;
         std::string expected;

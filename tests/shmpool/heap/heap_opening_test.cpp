@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "shmpool/heap/best_fit.hpp"
 #include "shmpool/heap/id_heap.hpp"
 #include "shmpool/heap/object_heap.hpp"
 #include "shmpool/heap/page_chain.hpp"
@@ -113,11 +114,12 @@ TEST(HeapKinds, AreOpenedAsWhatTheyAre) {
         keep(open_id_heap(memory.view()));
         keep(open_stack_heap(memory.view()));
         keep(open_object_heap(memory.view()));
+        keep(open_best_fit_heap_to_audit(memory.view()));
         return errors;
     };
     for (const HeapKind kind : heap_kinds) {
         const auto errors = errors_of(kind);
-        EXPECT_EQ(errors.size(), 5U) << name_of(kind);
+        EXPECT_EQ(errors.size(), 6U) << name_of(kind);
         for (const Error& one : errors) {
             EXPECT_EQ(one.code, Errc::config_mismatch);
             EXPECT_THAT(one.message, HasSubstr("is of kind " + std::string(name_of(kind))));
