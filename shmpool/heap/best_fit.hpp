@@ -19,7 +19,7 @@
 /// address means nothing behind its end. One change at a time, and no look beside it; readers too
 /// wait for each other. What a body calls of this heap says would_block.
 ///
-/// Not for memory that hostile peers write to: the library believes what it finds there, and whoever
+/// Not for memory that hostile peers write to: the library believes what it finds there, and who
 /// works in a heap with nonsense in it may end by a signal. Nobody else does: the host runs none of
 /// its code, and an audit believes nothing.
 ///
