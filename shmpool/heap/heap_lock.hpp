@@ -70,8 +70,7 @@ inline Outcome<void> HeapLock::lock(HeapHolder holder, std::chrono::nanoseconds 
 
 inline void HeapLock::unlock() {
     const std::uint32_t before = word_.exchange(0, std::memory_order_release);  // [R-heap]
-    if ((before & waited) != 0) [[unlikely]]
-        wake();
+    if ((before & waited) != 0) wake();
 }
 
 }  // namespace shmpool
