@@ -18,9 +18,9 @@
 
 #include "shmpool/heap/buddy_census.hpp"
 #include "shmpool/heap/buddy_layout.hpp"
+#include "shmpool/heap/heap_answer.hpp"
 #include "shmpool/heap/heap_list.hpp"
 #include "shmpool/heap/heap_words.hpp"
-#include "shmpool/platform/result.hpp"
 
 namespace shmpool {
 
@@ -39,7 +39,7 @@ public:
     Buddy(Words& words, HeapOffset engine) : words_(words), engine_(engine) {}
 
     /// Cuts it into the largest blocks that fit: how many bytes they have. region_too_small.
-    Outcome<std::uint64_t> add_region(const HeapExtent& extent) {
+    Answer<std::uint64_t> add_region(const HeapExtent& extent) {
         const auto region = buddy::Region::of(extent);
         if (region.begin == region.end) return fail(Errc::region_too_small);
         for (HeapOffset at = region.marks; at + 8 <= region.begin; at += 8) {
@@ -56,9 +56,9 @@ public:
     /// `bytes` or more, aligned to `alignment`, a power of two; live, or lent. `links`: those of
     /// what is cut off lie where none were at the beginning of this change, unless it has freed
     /// before. no_memory.
-    Outcome<HeapPiece> allocate(std::uint64_t bytes, std::uint64_t alignment,
-                                std::uint64_t kind_mark = buddy::live_mark,
-                                Links links = Links::new_ones) {
+    Answer<HeapPiece> allocate(std::uint64_t bytes, std::uint64_t alignment,
+                               std::uint64_t kind_mark = buddy::live_mark,
+                               Links links = Links::new_ones) {
         const std::uint32_t wanted = buddy::order_for(std::max(bytes, alignment));
         if (wanted >= buddy::orders) return fail(Errc::no_memory);
         const std::uint64_t has_blocks = words_.get(engine_) & (~std::uint64_t{0} << wanted);
@@ -78,7 +78,7 @@ public:
     }
 
     /// What was used for it. not_allocated: nothing live, or lent, begins there.
-    Outcome<std::uint64_t> free(HeapOffset block, std::uint64_t kind_mark = buddy::live_mark) {
+    Answer<std::uint64_t> free(HeapOffset block, std::uint64_t kind_mark = buddy::live_mark) {
         const buddy::Region region = region_of(block);
         const auto bytes = bytes_of(region, block, kind_mark);
         if (!bytes) return bytes;
@@ -97,7 +97,7 @@ public:
     }
 
     /// not_allocated.
-    Outcome<std::uint64_t> usable_bytes(HeapOffset block) {
+    Answer<std::uint64_t> usable_bytes(HeapOffset block) {
         return bytes_of(region_of(block), block, buddy::live_mark);
     }
 
@@ -142,8 +142,8 @@ private:
         return fail(Errc::heap_damaged);
     }
 
-    Outcome<std::uint64_t> bytes_of(const buddy::Region& region, HeapOffset block,
-                                    std::uint64_t kind_mark) {
+    Answer<std::uint64_t> bytes_of(const buddy::Region& region, HeapOffset block,
+                                   std::uint64_t kind_mark) {
         if (!region.may_hold(block)) return fail(Errc::not_allocated);
         const std::uint64_t mark = buddy::Marks(words_, region).get(block);
         if ((mark & buddy::kind_bits) != kind_mark) return fail(Errc::not_allocated);

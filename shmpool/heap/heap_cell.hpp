@@ -10,8 +10,8 @@
 
 #include <cstdint>
 
+#include "shmpool/heap/heap_answer.hpp"
 #include "shmpool/heap/heap_words.hpp"
-#include "shmpool/platform/result.hpp"
 
 namespace shmpool {
 
@@ -27,12 +27,12 @@ struct HeapCell {
 /// Entries of the journal that a cell takes.
 inline constexpr std::uint32_t cell_journal_limit = 2;
 
-/// Where the cell lies. `usable_bytes(block)`: Outcome; of a live block. invalid_argument,
-/// not_allocated, and what `usable_bytes` says.
+/// Where the cell lies. `usable_bytes(block)`: Answer or Outcome; of a live block.
+/// invalid_argument, not_allocated, and what `usable_bytes` says.
 template <typename UsableBytes>
-[[nodiscard]] Outcome<HeapOffset> place_of(const HeapCell& cell, UsableBytes usable_bytes) {
+[[nodiscard]] Answer<HeapOffset> place_of(const HeapCell& cell, UsableBytes usable_bytes) {
     if (cell == HeapCell::root()) return cell.at;
-    const Outcome<std::uint64_t> bytes = usable_bytes(cell.block);
+    const auto bytes = usable_bytes(cell.block);
     if (!bytes) return tl::unexpected(bytes.error());
     constexpr std::uint64_t cell_bytes = sizeof(HeapOffset);
     const bool is_word = (cell.block + cell.at) % cell_bytes == 0;
@@ -44,9 +44,9 @@ template <typename UsableBytes>
 
 /// The same of one that is to get a block. cell_in_use.
 template <typename Words, typename UsableBytes>
-[[nodiscard]] Outcome<HeapOffset> empty_place_of(Words& words, const HeapCell& cell,
-                                                 UsableBytes usable_bytes) {
-    const Outcome<HeapOffset> place = place_of(cell, usable_bytes);
+[[nodiscard]] Answer<HeapOffset> empty_place_of(Words& words, const HeapCell& cell,
+                                                UsableBytes usable_bytes) {
+    const Answer<HeapOffset> place = place_of(cell, usable_bytes);
     if (place && words.get(*place) != 0) return fail(Errc::cell_in_use);
     return place;
 }

@@ -134,15 +134,15 @@ private:
         if (words.has_entries()) words.undo();
         words.finish();
         auto result = body(words);
-        if (words.failed()) {
+        if (!result || words.failed()) [[unlikely]] {
             words.undo();
-            header().damaged.store(1, std::memory_order_relaxed);
-            result = fail(Errc::heap_damaged);
-        } else if (result) {
+            if (words.failed()) {
+                header().damaged.store(1, std::memory_order_relaxed);
+                result = fail(Errc::heap_damaged);
+            }
+        } else {
             words.commit();
             words.finish();
-        } else {
-            words.undo();
         }
         if (has_lost_its_file()) result = fail(Errc::system);
         return result;

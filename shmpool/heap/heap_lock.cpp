@@ -4,6 +4,7 @@
 #include <climits>
 
 #include "shmpool/platform/futex.hpp"
+#include "shmpool/platform/monotonic_clock.hpp"
 
 namespace shmpool {
 namespace {
@@ -13,7 +14,8 @@ constexpr int looks_before_sleep = 100;
 
 }  // namespace
 
-Outcome<void> HeapLock::lock_slowly(HeapHolder holder, const Deadline& deadline) {
+Outcome<void> HeapLock::lock_slowly(HeapHolder holder, std::chrono::nanoseconds patience) {
+    const Deadline deadline = Deadline::after(patience);
     for (int looks = 0;; ++looks) {
         std::uint32_t seen = word_.load(std::memory_order_relaxed);
         if ((seen & orphaned) != 0 || (seen & holder_bits) == 0) {
@@ -35,11 +37,6 @@ Outcome<void> HeapLock::lock_slowly(HeapHolder holder, const Deadline& deadline)
         }
         (void)futex_wait(word_, seen | waited, deadline.remaining());
     }
-}
-
-void HeapLock::unlock() {
-    const std::uint32_t before = word_.exchange(0, std::memory_order_release);  // [R-heap]
-    if ((before & waited) != 0) futex_wake(word_, INT_MAX);
 }
 
 bool HeapLock::orphan(HeapHolder holder) {

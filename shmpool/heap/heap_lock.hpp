@@ -17,7 +17,6 @@
 #include <cstdint>
 
 #include "shmpool/platform/atomics.hpp"
-#include "shmpool/platform/monotonic_clock.hpp"
 #include "shmpool/platform/result.hpp"
 
 namespace shmpool {
@@ -54,7 +53,7 @@ private:
     static constexpr std::uint32_t orphaned = 1U << 30;
     static constexpr std::uint32_t holder_bits = heap_holder_max;
 
-    [[nodiscard]] Outcome<void> lock_slowly(HeapHolder holder, const Deadline& deadline);
+    [[nodiscard]] Outcome<void> lock_slowly(HeapHolder holder, std::chrono::nanoseconds patience);
 
     Atomic<std::uint32_t>& word_;
 };
@@ -63,10 +62,15 @@ inline Outcome<void> HeapLock::lock(HeapHolder holder, std::chrono::nanoseconds 
     std::uint32_t free = 0;
     // [A-heap] sees what the holders before have written; partner of [R-heap].
     if (word_.compare_exchange_strong(free, holder, std::memory_order_acquire,
-                                      std::memory_order_relaxed)) {
+                                      std::memory_order_relaxed)) [[likely]] {
         return {};
     }
-    return lock_slowly(holder, Deadline::after(patience));  // No clock is read before.
+    return lock_slowly(holder, patience);  // No clock is read before.
+}
+
+inline void HeapLock::unlock() {
+    const std::uint32_t before = word_.exchange(0, std::memory_order_release);  // [R-heap]
+    if ((before & waited) != 0) wake();
 }
 
 }  // namespace shmpool

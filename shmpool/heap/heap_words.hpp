@@ -184,15 +184,8 @@ public:
     /// nothing. Nonsense is left out.
     void finish() {
         const HeapOffset at = header().decided_at.load(std::memory_order_relaxed);
-        if (at == 0) return;
-        if (may_change(at)) {
-            const auto value = header().decided_value.load(std::memory_order_relaxed);
-            StoreHook::before_store();
-            word(at).store(value, std::memory_order_release);  // [R-heap-cell]
-            note(&word(at), sizeof value);
-        }
-        store(header().decided_at, 0);
-        compiler_barrier();  // Before the next change.
+        if (at != 0) [[unlikely]]
+            HeapWords(*this).write_decided(at);
     }
 
     /// Somebody has left a change that is not complete.
@@ -202,6 +195,24 @@ public:
 
     /// Whatever the journal holds never happened. Entries that are nonsense are left out.
     void undo() {
+        HeapWords(*this).put_back();
+        count_ = 0;
+    }
+
+private:
+    // What is seldom done is done by a copy, out of line: so the words of a usual change, which is
+    // compiled in one piece (guarded_heap.hpp), stay in registers.
+    [[gnu::noinline]] void write_decided(HeapOffset at) {
+        if (may_change(at)) {
+            const auto value = header().decided_value.load(std::memory_order_relaxed);
+            StoreHook::before_store();
+            word(at).store(value, std::memory_order_release);  // [R-heap-cell]
+            note(&word(at), sizeof value);
+        }
+        store(header().decided_at, 0);
+        compiler_barrier();  // Before the next change.
+    }
+    [[gnu::noinline]] void put_back() {
         count_ = header().journal_count.load(std::memory_order_relaxed);
         for (std::uint64_t i = count_ <= journal_limit_ ? count_ : 0; i-- > 0;) {
             const HeapOffset at = journal_[i].offset.load(std::memory_order_relaxed);
@@ -211,7 +222,6 @@ public:
         commit();
     }
 
-private:
     [[nodiscard]] bool is_word(HeapOffset at) const { return at <= limit_ && at % 8 == 0; }
     /// Not what the creator has written, nor the lock: whatever a nonsense offset says.
     [[nodiscard]] bool may_change(HeapOffset at) const {

@@ -57,6 +57,8 @@ struct Shape {
     std::uint64_t objects = 0;  ///< In one slab.
     HeapOffset owners = 0;      ///< In the slab.
     HeapOffset first = 0;       ///< In the slab, of the first object.
+    int twos = 0;               ///< How often 2 divides object_bytes,
+    std::uint64_t inverse = 0;  ///< and the inverse of what is left of it then.
 
     [[nodiscard]] static constexpr std::uint64_t alignment_of(std::uint64_t object_bytes) {
         return std::min(object_bytes & (0 - object_bytes), largest_alignment);
@@ -66,6 +68,8 @@ struct Shape {
                                             bool owned, HeapOffset entries_at = entries) {
         const std::uint64_t beside = owned ? 2 + 8 : 2;
         Shape shape{object_bytes, slab_bytes};
+        shape.twos = std::countr_zero(object_bytes);
+        shape.inverse = inverse_of(object_bytes >> shape.twos);
         if (slab_bytes <= entries_at || object_bytes > slab_bytes) return shape;
         const std::uint64_t alignment = alignment_of(object_bytes);
         shape.objects = (slab_bytes - entries_at) / (object_bytes + beside);
@@ -92,9 +96,18 @@ struct Shape {
     }
     /// `objects` if none begins there.
     [[nodiscard]] constexpr std::uint64_t index_of(HeapOffset object) const {
+        // Exact, without dividing: no two distances have the same quotient, and the small ones are
+        // those of multiples of object_bytes (Granlund, Montgomery, PLDI 1994, section 9).
         const std::uint64_t distance = object - slab_of(object) - first;
-        const bool begins = distance % object_bytes == 0 && distance / object_bytes < objects;
-        return begins ? distance / object_bytes : objects;
+        return std::min(std::rotr(distance * inverse, twos), objects);
+    }
+
+private:
+    /// Modulo 2^64: each round makes twice as many bits right, and three are right at first.
+    [[nodiscard]] static constexpr std::uint64_t inverse_of(std::uint64_t odd) {
+        std::uint64_t inverse = odd;
+        for (int bits = 3; bits < 64; bits *= 2) inverse *= 2 - odd * inverse;
+        return inverse;
     }
 };
 

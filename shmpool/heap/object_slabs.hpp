@@ -21,6 +21,7 @@
 #include <optional>
 #include <vector>
 
+#include "shmpool/heap/heap_answer.hpp"
 #include "shmpool/heap/heap_owner.hpp"
 #include "shmpool/heap/heap_words.hpp"
 #include "shmpool/heap/object_slab_plan.hpp"
@@ -131,7 +132,7 @@ public:
     }
 
     /// no_memory.
-    Outcome<HeapOffset> allocate(HeapOwner owner) {
+    Answer<HeapOffset> allocate(HeapOwner owner) {
         HeapOffset slab = words_.get(slabs_.head());
         if (slab == 0) slab = cut_slab();
         if (slab == 0) return fail(Errc::no_memory);
@@ -154,7 +155,7 @@ public:
     }
 
     /// not_allocated.
-    Outcome<void> free(HeapOffset object) {
+    Answer<void> free(HeapOffset object) {
         const std::optional<Place> place = find_live(object);
         if (!place) return fail(Errc::not_allocated);
         const auto [slab, index, counts] = *place;
@@ -171,7 +172,7 @@ public:
     [[nodiscard]] bool is_live(HeapOffset object) { return find_live(object).has_value(); }
 
     /// Of an owned heap. not_allocated.
-    Outcome<void> set_owner(HeapOffset object, HeapOwner owner) {
+    Answer<void> set_owner(HeapOffset object, HeapOwner owner) {
         const std::optional<Place> place = find_live(object);
         if (!place) return fail(Errc::not_allocated);
         words_.set(slabs_.owner_of(place->slab, place->index), owner);

@@ -48,12 +48,12 @@ public:
         : words_(words), engine_(engine), buddies_(words, engine), find_(words) {}
 
     /// How many bytes can be handed out of it. region_too_small.
-    Outcome<std::uint64_t> add_region(const HeapExtent& extent) {
+    Answer<std::uint64_t> add_region(const HeapExtent& extent) {
         return buddies_.add_region(extent);
     }
 
     /// `bytes` or more, aligned to `alignment`, a power of two. no_memory.
-    Outcome<HeapPiece> allocate(std::uint64_t bytes, std::uint64_t alignment) {
+    Answer<HeapPiece> allocate(std::uint64_t bytes, std::uint64_t alignment) {
         const std::uint32_t size_class = slab::class_for(std::max(bytes, alignment));
         if (size_class < slab::classes) {
             const auto piece = allocate_in_slab(size_class);
@@ -66,7 +66,7 @@ public:
     }
 
     /// What was used for it. not_allocated: nothing live begins there.
-    Outcome<std::uint64_t> free(HeapOffset block) {
+    Answer<std::uint64_t> free(HeapOffset block) {
         const auto found = slab_around(block);
         if (!found) return tl::unexpected(found.error());
         if (!*found) return buddies_.free(block);
@@ -81,7 +81,7 @@ public:
     }
 
     /// not_allocated.
-    Outcome<std::uint64_t> usable_bytes(HeapOffset block) {
+    Answer<std::uint64_t> usable_bytes(HeapOffset block) {
         const auto found = slab_around(block);
         if (!found) return tl::unexpected(found.error());
         if (!*found) return buddies_.usable_bytes(block);
@@ -120,7 +120,7 @@ private:
     }
 
     /// The slab that `block` lies in, if it lies in one.
-    Outcome<std::optional<slab::Place>> slab_around(HeapOffset block) {
+    Answer<std::optional<slab::Place>> slab_around(HeapOffset block) {
         const auto region = buddy::Region::of(words_.region_holding(block));
         HeapOffset begin = 0;
         const std::uint64_t mark = find_.mark_around(region, block, begin);
@@ -131,7 +131,7 @@ private:
     }
 
     /// The bit of the live block that begins there. not_allocated.
-    Outcome<std::uint64_t> live_bit(const slab::Place& place, HeapOffset block) {
+    Answer<std::uint64_t> live_bit(const slab::Place& place, HeapOffset block) {
         const std::uint64_t index = (block - place.begin) / slab::block_bytes_of(place.size_class);
         if (index >= slab::blocks_of(place.size_class) || place.block(index) != block) {
             return fail(Errc::not_allocated);
@@ -142,7 +142,7 @@ private:
     }
 
     /// no_memory: no slab has a free block, and the buddies have no room for one.
-    Outcome<HeapPiece> allocate_in_slab(std::uint32_t size_class) {
+    Answer<HeapPiece> allocate_in_slab(std::uint32_t size_class) {
         if (list_of(size_class).first() == 0) {
             if (const auto cut = cut_slab(size_class); !cut) return tl::unexpected(cut.error());
         }
@@ -161,7 +161,7 @@ private:
     }
 
     /// One more slab, all of it free. no_memory.
-    Outcome<void> cut_slab(std::uint32_t size_class) {
+    Answer<void> cut_slab(std::uint32_t size_class) {
         const std::uint64_t bytes = slab::slab_bytes_of(size_class);
         return buddies_.allocate(bytes, bytes, buddy::lent_mark).map([&](const HeapPiece& piece) {
             const auto region = buddy::Region::of(words_.region_holding(piece.offset));

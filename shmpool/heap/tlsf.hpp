@@ -19,10 +19,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "shmpool/heap/heap_answer.hpp"
 #include "shmpool/heap/heap_words.hpp"
 #include "shmpool/heap/tlsf_census.hpp"
 #include "shmpool/heap/tlsf_layout.hpp"
-#include "shmpool/platform/result.hpp"
 
 namespace shmpool {
 
@@ -41,7 +41,7 @@ public:
     Tlsf(Words& words, HeapOffset engine) : words_(words), engine_(engine) {}
 
     /// Makes it one free block: how many bytes can be handed out of it. region_too_small.
-    Outcome<std::uint64_t> add_region(const HeapExtent& extent) {
+    Answer<std::uint64_t> add_region(const HeapExtent& extent) {
         const auto region = tlsf::Region::of(extent.offset, extent.bytes);
         const std::uint64_t room = region.end - region.begin;
         if (room == 0) return fail(Errc::region_too_small);
@@ -57,7 +57,7 @@ public:
     }
 
     /// `bytes` or more, aligned to `alignment`, a power of two. no_memory.
-    Outcome<HeapPiece> allocate(std::uint64_t bytes, std::uint64_t alignment) {
+    Answer<HeapPiece> allocate(std::uint64_t bytes, std::uint64_t alignment) {
         if (bytes > tlsf::block_bytes_max || alignment > tlsf::block_bytes_max) {
             return fail(Errc::no_memory);
         }
@@ -89,7 +89,7 @@ public:
     }
 
     /// What was used for it. not_allocated: nothing live begins there.
-    Outcome<std::uint64_t> free(HeapOffset payload) {
+    Answer<std::uint64_t> free(HeapOffset payload) {
         const tlsf::Region region = region_of(payload);
         const auto found = live_block_bytes(region, payload);
         if (!found) return found;
@@ -117,7 +117,7 @@ public:
     }
 
     /// not_allocated.
-    Outcome<std::uint64_t> usable_bytes(HeapOffset payload) {
+    Answer<std::uint64_t> usable_bytes(HeapOffset payload) {
         return live_block_bytes(region_of(payload), payload).map([](std::uint64_t bytes) {
             return bytes - tlsf::header_bytes;
         });
@@ -160,7 +160,7 @@ private:
     }
 
     /// Of the whole block. not_allocated.
-    Outcome<std::uint64_t> live_block_bytes(const tlsf::Region& region, HeapOffset payload) {
+    Answer<std::uint64_t> live_block_bytes(const tlsf::Region& region, HeapOffset payload) {
         const HeapOffset block = payload - tlsf::header_bytes;
         if (!region.may_hold(block)) return fail(Errc::not_allocated);
         if ((words_.get(region.bits_of(block)) & region.bit_of(block)) == 0) {

@@ -61,6 +61,16 @@ TEST_P(EachSize, HandsOutAllThatItSaysAndAllOfItAgain) {
     EXPECT_EQ(std::set(again.begin(), again.end()), std::set(objects.begin(), objects.end()));
 }
 
+TEST_P(EachSize, FindsThePlaceOfAnObjectAsDividingDoes) {
+    const auto shape = object_slab::Shape::of(object_bytes(), slab_bytes(), false);
+    const HeapOffset slab = 3 * slab_bytes();
+    for (HeapOffset at = slab; at < slab + slab_bytes(); ++at) {
+        const HeapOffset behind = at - slab - shape.first;  // Very large in front of the first.
+        const bool is_one = behind % object_bytes() == 0 && behind / object_bytes() < shape.objects;
+        ASSERT_EQ(shape.index_of(at), is_one ? behind / object_bytes() : shape.objects) << at;
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Of, EachSize,
                          testing::Values(std::pair{4, 512}, std::pair{16, 512}, std::pair{12, 4096},
                                          std::pair{64, 4096}, std::pair{100, 4096},
