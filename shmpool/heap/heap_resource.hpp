@@ -17,13 +17,15 @@ public:
     explicit HeapResource(BlockSource& source) : source_(source) {}
 
 private:
+    // No bytes are no block: an address that is aligned, and that nobody may look at.
     void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+        if (bytes == 0) return reinterpret_cast<void*>(alignment);
         const auto block = source_.allocate(bytes, alignment);
         if (!block) throw std::bad_alloc();
         return *block;
     }
-    void do_deallocate(void* block, std::size_t, std::size_t) override {
-        (void)source_.free(block);
+    void do_deallocate(void* block, std::size_t bytes, std::size_t) override {
+        if (bytes != 0) (void)source_.free(block);
     }
     [[nodiscard]] bool do_is_equal(const memory_resource& other) const noexcept override {
         const auto* const one = dynamic_cast<const HeapResource*>(&other);

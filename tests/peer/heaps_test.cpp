@@ -90,7 +90,7 @@ TEST_F(HeapsTest, OfEveryKindCanBeUsedByAnyPeer) {
     EXPECT_EQ(other_.id_heap("ids").value().allocate_id().value(), 100U);
 }
 
-TEST_F(HeapsTest, AreListedWithWhoHasThemOpen) {
+TEST_F(HeapsTest, AreListedWithWhoHasThemOpen) {  // T-AR-25
     create("table");
     auto mine = peer_.byte_heap("table").value();
     {

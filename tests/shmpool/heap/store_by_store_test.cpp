@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Goal: whoever dies in an operation of a heap of bytes, before any of its stores, leaves it so
-/// that the next one finds the operation done or not begun, and nothing else (dying_heap.hpp).
+/// T-AR-80. Goal: whoever dies in an operation of a heap of bytes, before any of its stores, leaves
+/// it so that the next one finds the operation done or not begun, and nothing else
+/// (dying_heap.hpp).
 #include <random>
 
 #include "shmpool/heap/tlsf.hpp"
