@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shmpool/heap/best_fit.hpp"
 
+#include "shmpool/heap/built_kinds.hpp"
 #include "shmpool/heap/guarded_best_fit.hpp"
 
 namespace shmpool {
@@ -36,14 +37,18 @@ Result<std::unique_ptr<BestFitHeap>> open_best_fit_heap(std::span<std::byte> mem
     if (!plan) return tl::unexpected(plan.error());
     auto view = PrivateView::map(place, memory.size());
     if (!view) return tl::unexpected(view.error());
-    return std::make_unique<GuardedBestFit<>>(memory, *plan, std::move(*view), patience);
+    return if_built<HeapKind::best_fit, std::unique_ptr<BestFitHeap>>([&](auto) {
+        return std::make_unique<GuardedBestFit<>>(memory, *plan, std::move(*view), patience);
+    });
 }
 
 Result<std::unique_ptr<BestFitHeap>> open_best_fit_heap_to_audit(
     std::span<std::byte> memory, std::chrono::nanoseconds patience) {
     const auto plan = plan_of_best_fit(memory);
     if (!plan) return tl::unexpected(plan.error());
-    return std::make_unique<GuardedBestFit<>>(memory, *plan, std::nullopt, patience);
+    return if_built<HeapKind::best_fit, std::unique_ptr<BestFitHeap>>([&](auto) {
+        return std::make_unique<GuardedBestFit<>>(memory, *plan, std::nullopt, patience);
+    });
 }
 
 }  // namespace shmpool

@@ -2,6 +2,7 @@
 #include "shmpool/heap/byte_heap.hpp"
 
 #include "shmpool/heap/buddy.hpp"
+#include "shmpool/heap/built_kinds.hpp"
 #include "shmpool/heap/guarded_heap.hpp"
 #include "shmpool/heap/slab.hpp"
 #include "shmpool/heap/tlsf.hpp"
@@ -9,11 +10,17 @@
 namespace shmpool {
 namespace {
 
-template <typename Heap>
+template <HeapKind Kind, typename Heap>
 Result<std::unique_ptr<ByteHeap>> open_as(std::span<std::byte> memory,
                                           std::chrono::nanoseconds patience) {
-    if (auto good = check_header(memory, Heap::plan); !good) return tl::unexpected(good.error());
-    return std::make_unique<Heap>(memory, patience);
+    if constexpr (is_built(Kind)) {
+        if (auto good = check_header(memory, Heap::plan); !good) {
+            return tl::unexpected(good.error());
+        }
+        return std::make_unique<Heap>(memory, patience);
+    } else {
+        return not_built(Kind);
+    }
 }
 
 }  // namespace
@@ -23,9 +30,9 @@ Result<std::unique_ptr<ByteHeap>> open_byte_heap(std::span<std::byte> memory,
     const auto kind = kind_of_heap(memory);
     if (!kind) return tl::unexpected(kind.error());
     switch (*kind) {
-        case HeapKind::tlsf: return open_as<GuardedHeap<Tlsf>>(memory, patience);
-        case HeapKind::buddy: return open_as<GuardedHeap<Buddy>>(memory, patience);
-        case HeapKind::slab: return open_as<GuardedHeap<Slab>>(memory, patience);
+        case HeapKind::tlsf: return open_as<HeapKind::tlsf, GuardedHeap<Tlsf>>(memory, patience);
+        case HeapKind::buddy: return open_as<HeapKind::buddy, GuardedHeap<Buddy>>(memory, patience);
+        case HeapKind::slab: return open_as<HeapKind::slab, GuardedHeap<Slab>>(memory, patience);
         default: break;
     }
     return wrong_kind(*kind, "a heap of bytes (tlsf, buddy, slab)");

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "shmpool/heap/built_kinds.hpp"
+
 namespace shmpool {
 namespace {
 
@@ -88,7 +90,9 @@ Result<HeapKind> kind_of_heap(std::span<const std::byte> memory) {
                         ", this build knows " + std::to_string(heap_layout_version));
     }
     const std::uint32_t kind = header.kind;
-    if (name_of(HeapKind{kind}) != name_of(HeapKind::none)) return HeapKind{kind};
+    const bool is_known = name_of(HeapKind{kind}) != name_of(HeapKind::none);
+    if (is_known && !is_built(HeapKind{kind})) return not_built(HeapKind{kind});
+    if (is_known) return HeapKind{kind};
     return fail(Errc::unsupported,
                 "this build knows no heap of kind number " + std::to_string(kind));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shmpool/heap/id_heap.hpp"
 
+#include "shmpool/heap/built_kinds.hpp"
 #include "shmpool/heap/guarded_id_heap.hpp"
 
 namespace shmpool {
@@ -16,7 +17,8 @@ Result<std::unique_ptr<IdHeap>> open_id_heap(std::span<std::byte> memory,
         IdPlan::of(memory.size(), header.settings[0], header.settings[1], header.owned != 0);
     if (!plan) return fail(Errc::damaged_header, plan.error().message);
     if (auto good = check_header(memory, plan->heap); !good) return tl::unexpected(good.error());
-    return std::make_unique<GuardedIdHeap<>>(memory, *plan, patience);
+    return if_built<HeapKind::ids, std::unique_ptr<IdHeap>>(
+        [&](auto) { return std::make_unique<GuardedIdHeap<>>(memory, *plan, patience); });
 }
 
 }  // namespace shmpool

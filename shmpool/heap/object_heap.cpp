@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shmpool/heap/object_heap.hpp"
 
+#include "shmpool/heap/built_kinds.hpp"
 #include "shmpool/heap/guarded_object_heap.hpp"
 
 namespace shmpool {
@@ -16,7 +17,8 @@ Result<std::unique_ptr<ObjectHeap>> open_object_heap(std::span<std::byte> memory
                                      header.owned != 0);
     if (!plan) return fail(Errc::damaged_header, plan.error().message);
     if (auto good = check_header(memory, plan->heap); !good) return tl::unexpected(good.error());
-    return std::make_unique<GuardedObjectHeap<>>(memory, *plan, patience);
+    return if_built<HeapKind::slab_cache, std::unique_ptr<ObjectHeap>>(
+        [&](auto) { return std::make_unique<GuardedObjectHeap<>>(memory, *plan, patience); });
 }
 
 }  // namespace shmpool

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shmpool/heap/page_chain.hpp"
 
+#include "shmpool/heap/built_kinds.hpp"
 #include "shmpool/heap/guarded_page_chain.hpp"
 
 namespace shmpool {
@@ -9,7 +10,8 @@ Result<std::unique_ptr<PageChain>> open_page_chain(std::span<std::byte> memory,
                                                    std::chrono::nanoseconds patience) {
     const auto plan = plan_of_page_chain(memory);
     if (!plan) return tl::unexpected(plan.error());
-    return std::make_unique<GuardedPageChain<>>(memory, *plan, patience);
+    return if_built<HeapKind::page_chain, std::unique_ptr<PageChain>>(
+        [&](auto) { return std::make_unique<GuardedPageChain<>>(memory, *plan, patience); });
 }
 
 Result<PageChainPlan> plan_of_page_chain(std::span<const std::byte> memory) {

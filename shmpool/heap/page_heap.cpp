@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shmpool/heap/page_heap.hpp"
 
+#include "shmpool/heap/built_kinds.hpp"
 #include "shmpool/heap/guarded_page_heap.hpp"
 
 namespace shmpool {
@@ -16,7 +17,8 @@ Result<std::unique_ptr<PageHeap>> open_page_heap(std::span<std::byte> memory,
         PagePlan::of(memory.size(), header.settings[0], header.map_alignment, header.owned != 0);
     if (!plan) return fail(Errc::damaged_header, plan.error().message);
     if (auto good = check_header(memory, plan->heap); !good) return tl::unexpected(good.error());
-    return std::make_unique<GuardedPageHeap<>>(memory, *plan, patience);
+    return if_built<HeapKind::bitmap_pages, std::unique_ptr<PageHeap>>(
+        [&](auto) { return std::make_unique<GuardedPageHeap<>>(memory, *plan, patience); });
 }
 
 }  // namespace shmpool

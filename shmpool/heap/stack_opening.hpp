@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "shmpool/heap/built_kinds.hpp"
 #include "shmpool/heap/first_fit.hpp"
 #include "shmpool/heap/ghost_tree.hpp"
 #include "shmpool/heap/guarded_stack.hpp"
@@ -15,23 +16,27 @@
 
 namespace shmpool {
 
-template <template <typename> typename EngineOf, typename StoreHook>
+template <HeapKind Kind, template <typename> typename EngineOf, typename StoreHook>
 Result<std::unique_ptr<StackHeap>> open_stack_as(std::span<std::byte> memory,
                                                  std::chrono::nanoseconds patience,
                                                  StoreHook hook) {
-    using Heap = GuardedStack<EngineOf, StoreHook>;
-    // Read once: whoever writes nonsense may do it now.
-    const std::uint64_t block_bytes =
-        reinterpret_cast<const HeapHeader*>(memory.data())->settings[0];
-    if (!Heap::Engine::may_have_blocks_of(block_bytes)) {
-        return fail(Errc::damaged_header,
-                    "the heap says that its blocks have " + std::to_string(block_bytes) + " bytes");
+    if constexpr (is_built(Kind)) {
+        using Heap = GuardedStack<EngineOf, StoreHook>;
+        // Read once: whoever writes nonsense may do it now.
+        const std::uint64_t block_bytes =
+            reinterpret_cast<const HeapHeader*>(memory.data())->settings[0];
+        if (!Heap::Engine::may_have_blocks_of(block_bytes)) {
+            return fail(Errc::damaged_header, "the heap says that its blocks have " +
+                                                  std::to_string(block_bytes) + " bytes");
+        }
+        const StackPlan plan = StackPlan::of(Heap::Engine::shape(block_bytes), memory.size());
+        if (auto good = check_header(memory, plan.heap); !good) return tl::unexpected(good.error());
+        auto heap = std::make_unique<Heap>(memory, plan, patience, hook);
+        if (auto good = heap->check(); !good) return tl::unexpected(to_error(good.error()));
+        return heap;
+    } else {
+        return not_built(Kind);
     }
-    const StackPlan plan = StackPlan::of(Heap::Engine::shape(block_bytes), memory.size());
-    if (auto good = check_header(memory, plan.heap); !good) return tl::unexpected(good.error());
-    auto heap = std::make_unique<Heap>(memory, plan, patience, hook);
-    if (auto good = heap->check(); !good) return tl::unexpected(to_error(good.error()));
-    return heap;
 }
 
 /// As open_stack_heap.
@@ -42,11 +47,16 @@ Result<std::unique_ptr<StackHeap>> open_stack_heap_with(std::span<std::byte> mem
     const auto kind = kind_of_heap(memory);
     if (!kind) return tl::unexpected(kind.error());
     switch (*kind) {
-        case HeapKind::linear: return open_stack_as<Linear>(memory, patience, hook);
-        case HeapKind::first_fit: return open_stack_as<FirstFit>(memory, patience, hook);
-        case HeapKind::ghost_tree: return open_stack_as<GhostTree>(memory, patience, hook);
-        case HeapKind::slab_stack: return open_stack_as<SlabStack>(memory, patience, hook);
-        case HeapKind::checked_slab: return open_stack_as<CheckedSlab>(memory, patience, hook);
+        case HeapKind::linear:
+            return open_stack_as<HeapKind::linear, Linear>(memory, patience, hook);
+        case HeapKind::first_fit:
+            return open_stack_as<HeapKind::first_fit, FirstFit>(memory, patience, hook);
+        case HeapKind::ghost_tree:
+            return open_stack_as<HeapKind::ghost_tree, GhostTree>(memory, patience, hook);
+        case HeapKind::slab_stack:
+            return open_stack_as<HeapKind::slab_stack, SlabStack>(memory, patience, hook);
+        case HeapKind::checked_slab:
+            return open_stack_as<HeapKind::checked_slab, CheckedSlab>(memory, patience, hook);
         default: break;
     }
     return wrong_kind(*kind,
