@@ -141,12 +141,12 @@ public:
     }
 
     Outcome<std::vector<HeapFinding>> audit(HeapHolder holder) override {
-        return change(holder,
-                      [&](Words& words, Engine& engine) -> Outcome<std::vector<HeapFinding>> {
-                          HeapCensus census = engine.take_census();
-                          if (owned_) look_at_prefixes(words, engine, census);
-                          return guard_.findings(words, std::move(census));
-                      });
+        return guard_.audit(holder, [&](Words& words) {
+            Engine engine(words, engine_offset);
+            HeapCensus census = engine.take_census();
+            if (owned_) look_at_prefixes(words, engine, census);
+            return census;
+        });
     }
 
     void holder_died(HeapHolder holder) override { guard_.holder_died(holder); }
@@ -206,7 +206,9 @@ private:
             const auto usable = engine.usable_bytes(piece);
             const bool fits =
                 usable && prefix <= *usable && owned.piece_of(piece + prefix) == piece;
+            const bool has_owner = may_be_owner(owned.owner_of(piece));
             if (!fits) census.find(piece, "a block whose owner is not written as it must be");
+            if (fits && !has_owner) census.find(piece, "a block of an owner that nobody can be");
         });
     }
 

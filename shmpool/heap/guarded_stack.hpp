@@ -116,11 +116,14 @@ public:
     }
 
     Outcome<std::vector<HeapFinding>> audit(HeapHolder holder) override {
-        return change(
-            holder,
-            [&](Words& words, Stack<Words>&, Engine& engine) -> Outcome<std::vector<HeapFinding>> {
-                return guard_.findings(words, engine.take_census());
-            });
+        if (auto ready = change(holder, [](Engine&) -> Outcome<void> { return {}; });
+            !ready && ready.error() != Errc::heap_damaged) {
+            return tl::unexpected(ready.error());
+        }
+        return guard_.audit(holder, [&](Words& words) {
+            Stack<Words> stack(words, plan_);
+            return Engine(stack).take_census();
+        });
     }
 
     Outcome<std::uint64_t> reclaim(HeapHolder, const IsGone&) override { return 0; }
