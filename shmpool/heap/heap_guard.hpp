@@ -56,6 +56,15 @@ public:
                extent.offset <= memory_.size() && extent.bytes <= memory_.size() - extent.offset;
     }
 
+    /// In a change. How many more regions its table has room for.
+    [[nodiscard]] static std::uint32_t free_regions(Words& words) {
+        std::uint32_t count = 0;
+        for (std::uint32_t i = 0; i < heap_regions_max; ++i) {
+            count += words.region(i).bytes == 0 ? 1U : 0U;
+        }
+        return count;
+    }
+
     /// In a change. `take` makes it the engine's: how many bytes of it can be handed out.
     /// invalid_argument, memory_overlap, no_memory (the table is full), and what `take` says.
     template <typename Take>
