@@ -102,19 +102,22 @@ public:
     /// Nonsense was found in it.
     void note_damage() const { header().damaged.store(1, std::memory_order_relaxed); }
 
-    /// `look` reads all of it, and says what it has counted and found. It has words of its own:
-    /// what leads out of the memory is damage, and takes away nothing of what was found.
+    /// In a change. `look` reads all of it, and says what it has counted and found. It has words of
+    /// its own: what leads out of the memory is damage, and takes away nothing of what was found.
+    template <typename Look>
+    [[nodiscard]] std::vector<HeapFinding> findings_of(Look look) const {
+        Words reader = words();
+        HeapCensus census = look(reader);
+        auto found = findings(reader, std::move(census));
+        if (!reader.failed()) return found;
+        note_damage();
+        if (found.empty()) found.push_back({0, "something in it leads out of its memory"});
+        return found;
+    }
     template <typename Look>
     Outcome<std::vector<HeapFinding>> audit(HeapHolder holder, Look look) {
-        return change(holder, [&](Words&) -> Outcome<std::vector<HeapFinding>> {
-            Words reader = words();
-            HeapCensus census = look(reader);
-            auto found = findings(reader, std::move(census));
-            if (!reader.failed()) return found;
-            note_damage();
-            if (found.empty()) found.push_back({0, "something in it leads out of its memory"});
-            return found;
-        });
+        return change(
+            holder, [&](Words&) -> Outcome<std::vector<HeapFinding>> { return findings_of(look); });
     }
 
     /// `find` says, in one change, what is left of somebody; `free_one`, each in a change of its
