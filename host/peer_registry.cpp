@@ -102,6 +102,11 @@ Peer* PeerRegistry::find(PeerId id) {
     return peer.phase != PeerPhase::vacant && peer.id == id ? &peer : nullptr;
 }
 
+bool PeerRegistry::has_been(PeerId id) const {
+    if (id.index >= peers_.size() || id.incarnation == 0) return false;
+    return id.incarnation <= peers_[id.index].id.incarnation;
+}
+
 void PeerRegistry::show(const Peer& peer, PeerState state) {
     view_.peers.at(peer.id.index)
         .state.store(static_cast<std::uint32_t>(state), std::memory_order_release);  // [R-peer]

@@ -76,6 +76,9 @@ public:
     /// Null if that attachment is over.
     [[nodiscard]] Peer* find(PeerId id);
 
+    /// Somebody has that number, or had it once.
+    [[nodiscard]] bool has_been(PeerId id) const;
+
     /// Shows a state to the others.
     void show(const Peer& peer, PeerState state);
 

@@ -265,12 +265,14 @@ void Reaper::tick() {
     if (drain_at_ns_ != 0 && now_ns >= drain_at_ns_) drain(now_ns);
 }
 
-/// A heap in which somebody is just now is looked at again.
+/// A heap in which somebody is just now is looked at again. An owner that nobody can have been is a
+/// word that somebody has written over: what it stands before may be a living one's, and stays.
 std::uint64_t Reaper::reclaim_in_heaps() {
     return steward_.heaps().reclaim([this](HeapOwner owner) {
-        const Peer* const peer =
-            registry_.find({peer_of_owner(owner), static_cast<std::uint32_t>(owner >> 32)});
-        return peer == nullptr || peer->phase != PeerPhase::present;
+        const PeerId id{peer_of_owner(owner), static_cast<std::uint32_t>(owner >> 32)};
+        const Peer* const peer = registry_.find(id);
+        if (peer != nullptr) return peer->phase != PeerPhase::present;
+        return registry_.has_been(id);
     });
 }
 

@@ -3,6 +3,7 @@
 #include "peer/heaps.hpp"
 
 #include <atomic>
+#include <thread>
 
 #include "peer/best_fit.hpp"
 #include "peer/peer.hpp"
@@ -20,6 +21,9 @@ std::uint64_t make_ticket() {
     const auto process = static_cast<std::uint64_t>(own_pid());
     return ((process << 40) ^ (number << 32) ^ monotonic_ns()) | 1;
 }
+
+/// Of somebody who is asked again.
+constexpr std::chrono::milliseconds pause_between_grows{10};
 
 tl::unexpected<Error> of_heap(std::string_view name, const Error& error) {
     return fail(error.code, "heap '" + std::string(name) + "': " + error.message);
@@ -47,11 +51,17 @@ Result<HeapId> create_heap(ControlChannel& control, std::string_view name, const
     return HeapId{created->heap_index, created->incarnation};
 }
 
+/// The host does not wait for who is in the heap: the caller does, by asking again.
 Result<void> grow_heap(ControlChannel& control, HeapId heap, std::uint64_t to_bytes) {
     const wire::GrowHeap request{heap.index, heap.incarnation, to_bytes};
-    const auto grown = control.request<wire::HeapGrown>(request);
-    if (!grown) return tl::unexpected(grown.error());
-    return {};
+    const Deadline deadline = Deadline::after(heap_patience);
+    for (;;) {
+        const auto grown = control.request<wire::HeapGrown>(request);
+        if (grown) return {};
+        const bool is_over = grown.error().code != Errc::would_block || deadline.expired();
+        if (is_over) return tl::unexpected(grown.error());
+        std::this_thread::sleep_for(pause_between_grows);
+    }
 }
 
 Result<void> destroy_heap(ControlChannel& control, HeapId heap) {

@@ -48,6 +48,7 @@ struct HeapSpec {
 /// What a peer's verbs ask of the host; an observer may ask too, if it has the right to grow.
 [[nodiscard]] Result<HeapId> create_heap(ControlChannel& control, std::string_view name,
                                          const HeapSpec& spec);
+/// Asks again, for as long as one waits for a heap's lock, while somebody is in it.
 [[nodiscard]] Result<void> grow_heap(ControlChannel& control, HeapId heap, std::uint64_t to_bytes);
 [[nodiscard]] Result<void> destroy_heap(ControlChannel& control, HeapId heap);
 

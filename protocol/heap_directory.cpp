@@ -53,6 +53,12 @@ std::string text_of_peers(const std::vector<std::uint32_t>& peers) {
 }
 
 constexpr HeapHolder holder_of_host = host_lane + 1;
+static_assert(may_be_owner(owner_of_peer(0, 1)) &&
+              may_be_owner(owner_of_peer(peer_count_max - 1, ~0U)));
+
+/// For a heap that grows: longer than most changes, shorter than anybody notices. Who is in it for
+/// longer is not waited for; whoever asks asks again.
+constexpr std::chrono::microseconds patience_to_grow{100};
 
 std::uint64_t whole_pages(std::uint64_t bytes) {
     return align_up(bytes, page_bytes);
@@ -192,16 +198,53 @@ Result<void> HeapDirectory::grow(HeapId id, std::uint64_t to_bytes) {
                                             std::to_string(to_bytes) +
                                             "; that is said by max_size when it is created");
     }
-    to_bytes = whole_pages(to_bytes);
-    if (auto done = commit_memory(heap, has, to_bytes); !done) return done;
+    // No memory is taken for a heap that somebody does not leave.
+    if (!can_be_entered(heap)) return fail_to_enter(*entry);
+    auto grown = make_larger(heap, has, whole_pages(to_bytes));
+    if (!grown) {
+        note_growth(heap);
+        give_back_unused(heap);
+    }
+    show_committed();
+    if (!grown && grown.error().code == Errc::would_block) return fail_to_enter(*entry);
+    return grown;
+}
+
+Result<void> HeapDirectory::make_larger(HeapImage& heap, std::uint64_t has_bytes,
+                                        std::uint64_t to_bytes) {
+    if (auto done = commit_memory(heap, has_bytes, to_bytes); !done) return done;
     SHMPOOL_CRASH_POINT(heap_has_more_memory);
-    const auto grown =
-        grow_heap(memory_of(heap), holder_of_host, to_bytes, std::chrono::nanoseconds::zero());
-    if (!grown) return tl::unexpected(grown.error());
+    if (auto done = grow_heap(memory_of(heap), holder_of_host, to_bytes, patience_to_grow); !done) {
+        return done;
+    }
     SHMPOOL_CRASH_POINT(heap_has_grown);
     heap.committed_bytes.store(to_bytes, std::memory_order_relaxed);
-    show_committed();
     return {};
+}
+
+/// What a dead one has left half done in it is for the next one, as ever.
+bool HeapDirectory::can_be_entered(const HeapImage& heap) const {
+    const auto memory = memory_of(heap);
+    if (memory.empty()) return true;  // Others say what is wrong with it.
+    HeapLock lock(reinterpret_cast<HeapHeader*>(memory.data())->lock);
+    if (!lock.lock(holder_of_host, patience_to_grow)) return false;
+    lock.unlock();
+    return true;
+}
+
+tl::unexpected<Error> HeapDirectory::fail_to_enter(const HeapEntry& heap) const {
+    return fail(Errc::would_block,
+                "somebody is in heap '" + heap.name + "' just now; ask again in a moment");
+}
+
+/// Behind what the heap has, and was committed for it all the same.
+void HeapDirectory::give_back_unused(const HeapImage& heap) const {
+    const std::uint64_t has = load(heap.committed_bytes);
+    if (const auto memory = memory_of(heap); has < memory.size()) {
+        const std::uint64_t begin = memory_.image.offset_bytes + load(heap.offset) + has;
+        // Nothing is lost if it fails: the heap has it when it grows, or when it is destroyed.
+        (void)punch(segment_.payload(), begin, memory.size() - has);
+    }
 }
 
 /// Another host may have ended before it could say so.
@@ -330,6 +373,7 @@ void HeapDirectory::take_over() {
         if (state != HeapState::open) continue;  // Where it lay may be another one's by now.
         orphan_lock_of_heap(memory_of(heap), holder_of_host);
         note_growth(heap);
+        give_back_unused(heap);
         note_to_reclaim(i);
     }
     show_committed();

@@ -37,7 +37,8 @@ public:
     [[nodiscard]] Result<HeapId> create(const HeapRequest& request);
     /// From now on it has `to_bytes`, whole pages of them; it has more already: nothing happens.
     /// no_heap, unsupported, no_heap_room (more than it may have), out_of_memory, would_block
-    /// (somebody is in it), and what grow_heap says. To ask again after an error loses nothing.
+    /// (somebody is in it for longer than a moment), and what grow_heap says. To ask again after an
+    /// error loses nothing; what it was to have is given back.
     [[nodiscard]] Result<void> grow(HeapId id, std::uint64_t to_bytes);
     /// The peer uses it from now on; twice is once. no_heap.
     [[nodiscard]] Result<HeapId> open(std::string_view name, std::uint32_t peer_index);
@@ -65,7 +66,12 @@ private:
     [[nodiscard]] Result<void> make(HeapImage& heap, const HeapRequest& request);
     [[nodiscard]] Result<void> commit_memory(HeapImage& heap, std::uint64_t from_bytes,
                                              std::uint64_t to_bytes);
+    [[nodiscard]] Result<void> make_larger(HeapImage& heap, std::uint64_t has_bytes,
+                                           std::uint64_t to_bytes);
+    [[nodiscard]] bool can_be_entered(const HeapImage& heap) const;
+    [[nodiscard]] tl::unexpected<Error> fail_to_enter(const HeapEntry& heap) const;
     void note_growth(HeapImage& heap);
+    void give_back_unused(const HeapImage& heap) const;
     void take_back(HeapImage& heap);
     void note_to_reclaim(std::uint32_t index);
     void show_committed() const;

@@ -83,7 +83,7 @@ public:
     }
 
     Outcome<std::vector<HeapFinding>> audit(HeapHolder holder) override {
-        return guard_.change(holder, [&](Words& words) -> Outcome<std::vector<HeapFinding>> {
+        return guard_.audit(holder, [&](Words& words) {
             HeapCensus census;
             census.total_bytes = area(words).bytes;
             const std::uint64_t managed = words.get(plan_.managed_bytes_at());
@@ -96,7 +96,7 @@ public:
                 BestFitCensus<Words>(words, {plan_.begin(), managed}, census)
                     .take(buffer.get_free_memory());
             }
-            return guard_.findings(words, std::move(census));
+            return census;
         });
     }
 

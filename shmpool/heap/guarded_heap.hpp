@@ -7,6 +7,7 @@
 /// journal.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <type_traits>
 
@@ -35,6 +36,7 @@ public:
 
     [[nodiscard]] static Result<void> format(std::span<std::byte> memory,
                                              const HeapOptions& options) {
+        if (auto fits = check_size(memory.size()); !fits) return fits;
         const auto region = begin_heap(memory, plan, options);
         if (!region) return tl::unexpected(region.error());
         GuardedHeap heap(memory, std::chrono::nanoseconds::zero());
@@ -129,10 +131,15 @@ public:
         });
     }
 
+    /// In parts that the engine can take: each of them a region, and a change of its own.
     Outcome<void> add_memory(HeapHolder holder, const HeapExtent& extent) override {
-        return change(holder, [&](Words& words, Engine& engine) {
-            return guard_.add_region(
-                words, extent, [&](const HeapExtent& added) { return engine.add_region(added); });
+        if (!guard_.may_be_region(extent)) return fail(Errc::invalid_argument);
+        const std::uint64_t parts = parts_of(extent.bytes);
+        const std::uint64_t part_bytes = part_of(extent.bytes, parts);
+        return guard_.one_by_one(parts, [&](std::uint64_t i) {
+            const std::uint64_t begin = i * part_bytes;
+            const std::uint64_t bytes = std::min(part_bytes, extent.bytes - begin);
+            return add_part(holder, {extent.offset + begin, bytes}, parts - i);
         });
     }
 
@@ -145,17 +152,47 @@ public:
     }
 
     Outcome<std::vector<HeapFinding>> audit(HeapHolder holder) override {
-        return change(holder,
-                      [&](Words& words, Engine& engine) -> Outcome<std::vector<HeapFinding>> {
-                          HeapCensus census = engine.take_census();
-                          if (owned_) look_at_prefixes(words, engine, census);
-                          return guard_.findings(words, std::move(census));
-                      });
+        return guard_.audit(holder, [&](Words& words) {
+            Engine engine(words, engine_offset);
+            HeapCensus census = engine.take_census();
+            if (owned_) look_at_prefixes(words, engine, census);
+            return census;
+        });
     }
 
     void holder_died(HeapHolder holder) override { guard_.holder_died(holder); }
 
 private:
+    /// Of one region.
+    static constexpr std::uint64_t region_bytes_max = [] {
+        if constexpr (requires { Engine::region_bytes_max; }) return Engine::region_bytes_max;
+        return ~std::uint64_t{0};
+    }();
+    static_assert(region_bytes_max % page_bytes == 0 || region_bytes_max == ~std::uint64_t{0});
+
+    [[nodiscard]] static std::uint64_t parts_of(std::uint64_t bytes) {
+        return bytes == 0 ? 1 : (bytes - 1) / region_bytes_max + 1;
+    }
+    /// All of the same size, but for the last one.
+    [[nodiscard]] static std::uint64_t part_of(std::uint64_t bytes, std::uint64_t parts) {
+        return parts == 1 ? bytes : align_up((bytes - 1) / parts + 1, page_bytes);
+    }
+    /// Of the address space: what may be added later counts.
+    [[nodiscard]] static Result<void> check_size(std::uint64_t bytes) {
+        if (parts_of(bytes) <= heap_regions_max) return {};
+        return fail(Errc::invalid_argument,
+                    "a heap of kind " + std::string(name_of(Engine::kind)) + " can have " +
+                        std::to_string(heap_regions_max * region_bytes_max) + " bytes, not " +
+                        std::to_string(bytes) + "; make several of them, or one of kind buddy");
+    }
+    Outcome<void> add_part(HeapHolder holder, const HeapExtent& part, std::uint64_t to_come) {
+        return change(holder, [&](Words& words, Engine& engine) -> Outcome<void> {
+            if (guard_.free_regions(words) < to_come) return fail(Errc::no_memory);
+            return guard_.add_region(
+                words, part, [&](const HeapExtent& added) { return engine.add_region(added); });
+        });
+    }
+
     static void count(Words& words, std::uint64_t bytes, std::uint64_t blocks) {
         words.add(offsetof(HeapHeader, used_bytes), bytes);
         words.add(offsetof(HeapHeader, blocks), blocks);
@@ -210,7 +247,9 @@ private:
             const auto usable = engine.usable_bytes(piece);
             const bool fits =
                 usable && prefix <= *usable && owned.piece_of(piece + prefix) == piece;
+            const bool has_owner = may_be_owner(owned.owner_of(piece));
             if (!fits) census.find(piece, "a block whose owner is not written as it must be");
+            if (fits && !has_owner) census.find(piece, "a block of an owner that nobody can be");
         });
     }
 

@@ -108,8 +108,11 @@ public:
         using Left = Outcome<std::vector<std::uint64_t>>;
         if (!plan_.owned) return 0;
         const auto find = [&] {
-            return change(holder,
-                          [&](Words&, Engine& engine) -> Left { return engine.all_left(is_gone); });
+            return change(holder, [&](Words&, Engine& engine) -> Left {
+                auto left = engine.all_left(is_gone);
+                if (left.met_damage) guard_.note_damage();
+                return std::move(left.objects);
+            });
         };
         return guard_.reclaim(find, [&](HeapOffset object) {
             return change(holder, [&](Words& words, Engine& engine) -> Outcome<bool> {
@@ -140,9 +143,8 @@ public:
     }
 
     Outcome<std::vector<HeapFinding>> audit(HeapHolder holder) override {
-        return change(holder, [&](Words& words, Engine&) -> Outcome<std::vector<HeapFinding>> {
-            return guard_.findings(words, ObjectCensus<Words>(words, plan_).take());
-        });
+        return guard_.audit(holder,
+                            [&](Words& words) { return ObjectCensus<Words>(words, plan_).take(); });
     }
 
     void holder_died(HeapHolder holder) override { guard_.holder_died(holder); }

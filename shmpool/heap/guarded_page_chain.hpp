@@ -84,11 +84,12 @@ public:
         const auto pins = take_back(
             holder, [&](Engine& engine) { return engine.pins_left(is_gone); },
             [&](Engine& engine, std::uint64_t pin) { return engine.take_back_pin(pin, is_gone); });
-        if (!pins) return pins;
+        if (!pins && pins.error() != Errc::heap_damaged)
+            return pins;  // Pages are there for all that.
         const auto pages = take_back(
             holder, [&](Engine& engine) { return engine.pages_left(is_gone); },
             [&](Engine& engine, PageId page) { return engine.take_back_page(page, is_gone); });
-        return pages.map([&](std::uint64_t count) { return count + *pins; });
+        return pages.map([&](std::uint64_t count) { return count + pins.value_or(0); });
     }
 
     Outcome<PageId> free_list_head(HeapHolder holder) override {
@@ -115,9 +116,9 @@ public:
     }
 
     Outcome<std::vector<HeapFinding>> audit(HeapHolder holder) override {
-        return guard_.change(holder, [&](Words& words) -> Outcome<std::vector<HeapFinding>> {
+        return guard_.audit(holder, [&](Words& words) {
             Engine engine(words, plan_);
-            return guard_.findings(words, PageChainCensus<Words>(words, plan_, engine).take());
+            return PageChainCensus<Words>(words, plan_, engine).take();
         });
     }
 

@@ -130,10 +130,8 @@ public:
     }
 
     Outcome<std::vector<HeapFinding>> audit(HeapHolder holder) override {
-        return change(holder,
-                      [&](Words& words, Engine& engine) -> Outcome<std::vector<HeapFinding>> {
-                          return guard_.findings(words, engine.take_census());
-                      });
+        return guard_.audit(holder,
+                            [&](Words& words) { return Engine(words, plan_).take_census(); });
     }
 
     void holder_died(HeapHolder holder) override { guard_.holder_died(holder); }

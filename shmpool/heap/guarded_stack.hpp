@@ -116,11 +116,16 @@ public:
     }
 
     Outcome<std::vector<HeapFinding>> audit(HeapHolder holder) override {
-        return change(
-            holder,
-            [&](Words& words, Stack<Words>&, Engine& engine) -> Outcome<std::vector<HeapFinding>> {
-                return guard_.findings(words, engine.take_census());
-            });
+        const auto look = [&](Words& words) {
+            Stack<Words> stack(words, plan_);
+            return Engine(stack).take_census();
+        };
+        // What the dead have left is finished first, if that is possible.
+        auto findings = change(holder, [&](Engine&) -> Outcome<std::vector<HeapFinding>> {
+            return guard_.findings_of(look);
+        });
+        if (findings || findings.error() != Errc::heap_damaged) return findings;
+        return guard_.audit(holder, look);
     }
 
     Outcome<std::uint64_t> reclaim(HeapHolder, const IsGone&) override { return 0; }

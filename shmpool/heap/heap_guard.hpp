@@ -56,6 +56,15 @@ public:
                extent.offset <= memory_.size() && extent.bytes <= memory_.size() - extent.offset;
     }
 
+    /// In a change. How many more regions its table has room for.
+    [[nodiscard]] static std::uint32_t free_regions(Words& words) {
+        std::uint32_t count = 0;
+        for (std::uint32_t i = 0; i < heap_regions_max; ++i) {
+            count += words.region(i).bytes == 0 ? 1U : 0U;
+        }
+        return count;
+    }
+
     /// In a change. `take` makes it the engine's: how many bytes of it can be handed out.
     /// invalid_argument, memory_overlap, no_memory (the table is full), and what `take` says.
     template <typename Take>
@@ -90,8 +99,30 @@ public:
         return {};
     }
 
+    /// Nonsense was found in it.
+    void note_damage() const { header().damaged.store(1, std::memory_order_relaxed); }
+
+    /// In a change. `look` reads all of it, and says what it has counted and found. It has words of
+    /// its own: what leads out of the memory is damage, and takes away nothing of what was found.
+    template <typename Look>
+    [[nodiscard]] std::vector<HeapFinding> findings_of(Look look) const {
+        Words reader = words();
+        HeapCensus census = look(reader);
+        auto found = findings(reader, std::move(census));
+        if (!reader.failed()) return found;
+        note_damage();
+        if (found.empty()) found.push_back({0, "something in it leads out of its memory"});
+        return found;
+    }
+    template <typename Look>
+    Outcome<std::vector<HeapFinding>> audit(HeapHolder holder, Look look) {
+        return change(
+            holder, [&](Words&) -> Outcome<std::vector<HeapFinding>> { return findings_of(look); });
+    }
+
     /// `find` says, in one change, what is left of somebody; `free_one`, each in a change of its
-    /// own, frees it, if it is still so by then: whether it was.
+    /// own, frees it, if it is still so by then: whether it was. What is damaged stays as it is,
+    /// and all the rest goes: one word that somebody has overrun must not keep what the dead held.
     template <typename Find, typename FreeOne>
     [[nodiscard]] static Outcome<std::uint64_t> reclaim(Find find, FreeOne free_one) {
         const Outcome<std::vector<std::uint64_t>> left = find();
@@ -99,8 +130,10 @@ public:
         std::uint64_t freed = 0;
         for (const std::uint64_t one : *left) {
             const Outcome<bool> done = free_one(one);
-            if (!done) return tl::unexpected(done.error());
-            freed += *done ? 1U : 0U;
+            const bool comes_to_nobody =
+                !done && (done.error() == Errc::would_block || done.error() == Errc::system);
+            if (comes_to_nobody) return tl::unexpected(done.error());
+            freed += done.value_or(false) ? 1U : 0U;
         }
         return freed;
     }

@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "shmpool/heap/heap_lock.hpp"
+#include "shmpool/layout/abi_constants.hpp"
 
 namespace shmpool {
 
@@ -14,6 +15,13 @@ namespace shmpool {
 /// until somebody frees it.
 using HeapOwner = std::uint64_t;
 inline constexpr HeapOwner nobodys = 0;
+
+/// Somebody can be that: its low half is the number of one of the places for peers, from 1. What is
+/// none was written by somebody who wrote over it.
+[[nodiscard]] constexpr bool may_be_owner(HeapOwner owner) {
+    const auto number = static_cast<std::uint32_t>(owner);
+    return owner == nobodys || (number != 0 && number <= peer_count_max);
+}
 
 /// Who is calling: by the lock, and by what he owns.
 struct HeapUser {

@@ -53,12 +53,18 @@ private:
         if (!slabs_.is_full(counts)) not_full_.insert(slab);
         std::uint64_t live = 0;
         for (std::uint64_t i = 0; i < counts.fresh; ++i) {
-            live += slabs_.entry_of(slab, i) == object_slab::live ? 1U : 0U;
+            if (slabs_.entry_of(slab, i) != object_slab::live) continue;
+            ++live;
+            if (plan_.owned) look_at_owner(slabs_.owner_of(slab, i));
         }
         census_.blocks += live;
         census_.used_bytes += live * plan_.shape.object_bytes;
         census_.expect("the free objects of a slab", slab, counts.fresh - live,
                        count_free(slab, counts));
+    }
+
+    void look_at_owner(HeapOffset at) {
+        if (!may_be_owner(words_.get(at))) census_.find(at, "an owner that nobody can be");
     }
 
     /// By the list; none is counted twice, so it ends. One that does not end as it must has none.

@@ -63,13 +63,18 @@ public:
         return words_.get(slab + guard) == (slab_guard ^ slab);
     }
 
-    /// Of a cut slab. Nonsense is damage.
-    [[nodiscard]] Counts counts_of(HeapOffset slab) {
+    /// Of a cut slab: whether they can be so.
+    [[nodiscard]] bool read_counts(HeapOffset slab, Counts& read) {
         const std::uint64_t word = words_.get(slab + counts);
-        const Counts read{word & 0xFFFF, word >> 16};
-        const bool is_one = read.fresh <= shape_.objects && may_follow(read.free, read);
-        if (!is_one) words_.fail();
-        return is_one ? read : Counts{};
+        read = {word & 0xFFFF, word >> 16};
+        return read.fresh <= shape_.objects && may_follow(read.free, read);
+    }
+    /// Nonsense is damage.
+    [[nodiscard]] Counts counts_of(HeapOffset slab) {
+        Counts read;
+        if (read_counts(slab, read)) return read;
+        words_.fail();
+        return {};
     }
     void set_counts(HeapOffset slab, const Counts& now) {
         words_.set(slab + counts, now.free | now.fresh << 16);
@@ -185,14 +190,22 @@ public:
         const HeapOwner owner = words_.get(slabs_.owner_of(place->slab, place->index));
         return owner != nobodys && is_gone(owner);
     }
-    /// Live objects whose owner is gone.
-    [[nodiscard]] std::vector<HeapOffset> all_left(const IsGone& is_gone) {
-        std::vector<HeapOffset> left;
+    /// Live objects whose owner is gone. A slab that is damaged is left out.
+    struct Left {
+        std::vector<HeapOffset> objects;
+        bool met_damage = false;
+    };
+    [[nodiscard]] Left all_left(const IsGone& is_gone) {
+        Left left;
         for_each_slab([&](HeapOffset slab) {
-            const std::uint64_t fresh = slabs_.counts_of(slab).fresh;
-            for (std::uint64_t i = 0; i < fresh; ++i) {
+            Counts counts;
+            if (!slabs_.is_guarded(slab) || !slabs_.read_counts(slab, counts)) {
+                left.met_damage = true;
+                return;
+            }
+            for (std::uint64_t i = 0; i < counts.fresh; ++i) {
                 const HeapOffset object = shape().object(slab, i);
-                if (is_left(object, is_gone)) left.push_back(object);
+                if (is_left(object, is_gone)) left.objects.push_back(object);
             }
         });
         return left;

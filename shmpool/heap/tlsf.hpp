@@ -36,6 +36,8 @@ public:
         tlsf::heads_offset + 8 * tlsf::first_levels * tlsf::second_levels;
     /// Of one call, at most; a test counts.
     static constexpr std::uint32_t journal_limit = 32;
+    /// All of one region may be one block.
+    static constexpr std::uint64_t region_bytes_max = tlsf::region_bytes_max;
 
     /// `engine`: where its words begin, all of them 0 at first.
     Tlsf(Words& words, HeapOffset engine) : words_(words), engine_(engine) {}

@@ -33,6 +33,7 @@ inline constexpr std::uint32_t first_levels = 28;
 inline constexpr std::uint32_t second_levels = 32;
 inline constexpr std::uint64_t heads_offset = 8 + 8 * first_levels;
 inline constexpr std::uint64_t block_bytes_max = (granule_bytes << first_levels) - granule_bytes;
+inline constexpr std::uint64_t region_bytes_max = granule_bytes << first_levels;
 
 /// A list: the blocks whose sizes share the five bits below the leading one.
 struct Cell {

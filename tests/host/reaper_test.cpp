@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The reaper's decisions about those whom it has met itself.
+#include "shmpool/heap/byte_heap.hpp"
 #include "tests/host/reaper_rig.hpp"
 
 namespace shmpool::host {
@@ -162,6 +163,41 @@ TEST_F(ReaperTest, FindsTheLanesOfAPeerThatHasWrittenAnotherIncarnation) {
     ended = true;
     reaper->pidfd_readable(id);
     EXPECT_EQ(steward->pool().view().lanes[(*lane)->index()].owner.load(), 0U);
+}
+
+TEST_F(ReaperTest, TakesNoNonsenseForAnOwnerWhoIsGone) {
+    build(SuspectPolicy::wait);
+    HeapRequest request;
+    request.name = "table";
+    request.kind = HeapKind::tlsf;
+    request.bytes = 1 << 20;
+    request.on_death = OnDeath::reclaim;
+    ASSERT_TRUE(steward->heaps().create(request));
+    const Segment segment = *Segment::open(*Descriptor::duplicate(steward->control()),
+                                           *Descriptor::duplicate(steward->payload()),
+                                           Access::read_write, protocol_fingerprint);
+    const auto memory =
+        heap_memory(*segment.region(RegionKind::heap_memory), steward->view().heaps.at(0));
+    const auto heap = *open_byte_heap(memory);
+    const auto allocate = [&](HeapOwner owner) { return *heap->allocate({5, owner}, 100, 8); };
+
+    const PeerId before = attach().id;
+    reaper->said_goodbye(before);
+    const PeerId living = attach().id;
+    const PeerId dying = attach().id;
+    ASSERT_EQ(before.index, living.index);
+    (void)allocate(owner_of_peer(before.index, before.incarnation));
+    (void)allocate(owner_of_peer(dying.index, dying.incarnation));
+    (void)allocate(owner_of_peer(living.index, living.incarnation));
+    for (const HeapOwner nonsense :
+         {owner_of_peer(living.index, living.incarnation + 1), owner_of_peer(living.index, 0),
+          owner_of_peer(config.limits.peers, 1), ~HeapOwner{0}, HeapOwner{1} << 40}) {
+        (void)allocate(nonsense);  // As if a living one's owner had been written over.
+    }
+    ASSERT_EQ(heap->statistics(5)->blocks, 8U);
+    ended = true;
+    reaper->pidfd_readable(dying);
+    EXPECT_EQ(heap->statistics(5)->blocks, 6U) << "of the two who are gone";
 }
 
 TEST_F(ReaperTest, CountsDeathsInTheSegmentAndNotDepartures) {

@@ -12,6 +12,7 @@
 #include "scenarios.hpp"
 #include "shmpool/heap/byte_heap.hpp"
 #include "shmpool/heap/heap_audit.hpp"
+#include "shmpool/platform/memory_object.hpp"
 #include "test_host.hpp"
 
 namespace shmpool::testing_protocol {
@@ -45,6 +46,12 @@ protected:
     }
     [[nodiscard]] std::uint64_t committed_bytes() {
         return host.segment().header().committed_bytes.load();
+    }
+    /// By the kernel's word.
+    [[nodiscard]] std::uint64_t taken_bytes() {
+        struct stat status {};
+        EXPECT_EQ(::fstat(host.segment().payload().get(), &status), 0);
+        return static_cast<std::uint64_t>(status.st_blocks) * 512;
     }
     [[nodiscard]] Errc error_of(const HeapRequest& request) {
         const auto created = heaps.create(request);
@@ -173,17 +180,55 @@ TEST_F(HeapDirectoryTest, GivesAHeapMoreMemoryUpToWhatItMayHave) {
 }
 
 TEST_F(HeapDirectoryTest, TakesTheMemoryThatAHeapGrowsBy) {
-    const auto taken_bytes = [&] {
-        struct stat status {};
-        EXPECT_EQ(::fstat(host.segment().payload().get(), &status), 0);
-        return static_cast<std::uint64_t>(status.st_blocks) * 512;
-    };
     HeapRequest request = asked("a", 100'000);
     request.max_bytes = 900'000;
     const HeapId heap = heaps.create(request).value();
     const std::uint64_t before = taken_bytes();
     ASSERT_TRUE(heaps.grow(heap, 800'000));
     EXPECT_EQ(taken_bytes(), before + 802'816 - 102'400) << "so that nobody dies of a lack of it";
+}
+
+TEST_F(HeapDirectoryTest, GivesBackTheMemoryThatAHeapDoesNotTake) {
+    HeapRequest request = asked("a", 20 * page_bytes);
+    request.max_bytes = 900'000;
+    const HeapId heap = heaps.create(request).value();
+    std::uint64_t bytes = 20 * page_bytes;
+    for (std::uint32_t i = 1; i < heap_regions_max; ++i) {
+        ASSERT_TRUE(heaps.grow(heap, bytes += page_bytes));
+    }
+    const std::uint64_t before = taken_bytes();
+    EXPECT_EQ(heaps.grow(heap, 800'000).error().code, Errc::no_memory) << "its table is full";
+    EXPECT_EQ(taken_bytes(), before);
+    EXPECT_EQ(committed_bytes(), without_heaps_bytes + bytes);
+}
+
+TEST_F(HeapDirectoryTest, TakesNoMemoryForAHeapThatSomebodyDoesNotLeave) {
+    HeapRequest request = asked("a", 100'000);
+    request.max_bytes = 900'000;
+    const HeapId heap = heaps.create(request).value();
+    const auto its = heap_memory(memory, host.view().heaps.at(heap.index));
+    HeapLock lock(reinterpret_cast<HeapHeader*>(its.data())->lock);
+    ASSERT_TRUE(lock.lock(5, std::chrono::seconds(1)));
+    const std::uint64_t before = taken_bytes();
+    const auto refused = heaps.grow(heap, 800'000);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::would_block);
+    EXPECT_THAT(refused.error().message, HasSubstr("heap 'a'"));
+    EXPECT_EQ(taken_bytes(), before);
+}
+
+TEST_F(HeapDirectoryTest, GivesBackWhatADeadHostHadCommittedForAHeap) {
+    HeapRequest request = asked("a", 100'000);
+    request.max_bytes = 900'000;
+    const HeapId heap = heaps.create(request).value();
+    const std::uint64_t before = taken_bytes();
+    const std::uint64_t place = host.view().heaps.at(heap.index).offset.load();
+    const std::uint64_t behind = memory.image.offset_bytes + place + 102'400;
+    ASSERT_TRUE(commit(host.segment().payload(), behind, 409'600));  // And it died.
+    ASSERT_NE(taken_bytes(), before);
+    heaps.take_over();
+    EXPECT_EQ(taken_bytes(), before);
+    EXPECT_TRUE(heaps.grow(heap, 800'000));
 }
 
 TEST_F(HeapDirectoryTest, SeesThatAnotherHostHasLetAHeapGrow) {

@@ -49,6 +49,48 @@ TEST(HeapGrowth, IsOfEveryKindThatCanGrow) {
     }
 }
 
+constexpr std::uint64_t giga = std::uint64_t{1} << 30;
+
+/// Memory that nobody touches takes no room.
+TEST(HeapGrowth, MakesRegionsOfWhatIsLargerThanABlockCanBe) {
+    HeapMemory memory(22 * giga);
+    ASSERT_TRUE(format_heap(memory.view(), HeapKind::tlsf, with_backed(9 * giga)));
+    const auto heap = *open_byte_heap(memory.view());
+    EXPECT_EQ(glance_at_heap(memory.view())->regions, 2U);
+    EXPECT_EQ(end_of_regions(memory.view()), 9 * giga);
+    const HeapOffset first = heap->allocate(me, 4 * giga, 8).value();
+    const HeapOffset second = heap->allocate(me, 4 * giga, 8).value();
+    EXPECT_FALSE(heap->allocate(me, 4 * giga, 8));
+    ASSERT_TRUE(grow_heap(memory.view(), me, 22 * giga));
+    EXPECT_EQ(glance_at_heap(memory.view())->regions, 4U);
+    EXPECT_EQ(end_of_regions(memory.view()), 22 * giga);
+    const HeapOffset third = heap->allocate(me, 6 * giga, 8).value();
+    for (const HeapOffset block : {first, second, third}) EXPECT_TRUE(heap->free(me, block));
+    EXPECT_GT(heap->statistics(me)->total_bytes, 21 * giga);
+    EXPECT_EQ(broken(*heap, me), "");
+}
+
+TEST(HeapGrowth, SaysHowLargeAHeapOfItsKindCanBe) {
+    HeapMemory memory(129 * giga);
+    const auto refused = format_heap(memory.view(), HeapKind::tlsf, with_backed(mega));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::invalid_argument);
+    for (const char* const part : {"tlsf", "137438953472", "138512695296"}) {
+        EXPECT_THAT(refused.error().message, testing::HasSubstr(part));
+    }
+}
+
+TEST(HeapGrowth, TakesNoPartOfWhatItsTableHasNoRoomFor) {
+    HeapMemory memory(22 * giga);
+    ASSERT_TRUE(format_heap(memory.view(), HeapKind::tlsf, with_backed(mega)));
+    for (std::uint64_t regions = 1; regions < heap_regions_max - 1; ++regions) {
+        ASSERT_TRUE(grow_heap(memory.view(), me, (regions + 1) * mega));
+    }
+    EXPECT_EQ(grow_heap(memory.view(), me, 22 * giga).error().code, Errc::no_memory) << "of one";
+    EXPECT_EQ(end_of_regions(memory.view()), (heap_regions_max - 1) * mega);
+    EXPECT_TRUE(grow_heap(memory.view(), me, giga));
+}
+
 TEST(HeapGrowth, IsRefusedWhereItCanNotBe) {
     HeapMemory memory(4 * mega);
     HeapOptions ids;
