@@ -49,7 +49,9 @@ INSTANTIATE_TEST_SUITE_P(
     Of, ShortSweep,
     ::testing::Values(Named{"Slots", slot_operations}, Named{"Publish", publish_operations},
                       Named{"Take", take_operations}, Named{"Sleep", sleep_operations},
-                      Named{"Connect", connect_operations}, Named{"Heaps", heap_operations}),
+                      Named{"Connect", connect_operations}, Named{"Heaps", heap_operations},
+                      Named{"Units", unit_operations}, Named{"Stacks", stack_operations},
+                      Named{"Buffer", buffer_operations}),
     [](const auto& tested) { return std::string(tested.param.name); });
 
 class Planted : public ::testing::Test {
