@@ -15,10 +15,9 @@ constexpr std::size_t kept = 4;  ///< Of each heap, from one turn to the next.
 constexpr std::chrono::seconds until_taken_back{
     2};  ///< By the host; only turns a hang into a finding.
 
-std::string section(const std::string& name, const std::string& kind, const std::string& more,
-                    std::uint64_t bytes = heap_bytes) {
+std::string section(const std::string& name, const std::string& kind, const std::string& more) {
     return "[[heap]]\nname = \"" + name + "\"\nkind = \"" + kind +
-           "\"\nsize = " + std::to_string(bytes) + "\n" + more;
+           "\"\nsize = " + std::to_string(heap_bytes) + "\n" + more;
 }
 
 std::string stacks_config() {
@@ -26,10 +25,8 @@ std::string stacks_config() {
     for (const char* const name : {linear_heap, first_fit_heap, ghost_heap}) {
         text += section(name, name, "");
     }
-    // Large, because runs are not handed out again.
     for (const char* const name : slab_heaps) {
-        text += section(name, name, "block_size = " + std::to_string(slab_block_bytes) + "\n",
-                        4 * heap_bytes);
+        text += section(name, name, "block_size = " + std::to_string(slab_block_bytes) + "\n");
     }
     return text;
 }
