@@ -30,8 +30,8 @@ std::string config_text() {
     return one_class(small_bytes, small_count) + one_class(middle_bytes, middle_count) +
            one_class(large_bytes, large_count) +
            "[limits]\npeers = 6\nlanes = 12\nchannels = 16\npublishers = 16\nsubscribers = 20\n"
-           "rings = 48\nring_entries = 512\npublishers_per_channel = 4\nheaps = 9\n"
-           "heap_bytes = \"1MiB\"\n" +
+           "rings = 48\nring_entries = 512\npublishers_per_channel = 4\nheaps = 16\n"
+           "heap_bytes = \"2MiB\"\n" +
            heaps_config();
 }
 
@@ -182,6 +182,7 @@ Account Arena::settle() {
     count_slots(account);
     ask_about_heaps(account);
     audit_all(account);
+    if (account.is_clean() && board_->heaps_worn) renew();
     return account;
 }
 

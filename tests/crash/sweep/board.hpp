@@ -54,7 +54,7 @@ struct Board {
     std::atomic<std::uint32_t> patience_s{20};
     std::atomic<bool> may_wait{false};  ///< Ends the waiting for a message.
     std::array<std::atomic<std::int32_t>, rival_count> waiting{};  ///< Process of who waits, or 0.
-    /// After a death: nobody may have to wait long for anything.
+    /// After a death: nobody may have to wait long for anything, and all but the rivals are gone.
     std::atomic<bool> nothing_may_block{false};
 
     /// A raw slot of the first rival, in the middle class, that the victim may free too; 0: none.
@@ -70,6 +70,17 @@ struct Board {
     std::atomic<std::uint32_t> blocked{0};  ///< Publishing that timed out although nobody is dead.
     std::atomic<std::uint32_t> heaps_left{0};    ///< In which somebody has something who is gone.
     std::atomic<std::uint32_t> heaps_broken{0};  ///< By their audit, or by what they say.
+    /// Nothing is lost in them, but pieces are too small by now for what victims need.
+    std::atomic<bool> heaps_worn{false};
+    /// What outlives a victim if its operation has come to it: where it is in which heap.
+    std::atomic<const char*> kept_in{nullptr};
+    std::atomic<std::uint64_t> kept_first{0};
+    std::atomic<std::uint64_t> kept_count{0};
+    std::atomic<bool> has_own_ids{
+        false};  ///< A victim made a heap of ids, for what stays for good.
+    /// The heap that the victim uses, at its address in the victim.
+    std::atomic<std::uint64_t> watched_at{0};
+    std::atomic<std::uint64_t> watched_bytes{0};  ///< 0: none.
     std::atomic<std::uint32_t> counted{0};
     std::atomic<std::uint32_t> counted_twice{0};
     /// Why a victim that went on is not content.

@@ -7,7 +7,10 @@
 #include <vector>
 
 #include "board.hpp"
+#include "buffer_share.hpp"
+#include "heap_judge.hpp"
 #include "peer/peer.hpp"
+#include "stack_share.hpp"
 
 namespace shmpool::sweep {
 
@@ -19,7 +22,11 @@ inline constexpr const char* object_heap = "objects";
 inline constexpr std::uint64_t first_id = 100;
 /// Three fill a slab.
 inline constexpr std::uint64_t object_bytes = 300;
-/// For the host's configuration: they take back what the dead held.
+/// What victims put into the root of the heap of pages.
+inline constexpr std::uint64_t pages_in_cell = 2;
+/// Of a victim; not in the configuration.
+inline constexpr const char* own_ids = "own_ids";
+/// For the host's configuration. Those of this file take back what the dead held.
 [[nodiscard]] std::string heaps_config();
 
 class HeapShare {
@@ -51,16 +58,17 @@ private:
     void take_object();
     void give(std::size_t keep);
     void look_at(const Block& block, void* address);
-    /// Nothing left is no failure, for the victim may have it all; anything else is.
-    template <typename Value>
-    [[nodiscard]] bool went_well(const Outcome<Value>& outcome);
     template <typename Heap>
-    void audit(Heap& heap, const std::string& name);
-    void empty_cell(SharedByteHeap& heap);
+    void empty_cell(const Heap& heap, const Outcome<void>& freed);
+    void empty_cells();
+    void free_kept();
+    Outcome<void> free_unit(const std::string& heap, std::uint64_t first, std::uint64_t number);
+    void look_at_own_ids();
     /// Heaps in which somebody has something.
     [[nodiscard]] std::uint32_t count_left();
 
     Board& board_;
+    HeapJudge judge_;
     Peer& peer_;
     const std::uint32_t number_;
     std::vector<Share<SharedByteHeap>> bytes_;
@@ -68,6 +76,8 @@ private:
     Share<SharedPageChain> chain_;
     Share<SharedIdHeap> ids_;
     Share<SharedObjectHeap> objects_;
+    StackShare stacks_;
+    BufferShare buffer_;
     std::uint64_t taken_ = 0;
 };
 

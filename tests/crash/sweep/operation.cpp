@@ -54,6 +54,17 @@ void Victim::keep(const SlotRef& ref) {
     marked = raw.size();
 }
 
+void Victim::watch(std::span<const std::byte> heap) const {
+    board.watched_at = reinterpret_cast<std::uintptr_t>(heap.data());
+    board.watched_bytes = heap.size();
+}
+
+void Victim::name_kept(const char* heap, std::uint64_t first, std::uint64_t count) const {
+    board.kept_in = heap;
+    board.kept_first = first;
+    board.kept_count = count;
+}
+
 void Victim::let_rivals(Order order) {
     must(play_turn(board, order), "the rivals play");
 }
@@ -75,7 +86,8 @@ void Victim::on_sibling(const std::function<void()>& body) {
 std::vector<Operation> all_operations() {
     std::vector<Operation> all;
     for (auto&& some : {slot_operations(), publish_operations(), take_operations(),
-                        sleep_operations(), connect_operations(), heap_operations()}) {
+                        sleep_operations(), connect_operations(), heap_operations(),
+                        unit_operations(), stack_operations(), buffer_operations()}) {
         all.insert(all.end(), some.begin(), some.end());
     }
     return all;

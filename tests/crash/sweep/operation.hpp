@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,10 @@
 #include "board.hpp"
 #include "must.hpp"
 #include "peer/peer.hpp"
+
+namespace shmpool {
+class SharedBestFitHeap;
+}
 
 namespace shmpool::sweep {
 
@@ -34,6 +39,9 @@ struct Victim {
     std::optional<SharedIdHeap> heap_of_ids{};
     std::optional<SharedObjectHeap> heap_of_objects{};
     std::vector<HeapOffset> blocks{};  ///< Of one of them.
+    std::optional<SharedStackHeap> stack{};
+    std::vector<StackHandle> handles{};
+    std::shared_ptr<SharedBestFitHeap> buffer{};
     std::size_t marked = 0;  ///< So many slots of `raw`, from the first, have a mark of ours.
     /// What the operation gave: a number of readers, or whether it succeeded.
     std::int64_t result = -1;
@@ -48,6 +56,10 @@ struct Victim {
     void hold_marked_loan(std::uint64_t bytes);
     /// Into `raw`, with a mark.
     void keep(const SlotRef& ref);
+    /// Stores into a heap are seen as those into control are.
+    void watch(std::span<const std::byte> heap) const;
+    /// The operation makes it nobody's, or would have.
+    void name_kept(const char* heap, std::uint64_t first, std::uint64_t count = 1) const;
 
     /// Takes a part in the play: the rivals do it beside no other.
     void let_rivals(Order order);
@@ -62,10 +74,6 @@ enum class Lists : std::uint8_t { untouched, changed, either };
 /// Threads are there for what begins or ends with one.
 enum class Where : std::uint8_t { main_thread, new_thread };
 
-/// What is traced sees stores into control. Who stores into payloads is visited at instructions,
-/// however many there are.
-enum class Stores : std::uint8_t { into_control, into_payload };
-
 struct Operation {
     std::string name;
     Lists lists;
@@ -74,8 +82,7 @@ struct Operation {
     std::function<bool(Victim&)> went_as_named;
     Where where = Where::main_thread;
     std::function<void(Victim&)> prepare_in_thread{};
-    bool calls_kernel = false;  ///< It must: to wake somebody, or to sleep.
-    Stores stores = Stores::into_control;
+    bool calls_kernel = false;     ///< It must: to wake somebody, or to sleep.
     bool under_next_host = false;  ///< The host is killed before it, and the next one is there.
 };
 
@@ -88,5 +95,8 @@ struct Operation {
 [[nodiscard]] std::vector<Operation> sleep_operations();
 [[nodiscard]] std::vector<Operation> connect_operations();
 [[nodiscard]] std::vector<Operation> heap_operations();
+[[nodiscard]] std::vector<Operation> unit_operations();
+[[nodiscard]] std::vector<Operation> stack_operations();
+[[nodiscard]] std::vector<Operation> buffer_operations();
 
 }  // namespace shmpool::sweep

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "path.hpp"
 
+#include <sys/uio.h>
+
 #include <algorithm>
 #include <cstring>
 #include <functional>
@@ -39,11 +41,41 @@ private:
     std::vector<std::byte> before_;
 };
 
+/// The same of the heap that the victim uses. It is read in the victim, who has it open.
+class WatchedHeap {
+public:
+    WatchedHeap(pid_t victim, const Board& board)
+        : victim_(victim), at_(board.watched_at), before_(board.watched_bytes) {
+        now_.resize(before_.size());
+        if (!before_.empty()) must(read_into(before_), "reading the victim's heap");
+    }
+    bool has_changed() {
+        if (now_.empty() || !read_into(now_)) return false;
+        if (std::memcmp(before_.data(), now_.data(), now_.size()) == 0) return false;
+        before_.swap(now_);
+        return true;
+    }
+
+private:
+    [[nodiscard]] bool read_into(std::vector<std::byte>& memory) const {
+        const iovec here{memory.data(), memory.size()};
+        const iovec there{reinterpret_cast<void*>(at_), memory.size()};
+        const ssize_t bytes = ::process_vm_readv(victim_, &here, 1, &there, 1, 0);
+        return bytes == static_cast<ssize_t>(memory.size());
+    }
+
+    pid_t victim_;
+    std::uint64_t at_;
+    std::vector<std::byte> before_;
+    std::vector<std::byte> now_;
+};
+
 }  // namespace
 
 Path trace(Arena& arena, const Operation& operation) {
     SteppedVictim victim(arena, operation);
-    WatchedMemory memory(arena.control_memory());
+    WatchedMemory control(arena.control_memory());
+    WatchedHeap heap(victim.process(), arena.board());
     const auto heads = arena.list_heads();
     std::unordered_map<std::uint64_t, std::uint32_t> visits;
     Path path;
@@ -56,7 +88,8 @@ Path trace(Arena& arena, const Operation& operation) {
         called_kernel = called_kernel || calls;
         path.instructions.push_back({here.address, 0, here.passed, false});
         more = victim.step();
-        if (!memory.has_changed() && !calls) continue;
+        const bool stored = control.has_changed();
+        if (!heap.has_changed() && !stored && !calls) continue;
         const std::uint64_t next = victim.address();
         path.events.push_back(here);  // Before and after it.
         path.events.push_back({next, visits[next] + 1, here.passed + 1, !more});

@@ -2,8 +2,9 @@
 /// The way of an operation, instruction by instruction, and the points of it to be visited.
 ///
 /// One traced run finds them: the operation is stepped once, and after every instruction the
-/// control memory is compared with a copy (payloads are the users'). Only stores into the segment
-/// and system calls can be seen by others, so `events` are the points before and after each.
+/// control memory, and the heap that the victim uses, are compared with a copy (payloads of slots
+/// are the users'). Only stores into the segment and system calls can be seen by others, so
+/// `events` are the points before and after each.
 #pragma once
 
 #include <cstdint>

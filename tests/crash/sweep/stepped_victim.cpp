@@ -70,6 +70,7 @@ SteppedVictim::SteppedVictim(Arena& arena, const Operation& operation, Afterward
     board_.stepped_thread = 0;
     board_.over = false;
     board_.went_as_named = -1;
+    board_.watched_bytes = 0;
     ++board_.victims;
     process_ = ::fork();
     if (process_ < 0) throw std::runtime_error("fork failed");

@@ -94,6 +94,8 @@ std::string live_on(Victim& victim) {
     victim.chain_of_pages.reset();
     victim.heap_of_ids.reset();
     victim.heap_of_objects.reset();
+    victim.stack.reset();
+    victim.buffer.reset();
     victim.peer.reset();
     return {};
 }

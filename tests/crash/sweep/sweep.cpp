@@ -23,8 +23,7 @@ bool Sweep::kill_at(const Operation& operation, const Point& point, Rivals rival
 Row Sweep::run(const Operation& operation, const Extent& extent) {
     Row row;
     const Path path = trace_into(row, operation, arena_);
-    const bool events_only = is_long(row.instructions) && operation.stores == Stores::into_control;
-    const auto& points = events_only ? path.events : path.instructions;
+    const auto& points = is_long(row.instructions) ? path.events : path.instructions;
     for (const std::size_t number : choose(operation, points.size(), extent)) {
         ++row.points;
         for (const Rivals rivals : {Rivals::calm, Rivals::busy}) {

@@ -20,6 +20,7 @@ using List = std::vector<Operation> (*)();
 struct Named {
     const char* name;
     List list;
+    std::uint32_t every = short_every;
 };
 void PrintTo(const Named& named, std::ostream* out) {
     *out << named.name;
@@ -32,7 +33,7 @@ TEST_P(ShortSweep, FindsNothing) {
     std::uint32_t visits = 0;
     std::uint32_t missed = 0;
     for (const Operation& operation : GetParam().list()) {
-        const Row row = Sweep(arena).run(operation, {.every = short_every});
+        const Row row = Sweep(arena).run(operation, {.every = GetParam().every});
         EXPECT_EQ(row.wrong_path, "") << row.name;
         EXPECT_GE(row.points, 1U) << row.name;
         EXPECT_EQ(row.visits + row.missed, 2 * row.points) << row.name;
@@ -49,7 +50,10 @@ INSTANTIATE_TEST_SUITE_P(
     Of, ShortSweep,
     ::testing::Values(Named{"Slots", slot_operations}, Named{"Publish", publish_operations},
                       Named{"Take", take_operations}, Named{"Sleep", sleep_operations},
-                      Named{"Connect", connect_operations}, Named{"Heaps", heap_operations}),
+                      Named{"Connect", connect_operations}, Named{"Heaps", heap_operations},
+                      Named{"Units", unit_operations}, Named{"Stacks", stack_operations, 300},
+                      // These are visited at their stores only.
+                      Named{"Buffer", buffer_operations, 50}),
     [](const auto& tested) { return std::string(tested.param.name); });
 
 class Planted : public ::testing::Test {
