@@ -45,7 +45,9 @@ public:
 
     /// The header has been checked, and is of this kind.
     GuardedHeap(std::span<std::byte> memory, std::chrono::nanoseconds patience)
-        : guard_(memory, plan, patience), owned_(guard_.header().owned != 0) {}
+        : guard_(memory, plan, patience),
+          owned_(guard_.header().owned != 0),
+          map_alignment_(guard_.header().map_alignment) {}
 
     Outcome<HeapOffset> allocate(HeapUser user, std::uint64_t bytes,
                                  std::uint64_t alignment) override {
@@ -195,7 +197,7 @@ private:
     }
 
     [[nodiscard]] bool may_align(std::uint64_t alignment) const {
-        return std::has_single_bit(alignment) && alignment <= guard_.header().map_alignment;
+        return std::has_single_bit(alignment) && alignment <= map_alignment_;
     }
 
     // Parts of a change.
@@ -270,7 +272,9 @@ private:
     }
 
     HeapGuard<StoreHook> guard_;
-    bool owned_;  ///< Read once: whoever writes nonsense may do it now.
+    // Read once: whoever writes nonsense may do it now.
+    bool owned_;
+    std::uint64_t map_alignment_;
 };
 
 }  // namespace shmpool
