@@ -37,7 +37,7 @@ public:
         if (!region) return tl::unexpected(region.error());
         GuardedHeap heap(memory, std::chrono::nanoseconds::zero());
         if (const auto added = heap.add_memory(1, *region); !added) {
-            return tl::unexpected(to_error(added.error()));
+            return tl::unexpected(why_not_begun(plan, memory, added.error()));
         }
         publish_heap(memory);
         return {};
