@@ -117,6 +117,9 @@ Result<void> check_heaps(const PoolConfig& config) {
                            format_byte_size(left) +
                            ", which is what [limits] heap_bytes leaves for it");
         }
+        if (const auto sense = check_sense(heap); !sense) {
+            return invalid("[[heap]]: " + sense.error().message);
+        }
         left -= bytes;
     }
     if (config.heaps.size() <= config.limits.heaps) return {};

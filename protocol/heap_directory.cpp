@@ -81,7 +81,7 @@ Result<HeapId> HeapDirectory::create(const HeapRequest& request) {
     HeapImage& heap = view_.heaps.at(*place);
     if (auto made = make(heap, request); !made) {
         take_back(heap);
-        return tl::unexpected(made.error());
+        return of_heap(request.name, made.error());
     }
     return HeapId{*place, load(heap.incarnation)};
 }
@@ -104,6 +104,7 @@ Result<void> HeapDirectory::check_request(const HeapRequest& request) const {
                         ", which is what [limits] heap_bytes of the host's configuration grants "
                         "to all heaps together");
     }
+    if (auto sound = check_sense(request); !sound) return sound;
     if (bytes > request.bytes && !can_grow(request.kind)) {
         return fail(Errc::unsupported, "heaps of kind " + std::string(name_of(request.kind)) +
                                            " can not grow; give '" + request.name +

@@ -30,14 +30,15 @@ Json json_of(const HeapEntry& heap) {
 }
 
 std::string table_of(const std::vector<HeapEntry>& heaps) {
-    TextTable table({"HEAP", "KIND", "SIZE", "ON DEATH", "OPEN BY"});
+    TextTable table({"HEAP", "KIND", "SIZE", "UP TO", "ON DEATH", "OPEN BY"});
     for (const HeapEntry& heap : heaps) {
         std::string users;
         for (const std::uint32_t peer : heap.users) {
             users += (users.empty() ? "peer " : ", peer ") + std::to_string(peer);
         }
         table.add({printable(heap.name), std::string(name_of(heap.kind)),
-                   format_byte_size(heap.bytes), std::string(name_of(heap.on_death)), users});
+                   format_byte_size(heap.committed_bytes), format_byte_size(heap.bytes),
+                   std::string(name_of(heap.on_death)), users});
     }
     return table.text();
 }

@@ -38,20 +38,20 @@ Result<int> run_create(const CommonOptions& common, const Wanted& wanted) {
     return exit_fine;
 }
 
-std::string names_of_kinds() {
+std::string names_of(std::span<const HeapKind> kinds) {
     std::string names;
-    for (const HeapKind kind : heap_kinds) {
+    for (const HeapKind kind : kinds) {
         names += (names.empty() ? "" : ", ") + std::string(name_of(kind));
     }
     return names;
 }
 
-HeapKind kind_named(const std::string& text) {
-    for (const HeapKind kind : heap_kinds) {
+HeapKind kind_named(const std::string& text, std::span<const HeapKind> kinds) {
+    for (const HeapKind kind : kinds) {
         if (name_of(kind) == text) return kind;
     }
     throw CLI::ValidationError(
-        "--kind", "'" + text + "' is no kind of heap here; the kinds are " + names_of_kinds());
+        "--kind", "'" + text + "' is no kind of heap here; the kinds are " + names_of(kinds));
 }
 
 OnDeath on_death_named(const std::string& text) {
@@ -63,11 +63,11 @@ OnDeath on_death_named(const std::string& text) {
 
 }  // namespace
 
-CLI::Option* add_heap_kind(CLI::App& command, HeapKind& into) {
+CLI::Option* add_heap_kind(CLI::App& command, HeapKind& into, std::span<const HeapKind> kinds) {
     return command
         .add_option_function<std::string>(
-            "--kind", [&into](const std::string& text) { into = kind_named(text); },
-            "What it hands out, and how: " + names_of_kinds())
+            "--kind", [&into, kinds](const std::string& text) { into = kind_named(text, kinds); },
+            "What it hands out, and how: " + names_of(kinds))
         ->required()
         ->type_name("KIND");
 }
@@ -92,7 +92,7 @@ void add_heap_create(CLI::App& heap, const CommonOptions& common, Action& action
         "  shmpool heap create orders --kind slab_cache --size 16MiB --block-size 96\n"
         "  shmpool heap create ids --kind ids --size 64KiB --first-id 100 --ids 1000");
     add_heap_name(*command, wanted->name);
-    add_heap_kind(*command, wanted->spec.kind);
+    add_heap_kind(*command, wanted->spec.kind, heap_kinds);
     command
         ->add_option_function<std::string>(
             "--on-death",

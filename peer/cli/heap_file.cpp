@@ -10,7 +10,9 @@
 #include "peer/cli/heap.hpp"
 #include "peer/cli/printing.hpp"
 #include "peer/cli/quantity_options.hpp"
+#include "shmpool/heap/heap_audit.hpp"
 #include "shmpool/heap/heap_file.hpp"
+#include "shmpool/heap/heap_options.hpp"
 #include "shmpool/quantity/byte_size.hpp"
 
 namespace shmpool::cli {
@@ -26,6 +28,9 @@ struct WantedFile {
 Result<int> run_create(const CommonOptions& common, WantedFile wanted) {
     wanted.options.map_alignment =
         std::max(wanted.options.map_alignment, wanted.options.bytes_per_page);
+    if (auto sense = check_options(wanted.kind, wanted.bytes, wanted.options); !sense) {
+        return tl::unexpected(sense.error());
+    }
     const auto file = HeapFile::create(wanted.path, wanted.kind, wanted.bytes, wanted.options);
     if (!file) return tl::unexpected(file.error());
     const auto printed =
@@ -43,7 +48,8 @@ Result<int> run_audit(const CommonOptions& common, const std::string& path) {
     if (!file) return tl::unexpected(file.error());
     const auto findings = file->audit();
     if (!findings) return tl::unexpected(findings.error());
-    return print_findings(common, path, *findings);
+    const auto heap = glance_at_heap(file->memory());
+    return print_findings(common, path, *findings, heap && heap->damaged);
 }
 
 void add_path(CLI::App& command, std::string& into) {
@@ -59,7 +65,7 @@ void add_create(CLI::App& file, const CommonOptions& common, Action& action) {
                     "Example:\n"
                     "  shmpool heap file create /var/lib/x/table --kind first_fit --size 64MiB");
     add_path(*command, wanted->path);
-    add_heap_kind(*command, wanted->kind);
+    add_heap_kind(*command, wanted->kind, file_heap_kinds);
     add_bytes(*command, "--size", wanted->bytes, 1, "Of the file, like 64MiB")->required();
     add_piece_sizes(*command, wanted->options);
     command->callback([&common, &action, wanted] {

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "peer/cli/heap.hpp"
+#include "peer/cli/observer.hpp"
 #include "peer/cli/printing.hpp"
 #include "shmpool/quantity/byte_size.hpp"
 
@@ -51,12 +52,38 @@ Result<int> run_stat(const CommonOptions& common, const std::string& name) {
     return exit_fine;
 }
 
+/// Whose lane that is, as far as somebody may know who looks.
+std::string text_of_lane(const CommonOptions& common, std::uint32_t lane) {
+    std::string text = lane == host_lane ? "the host" : "lane " + std::to_string(lane);
+    const auto observer = Observer::attach(common);
+    if (!observer || lane >= observer->pool().lane_count) return text;
+    const std::uint64_t owner = observer->pool().lanes[lane].owner.load(std::memory_order_relaxed);
+    const auto index = living_peer_of(observer->view(), owner);
+    if (!index) return text;
+    const PeerImage& peer = observer->view().peers.at(*index);
+    return text + fmt::format(" of peer {} '{}' (pid {})", *index,
+                              printable(cli::text_of(peer.name, name_bytes)),
+                              peer.pid.load(std::memory_order_relaxed));
+}
+
+/// An error of who has waited in vain says for whom.
+Error with_holder(const CommonOptions& common, Peer& peer, const std::string& name, Error error) {
+    if (error.code != Errc::would_block) return error;
+    const auto heap = peer.glance_at_heap(name);
+    if (!heap || heap->holder == 0) return error;
+    error.message += " In it is " + text_of_lane(common, heap->holder - 1) + ".";
+    return error;
+}
+
 Result<int> run_audit(const CommonOptions& common, const std::string& name) {
     auto peer = attach(common, "shmpool heap audit", Use::writes);
     if (!peer) return tl::unexpected(peer.error());
     const auto findings = peer->audit_heap(name);
-    if (!findings) return tl::unexpected(findings.error());
-    return print_findings(common, name, *findings);
+    if (!findings) {
+        return tl::unexpected(with_holder(common, *peer, name, findings.error()));
+    }
+    const auto heap = peer->glance_at_heap(name);
+    return print_findings(common, name, *findings, heap && heap->damaged);
 }
 
 using Run = Result<int> (*)(const CommonOptions&, const std::string&);
@@ -72,14 +99,17 @@ void add_look(CLI::App* command, const CommonOptions& common, Action& action, Ru
 }  // namespace
 
 Result<int> print_findings(const CommonOptions& common, const std::string& name,
-                           const std::vector<HeapFinding>& findings) {
+                           const std::vector<HeapFinding>& findings, bool was_damaged) {
     Json list = Json::array();
     std::string text;
     for (const HeapFinding& one : findings) {
         list.push_back({{"at", one.at}, {"text", one.text}});
         text += fmt::format("at {}: {}\n", one.at, one.text);
     }
-    if (findings.empty()) text = fmt::format("heap '{}' is whole\n", name);
+    if (findings.empty()) {
+        text = fmt::format("heap '{}' is whole{}\n", name,
+                           was_damaged ? "; nonsense was met in it before" : "");
+    }
     const auto printed =
         common.json ? print_json({{"heap", name}, {"findings", list}}) : print(text);
     if (!printed) return tl::unexpected(printed.error());

@@ -41,7 +41,7 @@ public:
         if (!region) return tl::unexpected(region.error());
         GuardedHeap heap(memory, std::chrono::nanoseconds::zero());
         if (const auto added = heap.add_memory(1, *region); !added) {
-            return tl::unexpected(to_error(added.error()));
+            return tl::unexpected(why_not_begun(plan, memory, added.error()));
         }
         publish_heap(memory);
         return {};
@@ -49,7 +49,9 @@ public:
 
     /// The header has been checked, and is of this kind.
     GuardedHeap(std::span<std::byte> memory, std::chrono::nanoseconds patience)
-        : guard_(memory, plan, patience), owned_(guard_.header().owned != 0) {}
+        : guard_(memory, plan, patience),
+          owned_(guard_.header().owned != 0),
+          map_alignment_(guard_.header().map_alignment) {}
 
     [[gnu::flatten]] Outcome<HeapOffset> allocate(HeapUser user, std::uint64_t bytes,
                                                   std::uint64_t alignment) override {
@@ -199,7 +201,7 @@ private:
     }
 
     [[nodiscard]] bool may_align(std::uint64_t alignment) const {
-        return std::has_single_bit(alignment) && alignment <= guard_.header().map_alignment;
+        return std::has_single_bit(alignment) && alignment <= map_alignment_;
     }
 
     // Parts of a change.
@@ -274,7 +276,9 @@ private:
     }
 
     HeapGuard<StoreHook> guard_;
-    bool owned_;  ///< Read once: whoever writes nonsense may do it now.
+    // Read once: whoever writes nonsense may do it now.
+    bool owned_;
+    std::uint64_t map_alignment_;
 };
 
 }  // namespace shmpool

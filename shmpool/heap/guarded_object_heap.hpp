@@ -27,7 +27,7 @@ public:
         if (!region) return tl::unexpected(region.error());
         GuardedObjectHeap heap(memory, *plan, std::chrono::nanoseconds::zero());
         if (const auto added = heap.add_memory(1, *region); !added) {
-            return tl::unexpected(to_error(added.error()));
+            return tl::unexpected(why_not_begun(plan->heap, memory, added.error()));
         }
         publish_heap(memory);
         return {};

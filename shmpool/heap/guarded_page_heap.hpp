@@ -27,7 +27,7 @@ public:
         if (!region) return tl::unexpected(region.error());
         GuardedPageHeap heap(memory, *plan, std::chrono::nanoseconds::zero());
         if (const auto added = heap.add_memory(1, *region); !added) {
-            return tl::unexpected(to_error(added.error()));
+            return tl::unexpected(why_not_begun(plan->heap, memory, added.error()));
         }
         publish_heap(memory);
         return {};
@@ -36,7 +36,9 @@ public:
     /// The header has been checked, and is of this plan.
     GuardedPageHeap(std::span<std::byte> memory, const PagePlan& plan,
                     std::chrono::nanoseconds patience)
-        : plan_(plan), guard_(memory, plan.heap, patience) {}
+        : plan_(plan),
+          guard_(memory, plan.heap, patience),
+          map_alignment_(guard_.header().map_alignment) {}
 
     [[nodiscard]] std::uint64_t bytes_per_page() const override { return plan_.bytes_per_page; }
 
@@ -139,7 +141,7 @@ public:
 private:
     [[nodiscard]] bool may_align(std::uint64_t alignment_bytes) const {
         return std::has_single_bit(alignment_bytes) && alignment_bytes >= plan_.bytes_per_page &&
-               alignment_bytes <= guard_.header().map_alignment;
+               alignment_bytes <= map_alignment_;
     }
 
     /// Of one page.
@@ -161,6 +163,7 @@ private:
 
     PagePlan plan_;
     HeapGuard<StoreHook> guard_;
+    std::uint64_t map_alignment_;  ///< Read once, as the plan.
 };
 
 }  // namespace shmpool

@@ -29,16 +29,22 @@ public:
         }
         const std::uint64_t block_bytes = options.block_bytes;
         if (!Engine::may_have_blocks_of(block_bytes)) {
-            return fail(Errc::invalid_argument, "block_bytes is " + std::to_string(block_bytes) +
-                                                    "; it must be a multiple of 8, and not 0");
+            return fail(Errc::invalid_argument, "block_size (block_bytes) is " +
+                                                    std::to_string(block_bytes) +
+                                                    "; it must be a multiple of 8, from 8 to " +
+                                                    std::to_string((std::uint64_t{1} << 63) - 8));
         }
         const StackPlan plan = StackPlan::of(Engine::shape(block_bytes), memory.size());
+        if (plan.shape.block_bytes != 0 &&
+            plan.capacity < plan.shape.arena + plan.shape.granule_bytes) {
+            return tl::unexpected(why_not_begun(plan.heap, memory, Errc::region_too_small));
+        }
         if (const auto begun = begin_heap(memory, plan.heap, options); !begun) {
             return tl::unexpected(begun.error());
         }
         GuardedStack heap(memory, plan, std::chrono::nanoseconds::zero());
         if (const auto formatted = heap.write_stack_header(); !formatted) {
-            return fail(Errc::region_too_small, "the header of the heap does not fit");
+            return tl::unexpected(why_not_begun(plan.heap, memory, Errc::region_too_small));
         }
         publish_heap(memory);
         return {};

@@ -2,6 +2,7 @@
 /// See heap_file.hpp.
 #include "shmpool/heap/heap_file.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -18,15 +19,7 @@ tl::unexpected<Error> of_file(const std::string& path, const Error& error) {
 }
 
 bool may_lie_on_a_file(HeapKind kind) {
-    switch (kind) {
-        case HeapKind::linear:
-        case HeapKind::first_fit:
-        case HeapKind::ghost_tree:
-        case HeapKind::slab_stack:
-        case HeapKind::checked_slab:
-        case HeapKind::page_chain: return true;
-        default: return false;
-    }
+    return std::ranges::find(file_heap_kinds, kind) != file_heap_kinds.end();
 }
 
 tl::unexpected<Error> fail_kind(HeapKind kind) {

@@ -16,6 +16,7 @@
 /// Errors name the path, and what to do.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -27,6 +28,11 @@
 #include "shmpool/heap/stack_heap.hpp"
 
 namespace shmpool {
+
+/// Kinds that can lie on a file.
+inline constexpr std::array file_heap_kinds{HeapKind::linear,       HeapKind::first_fit,
+                                            HeapKind::ghost_tree,   HeapKind::slab_stack,
+                                            HeapKind::checked_slab, HeapKind::page_chain};
 
 /// Movable. Closed by its end; what was taken from it is gone with it.
 class HeapFile {

@@ -11,7 +11,8 @@ namespace {
 
 Result<void> check_alignment(std::span<const std::byte> memory, std::uint64_t map_alignment) {
     if (!std::has_single_bit(map_alignment) || map_alignment < page_bytes) {
-        return fail(Errc::invalid_argument, "map_alignment is " + std::to_string(map_alignment) +
+        return fail(Errc::invalid_argument, "alignment (map_alignment) is " +
+                                                std::to_string(map_alignment) +
                                                 "; it must be a power of two, and " +
                                                 std::to_string(page_bytes) + " or more");
     }
@@ -38,7 +39,8 @@ Result<HeapExtent> begin_heap(std::span<std::byte> memory, const HeapPlan& plan,
     if (backed < first_free || region.offset < first_free) {
         return fail(Errc::region_too_small, "a heap of this kind and size keeps the first " +
                                                 std::to_string(first_free) + " bytes for itself; " +
-                                                std::to_string(backed) + " are there");
+                                                std::to_string(backed) +
+                                                " are there; make its size larger");
     }
     std::ranges::fill(memory.first(first_free), std::byte{0});
     auto& header = *reinterpret_cast<HeapHeader*>(memory.data());
@@ -54,6 +56,15 @@ Result<HeapExtent> begin_heap(std::span<std::byte> memory, const HeapPlan& plan,
     return region;
 }
 
+Error why_not_begun(const HeapPlan& plan, std::span<const std::byte> memory, Errc code) {
+    if (code != Errc::region_too_small) return to_error(code);
+    return {code, "a heap of kind " + std::string(name_of(plan.kind)) + " keeps the first " +
+                      std::to_string(plan.first_free()) + " of its " +
+                      std::to_string(memory.size()) +
+                      " bytes for itself, and has no room behind them for what it hands out; "
+                      "make its size larger"};
+}
+
 void publish_heap(std::span<std::byte> memory) {
     auto& header = *reinterpret_cast<HeapHeader*>(memory.data());
     header.magic.store(heap_magic, std::memory_order_release);  // [R-heap-format]
@@ -65,11 +76,11 @@ Result<void> check_page_bytes(std::uint64_t bytes_per_page, std::uint64_t least,
         bytes_per_page <= map_alignment) {
         return {};
     }
-    return fail(Errc::invalid_argument, "bytes_per_page is " + std::to_string(bytes_per_page) +
-                                            "; it must be a power of two, " +
-                                            std::to_string(least) +
-                                            " or more, and no more than map_alignment, which is " +
-                                            std::to_string(map_alignment));
+    return fail(Errc::invalid_argument,
+                "page_size (bytes_per_page) is " + std::to_string(bytes_per_page) +
+                    "; it must be a power of two, " + std::to_string(least) +
+                    " or more, and no more than the alignment (map_alignment), which is " +
+                    std::to_string(map_alignment));
 }
 
 Result<HeapKind> kind_of_heap(std::span<const std::byte> memory) {

@@ -34,6 +34,9 @@ struct HeapPlan {
 /// is to manage first. invalid_argument, misaligned_base, region_too_small.
 [[nodiscard]] Result<HeapExtent> begin_heap(std::span<std::byte> memory, const HeapPlan& plan,
                                             const HeapOptions& options);
+/// Of a heap that could not be given its first region, in words.
+[[nodiscard]] Error why_not_begun(const HeapPlan& plan, std::span<const std::byte> memory,
+                                  Errc code);
 /// From now on it can be opened.
 void publish_heap(std::span<std::byte> memory);
 

@@ -150,7 +150,7 @@ private:
     [[nodiscard]] static tl::unexpected<Error> refuse(std::uint64_t object_bytes,
                                                       const std::string& why) {
         return fail(Errc::invalid_argument,
-                    "block_bytes is " + std::to_string(object_bytes) + "; " + why);
+                    "block_size (block_bytes) is " + std::to_string(object_bytes) + "; " + why);
     }
 };
 

@@ -32,7 +32,12 @@ Result<std::unique_ptr<StackHeap>> open_stack_as(std::span<std::byte> memory,
         const StackPlan plan = StackPlan::of(Heap::Engine::shape(block_bytes), memory.size());
         if (auto good = check_header(memory, plan.heap); !good) return tl::unexpected(good.error());
         auto heap = std::make_unique<Heap>(memory, plan, patience, hook);
-        if (auto good = heap->check(); !good) return tl::unexpected(to_error(good.error()));
+        if (auto good = heap->check(); !good) {
+            return fail(good.error(),
+                        "the heap is damaged: what it begins with is no beginning of a " +
+                            std::string(name_of(plan.shape.kind)) +
+                            " of its size; get it from a copy, or make it anew");
+        }
         return heap;
     } else {
         return not_built(Kind);

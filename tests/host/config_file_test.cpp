@@ -101,6 +101,10 @@ TEST(ConfigFile, ReadsEveryKey) {
         first_id = 41
         ids = 42
         ids_max = 43
+        [[heap]]
+        name = "objects"
+        kind = "slab_cache"
+        size = "64KiB"
         page_size = "8KiB"
         block_size = 48
         [stop]
@@ -128,18 +132,19 @@ TEST(ConfigFile, ReadsEveryKey) {
     HeapRequest table{"table", HeapKind::buddy, 65536, 131072, {}, OnDeath::reclaim, 0, 0};
     table.options.map_alignment = 2 << 20;
     HeapRequest ids{"ids", HeapKind::ids, 4096, 0, {}, OnDeath::keep, 0, 0};
-    ids.options.bytes_per_page = 8192;
-    ids.options.block_bytes = 48;
     ids.options.first_id = 41;
     ids.options.id_count = 42;
     ids.options.id_capacity = 43;
+    HeapRequest objects{"objects", HeapKind::slab_cache, 65536, 0, {}, OnDeath::keep, 0, 0};
+    objects.options.bytes_per_page = 8192;
+    objects.options.block_bytes = 48;
     const PoolConfig wanted{"cars",
                             "/srv/cars.sock",
                             {{2048, 3}, {100, 4}},
                             {11, 12, 13, 14, 15, 16, 17, 18, 19, 1 << 20},
                             access,
                             quota,
-                            {table, ids},
+                            {table, ids, objects},
                             250,
                             SuspectPolicy::kill,
                             60'000,

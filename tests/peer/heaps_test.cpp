@@ -22,7 +22,7 @@ HeapSpec spec_of(HeapKind kind, std::uint64_t bytes) {
 HeapSpec reclaimed(HeapKind kind) {
     HeapSpec spec = spec_of(kind, 1 << 20);
     spec.on_death = OnDeath::reclaim;
-    spec.options.id_count = 100;
+    if (kind == HeapKind::ids) spec.options.id_count = 100;
     return spec;
 }
 

@@ -144,8 +144,55 @@ TEST(HeapFileCommand, MakesAndChecksAHeapOnAFileWithoutAHost) {
     EXPECT_THAT(broken.output, HasSubstr("used_bytes says 7, counted 0"));
     EXPECT_THAT(
         run({"heap", "file", "create", path + "2", "--kind", "tlsf", "--size", "1MiB"}).errors,
-        HasSubstr("can not lie on a file"));
+        HasSubstr("the kinds are linear, first_fit"));
     EXPECT_EQ(run({"heap", "file"}).exit_code, 2);
+}
+
+TEST_F(HeapCommand, RefusesWhatMakesNoSense) {
+    const auto expect = [](const Finished& done, std::vector<std::string> says) {
+        EXPECT_EQ(done.exit_code, 1) << done.output;
+        for (const std::string& part : says) EXPECT_THAT(done.errors, HasSubstr(part));
+    };
+    expect(create("a", "tlsf", "2MiB", {"--max-size", "1MiB"}),
+           {"heap 'a'", "max_size is 1048576, but size is 2097152", "leave it out"});
+    expect(create("a", "ids", "64KiB", {"--ids", "10", "--ids-max", "5"}),
+           {"ids_max (id_capacity) is 5, but ids (id_count) is 10", "leave it out"});
+    expect(create("a", "ids", "64KiB"), {"ids (id_count) is 0", "one or more"});
+    expect(create("a", "tlsf", "1MiB", {"--ids", "10"}),
+           {"ids (id_count) is 10", "a heap of kind tlsf does not have", "ids"});
+    expect(create("a", "tlsf", "1MiB", {"--first-id", "10"}), {"first_id is 10", "leave it out"});
+    expect(create("a", "buddy", "1MiB", {"--page-size", "8KiB"}),
+           {"page_size (bytes_per_page) is 8192", "bitmap_pages, page_chain, slab_cache"});
+    expect(create("a", "first_fit", "1MiB", {"--block-size", "128"}),
+           {"block_size (block_bytes) is 128", "slab_stack, checked_slab, slab_cache"});
+    expect(create("a", "slab_stack", "1MiB", {"--block-size", "2MiB"}),
+           {"block_size (block_bytes) is 2097152", "none would fit"});
+    expect(create("a", "slab_stack", "1MiB", {"--block-size", "1048568"}),
+           {"heap 'a'", "make its size larger"});
+    expect(create("a", "bitmap_pages", "4KiB"), {"heap 'a'", "make its size larger"});
+    test::HeapFolder folder;
+    expect(run({"heap", "file", "create", folder.file("a"), "--kind", "first_fit", "--size", "1MiB",
+                "--page-size", "8KiB"}),
+           {"page_size (bytes_per_page) is 8192"});
+    EXPECT_EQ(parsed(run({"heap", "list", "--json"}))["heaps"], json::array());
+}
+
+TEST_F(HeapCommand, SaysWhoIsInAHeapThatItHasWaitedFor) {
+    EXPECT_EQ(create("table", "tlsf", "1MiB").exit_code, 0);
+    auto peer = Peer::attach("test").value();
+    auto heap = peer.byte_heap("table").value();
+    auto& word = reinterpret_cast<HeapHeader*>(heap.memory().data())->lock;
+    word.store(host_lane + 1);
+    const Finished waited = run({"heap", "audit", "table"});
+    word.store(0);
+    EXPECT_EQ(waited.exit_code, 1);
+    EXPECT_THAT(waited.errors, HasSubstr("In it is the host"));
+}
+
+TEST_F(HeapCommand, ListsWhatAHeapHasAndWhatItMayHave) {
+    EXPECT_EQ(create("table", "tlsf", "1MiB", {"--max-size", "4MiB"}).exit_code, 0);
+    EXPECT_THAT(run({"heap", "list"}).output, testing::ContainsRegex("table +tlsf +1MiB +4MiB"));
+    EXPECT_THAT(run({"heap", "file", "create", "--help"}).output, testing::Not(HasSubstr("tlsf,")));
 }
 
 TEST_F(HeapCommand, SaysWhatIsWrongWithARequest) {

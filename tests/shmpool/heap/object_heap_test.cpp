@@ -221,12 +221,14 @@ TEST(ObjectHeap, RefusesObjectsAndSlabsThatAreNone) {
         return formatted.error().message;
     };
     for (const std::uint64_t bytes : {0U, 2U, 3U, 6U, 4097U}) {
-        EXPECT_THAT(error_of(bytes, 4096), HasSubstr("block_bytes is " + std::to_string(bytes)));
+        EXPECT_THAT(error_of(bytes, 4096),
+                    HasSubstr("block_size (block_bytes) is " + std::to_string(bytes)));
     }
     EXPECT_THAT(error_of(4096, 4096), HasSubstr("no room for one"));
     EXPECT_THAT(error_of(~std::uint64_t{3}, 4096), HasSubstr("no room for one"));
     for (const std::uint64_t bytes : {0U, 256U, 4095U, 5000U, 1U << 17}) {
-        EXPECT_THAT(error_of(64, bytes), HasSubstr("bytes_per_page is " + std::to_string(bytes)));
+        EXPECT_THAT(error_of(64, bytes),
+                    HasSubstr("page_size (bytes_per_page) is " + std::to_string(bytes)));
     }
     EXPECT_THAT(error_of(4, 1 << 20, 1 << 20), HasSubstr("can count 65534"));
 }
