@@ -5,8 +5,9 @@
 #include <deque>
 
 #include "actor.hpp"
-#include "peer/heaps.hpp"
+#include "peer/best_fit.hpp"
 #include "table.hpp"
+#include "tests/crash/ledger.hpp"
 
 namespace shmpool::storm {
 
@@ -37,18 +38,22 @@ private:
         table_.reset();
         scratch_.reset();
         pages_.reset();
+        ledger_.reset();
         peer_.reset();  // What it has allocated since is taken back: it leaves.
         peer_ = me_.attach();
         if (!peer_) return false;
         auto table = peer_->byte_heap(table_heap);
         auto scratch = peer_->byte_heap(scratch_heap);
         auto pages = peer_->page_heap(pages_heap);
+        auto ledger = peer_->best_fit_heap(ledger_heap);
         if (!table) return can_not_open(table.error());
         if (!scratch) return can_not_open(scratch.error());
         if (!pages) return can_not_open(pages.error());
+        if (!ledger) return can_not_open(ledger.error());
         table_.emplace(std::move(*table));
         scratch_.emplace(std::move(*scratch));
         pages_.emplace(std::move(*pages));
+        ledger_.emplace(std::move(*ledger));
         return make_table();
     }
 
@@ -75,6 +80,7 @@ private:
             case 0: return fill_a_cell();
             case 1: return empty_a_cell();
             case 2: return take_or_free_pages();
+            case 3: return book_or_strike();
             default: return take_or_free_a_block();
         }
     }
@@ -112,6 +118,21 @@ private:
         if (!run) return (void)said("allocate pages", run.error());
         write(*pages_, *run, count * page_bytes);
         runs_.push_back({*run, count * page_bytes});
+    }
+
+    // --- entries of the ledger, which only this seat books and strikes
+
+    void book_or_strike() {
+        const auto key = static_cast<int>(me_.life().seat * 100 + me_.below(100));
+        const auto changed = ledger_->change([&](BestFit& buffer) {
+            test::Ledger ledger(buffer);
+            if (!ledger.erase(key)) ledger.insert(key, key + 1);
+        });
+        if (!changed) return (void)said("book an entry", changed.error());
+        const auto balanced =
+            ledger_->look([](BestFit& buffer) { return test::Ledger(buffer).is_balanced(); });
+        if (!balanced) return (void)said("look at the ledger", balanced.error());
+        if (!*balanced) me_.complain("the ledger is not balanced");
     }
 
     // --- cells, which only this seat fills and empties
@@ -191,6 +212,7 @@ private:
     std::optional<SharedByteHeap> table_;
     std::optional<SharedByteHeap> scratch_;
     std::optional<SharedPageHeap> pages_;
+    std::optional<SharedBestFitHeap> ledger_;
     std::deque<Block> held_;
     std::deque<Block> runs_;
     std::uint64_t written_ = 0;

@@ -4,6 +4,8 @@
 #include <atomic>
 
 #include "payload.hpp"
+#include "peer/best_fit.hpp"
+#include "tests/crash/ledger.hpp"
 
 namespace shmpool::storm {
 namespace {
@@ -47,7 +49,8 @@ std::string heaps_config() {
                "\"\nsize = \"" + size + "\"\non_death = \"reclaim\"\n";
     };
     return heap(table_heap, "tlsf", "1MiB") + heap(scratch_heap, "slab", "2MiB") +
-           heap(pages_heap, "bitmap_pages", "1MiB");
+           heap(pages_heap, "bitmap_pages", "1MiB") + "[[heap]]\nname = \"" + ledger_heap +
+           "\"\nkind = \"best_fit\"\nsize = \"1MiB\"\n";
 }
 
 HeapCell cell_of(const SharedByteHeap& table, std::size_t seat, std::uint64_t number) {
@@ -69,13 +72,18 @@ HeapCount count_table(Peer& peer) {
     auto table = peer.byte_heap(table_heap);
     auto scratch = peer.byte_heap(scratch_heap);
     auto pages = peer.page_heap(pages_heap);
-    if (!table || !scratch || !pages) {
+    auto ledger = peer.best_fit_heap(ledger_heap);
+    if (!table || !scratch || !pages || !ledger) {
         count.faults.push_back("a heap can not be opened");
         return count;
     }
     audit(table_heap, *table, count);
     audit(scratch_heap, *scratch, count);
     audit(pages_heap, *pages, count);
+    audit(ledger_heap, *ledger, count);
+    const auto is_balanced =
+        ledger->look([](BestFit& buffer) { return test::Ledger(buffer).is_balanced(); });
+    if (!is_balanced.value_or(false)) count.faults.push_back("the ledger is not balanced");
     count_entries(*table, count);
     const std::uint64_t of_table = count.entries + (table->root() != 0 ? 1 : 0);
     const auto blocks = table->statistics();

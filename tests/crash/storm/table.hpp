@@ -16,6 +16,8 @@ namespace shmpool::storm {
 inline constexpr const char* table_heap = "table";
 inline constexpr const char* scratch_heap = "scratch";
 inline constexpr const char* pages_heap = "pages";
+/// Of kind best_fit; see tests/crash/ledger.hpp.
+inline constexpr const char* ledger_heap = "ledger";
 
 inline constexpr std::uint64_t cells_of_seat = 16;
 inline constexpr std::uint64_t table_bytes = seats_max * cells_of_seat * sizeof(HeapOffset);
