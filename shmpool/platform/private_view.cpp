@@ -130,8 +130,10 @@ Result<PrivateView> PrivateView::map(const MemoryPlace& place, std::uint64_t byt
         return fail_errno(errno == EACCES || errno == EPERM ? Errc::no_permission : Errc::system,
                           "open /proc/self/pagemap (is /proc mounted?)", errno);
     }
-    auto range = map_range(
-        {place.object.get(), place.offset, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE}, true);
+    // Only what is written to takes memory: what there could be of it is not asked for.
+    const int flags = MAP_PRIVATE | MAP_NORESERVE;
+    auto range =
+        map_range({place.object.get(), place.offset, bytes, PROT_READ | PROT_WRITE, flags}, true);
     if (!range) return tl::unexpected(range.error());
     view.range_ = std::move(*range);
     return view;
