@@ -84,7 +84,7 @@ public:
             ASSERT_EQ(broken(*heap, next), "") << "died before store " << store;
             expect_one_end(*heap, ends, store);
             if (Play::all_is_logged) {
-                ASSERT_EQ(content(memory.view()), ends.before);
+                ASSERT_EQ(content(memory.view()), before_);
             }
         }
     }
@@ -112,9 +112,8 @@ private:
         }
     }
 
-    /// The heap before the operation, and how many stores it takes.
+    /// What the heap says before the operation and behind it, and how many stores that takes.
     struct Ends {
-        std::vector<std::byte> before;
         std::string account;
         std::string account_behind;
         std::string contents;
@@ -137,6 +136,7 @@ private:
         EXPECT_TRUE(Heap::format(memory.view(), Play::options()));
         std::unique_ptr<Heap> heap = opened(memory);
         operation_.prepare(*heap);
+        before_ = content(memory.view());
         return heap;
     }
 
@@ -188,7 +188,6 @@ private:
         const auto heap = prepared(memory);
         Ends ends;
         ends.stores_at_all = Dying::stores;
-        ends.before = content(memory.view());
         ends.account = Play::account(*heap, next);
         if constexpr (requires { Play::may_be_finished_by_the_next; }) {
             ends.contents = Play::contents(*heap);
@@ -202,6 +201,9 @@ private:
     }
 
     const Operation<Heap>& operation_;
+    /// Of the memory that was prepared last: bytes that nobody cares for differ from one to the
+    /// next.
+    std::vector<std::byte> before_;
     bool recovers_ = false;  ///< The one who repairs asks for it.
 };
 
