@@ -326,6 +326,7 @@ std::uint64_t fetch_change(void* address, unsigned bytes, Change change, std::ui
         case Change::add: fresh = old + operand; break;
         case Change::bit_or: fresh = old | operand; break;
         case Change::bit_and: fresh = old & operand; break;
+        case Change::replace: fresh = operand; break;
     }
     machine().write(address, bytes, fresh);
     return old;

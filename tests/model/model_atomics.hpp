@@ -15,7 +15,7 @@ struct Site {
     int line = 0;
 };
 
-enum class Change { add, bit_or, bit_and };
+enum class Change { add, bit_or, bit_and, replace };
 
 // Each waits for its turn first, where an actor of the model calls it; see machine.hpp.
 [[nodiscard]] std::uint64_t load(const void* address, unsigned bytes, Site site);
@@ -61,6 +61,9 @@ public:
     bool compare_exchange_weak(T& expected, T desired, std::memory_order success,
                                std::memory_order failure, SHMPOOL_SITE) {
         return compare_exchange_strong(expected, desired, success, failure, site);
+    }
+    T exchange(T operand, std::memory_order, SHMPOOL_SITE) {
+        return change(model::Change::replace, operand, site);
     }
     T fetch_add(T operand, std::memory_order, SHMPOOL_SITE) {
         return change(model::Change::add, operand, site);
