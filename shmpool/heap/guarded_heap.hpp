@@ -15,6 +15,7 @@
 #include "shmpool/heap/heap_cell.hpp"
 #include "shmpool/heap/heap_guard.hpp"
 #include "shmpool/heap/owned_blocks.hpp"
+#include "shmpool/platform/alignment.hpp"
 
 namespace shmpool {
 
