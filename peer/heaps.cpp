@@ -25,10 +25,6 @@ std::uint64_t make_ticket() {
 /// Of somebody who is asked again.
 constexpr std::chrono::milliseconds pause_between_grows{10};
 
-tl::unexpected<Error> of_heap(std::string_view name, const Error& error) {
-    return fail(error.code, "heap '" + std::string(name) + "': " + error.message);
-}
-
 }  // namespace
 
 Result<HeapId> create_heap(ControlChannel& control, std::string_view name, const HeapSpec& spec) {

@@ -7,8 +7,8 @@
 
 namespace shmpool {
 
-tl::unexpected<Error> of_heap(const std::string& name, const Error& error) {
-    return fail(error.code, "heap '" + name + "': " + error.message);
+tl::unexpected<Error> of_heap(std::string_view name, const Error& error) {
+    return fail(error.code, "heap '" + std::string(name) + "': " + error.message);
 }
 
 Result<void> check_sense(const HeapRequest& request) {

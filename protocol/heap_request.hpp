@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "protocol/layout/protocol_images.hpp"
 #include "shmpool/heap/heap_format.hpp"
@@ -27,7 +28,7 @@ struct HeapRequest {
 };
 
 /// An error that says of which heap it is.
-[[nodiscard]] tl::unexpected<Error> of_heap(const std::string& name, const Error& error);
+[[nodiscard]] tl::unexpected<Error> of_heap(std::string_view name, const Error& error);
 
 /// Its sizes and options go together. invalid_argument.
 [[nodiscard]] Result<void> check_sense(const HeapRequest& request);
