@@ -25,7 +25,7 @@ Result<int> run_kick(const CommonOptions& common, std::uint32_t peer_index) {
     }
     // The incarnation protects whoever gets this number next.
     const std::uint32_t incarnation = peer->incarnation.load(std::memory_order_relaxed);
-    const std::string name = text_of(peer->name, name_bytes);
+    const std::string name = cli::text_of(peer->name, name_bytes);
     const auto kicked =
         observer->control().request<wire::Kicked>(wire::Kick{peer_index, incarnation});
     if (!kicked) return tl::unexpected(kicked.error());
