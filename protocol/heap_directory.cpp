@@ -190,7 +190,8 @@ Result<void> HeapDirectory::grow(HeapId id, std::uint64_t to_bytes) {
         return fail(Errc::no_heap, "there is no such heap any more; look with 'shmpool heap list'");
     }
     HeapImage& heap = view_.heaps.at(id.index);
-    note_growth(heap);
+    // No memory is taken for a heap that somebody does not leave.
+    if (!note_growth(heap)) return fail_to_enter(*entry);
     const std::uint64_t has = load(heap.committed_bytes);
     if (to_bytes <= has) return {};
     if (to_bytes > entry->bytes) {
@@ -199,13 +200,8 @@ Result<void> HeapDirectory::grow(HeapId id, std::uint64_t to_bytes) {
                                             std::to_string(to_bytes) +
                                             "; that is said by max_size when it is created");
     }
-    // No memory is taken for a heap that somebody does not leave.
-    if (!can_be_entered(heap)) return fail_to_enter(*entry);
     auto grown = make_larger(heap, has, whole_pages(to_bytes));
-    if (!grown) {
-        note_growth(heap);
-        give_back_unused(heap);
-    }
+    if (!grown && note_growth(heap)) give_back_unused(heap);
     show_committed();
     if (!grown && grown.error().code == Errc::would_block) return fail_to_enter(*entry);
     return grown;
@@ -223,16 +219,6 @@ Result<void> HeapDirectory::make_larger(HeapImage& heap, std::uint64_t has_bytes
     return {};
 }
 
-/// What a dead one has left half done in it is for the next one, as ever.
-bool HeapDirectory::can_be_entered(const HeapImage& heap) const {
-    const auto memory = memory_of(heap);
-    if (memory.empty()) return true;  // Others say what is wrong with it.
-    HeapLock lock(reinterpret_cast<HeapHeader*>(memory.data())->lock);
-    if (!lock.lock(holder_of_host, patience_to_grow)) return false;
-    lock.unlock();
-    return true;
-}
-
 tl::unexpected<Error> HeapDirectory::fail_to_enter(const HeapEntry& heap) const {
     return fail(Errc::would_block,
                 "somebody is in heap '" + heap.name + "' just now; ask again in a moment");
@@ -248,12 +234,18 @@ void HeapDirectory::give_back_unused(const HeapImage& heap) const {
     }
 }
 
-/// Another host may have ended before it could say so.
-void HeapDirectory::note_growth(HeapImage& heap) {
-    const std::uint64_t end = whole_pages(end_of_regions(memory_of(heap)));
+/// Another host may have ended before it could say so. What it had only begun is undone first, or
+/// the table of regions would name one that never was. False: somebody is in the heap for longer,
+/// and nothing is known.
+bool HeapDirectory::note_growth(HeapImage& heap) {
+    const auto memory = memory_of(heap);
+    const auto settled = settle_heap(memory, holder_of_host, patience_to_grow);
+    if (!settled && settled.error().code == Errc::would_block) return false;
+    const std::uint64_t end = whole_pages(end_of_regions(memory));
     if (end > load(heap.committed_bytes)) {
         heap.committed_bytes.store(end, std::memory_order_relaxed);
     }
+    return true;
 }
 
 /// Memory that is there already stays as it is.
@@ -373,8 +365,7 @@ void HeapDirectory::take_over() {
         if (state == HeapState::creating || state == HeapState::destroying) take_back(heap);
         if (state != HeapState::open) continue;  // Where it lay may be another one's by now.
         orphan_lock_of_heap(memory_of(heap), holder_of_host);
-        note_growth(heap);
-        give_back_unused(heap);
+        if (note_growth(heap)) give_back_unused(heap);
         note_to_reclaim(i);
     }
     show_committed();

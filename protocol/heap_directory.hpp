@@ -68,9 +68,8 @@ private:
                                              std::uint64_t to_bytes);
     [[nodiscard]] Result<void> make_larger(HeapImage& heap, std::uint64_t has_bytes,
                                            std::uint64_t to_bytes);
-    [[nodiscard]] bool can_be_entered(const HeapImage& heap) const;
     [[nodiscard]] tl::unexpected<Error> fail_to_enter(const HeapEntry& heap) const;
-    void note_growth(HeapImage& heap);
+    [[nodiscard]] bool note_growth(HeapImage& heap);
     void give_back_unused(const HeapImage& heap) const;
     void take_back(HeapImage& heap);
     void note_to_reclaim(std::uint32_t index);

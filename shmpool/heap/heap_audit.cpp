@@ -56,6 +56,13 @@ Result<void> grow_heap(std::span<std::byte> memory, HeapHolder holder, std::uint
     });
 }
 
+Result<void> settle_heap(std::span<std::byte> memory, HeapHolder holder,
+                         std::chrono::nanoseconds patience) {
+    return with_heap(memory, patience, [&](auto& heap) -> Outcome<void> {
+        return heap.statistics(holder).map([](const auto&) {});
+    });
+}
+
 HeapOffset end_of_regions(std::span<const std::byte> memory) {
     if (!kind_of_heap(memory)) return 0;
     const auto& header = *reinterpret_cast<const HeapHeader*>(memory.data());

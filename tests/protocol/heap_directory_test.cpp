@@ -4,78 +4,18 @@
 #include "protocol/heap_directory.hpp"
 
 #include <gmock/gmock.h>
-#include <sys/stat.h>
-
-#include <set>
 
 #include "crash_rig.hpp"
-#include "scenarios.hpp"
+#include "heap_directory_rig.hpp"
 #include "shmpool/heap/byte_heap.hpp"
 #include "shmpool/heap/heap_audit.hpp"
 #include "shmpool/platform/memory_object.hpp"
-#include "test_host.hpp"
 
 namespace shmpool::testing_protocol {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-constexpr std::uint64_t room_bytes = 1 << 20;
-
-SegmentShape shape_with_heaps() {
-    SegmentShape shape = small_shape();
-    shape.heaps = 4;
-    shape.heap_bytes = room_bytes;
-    return shape;
-}
-
-HeapRequest asked(const char* name, std::uint64_t bytes, std::uint64_t ticket = 0) {
-    HeapRequest request;
-    request.name = name;
-    request.kind = HeapKind::tlsf;
-    request.bytes = bytes;
-    request.ticket = ticket;
-    return request;
-}
-
-class HeapDirectoryTest : public ::testing::Test {
-protected:
-    [[nodiscard]] HeapDirectory make_directory() {
-        return {host.segment(), host.pool().view(), host.view(), memory};
-    }
-    [[nodiscard]] std::uint64_t committed_bytes() {
-        return host.segment().header().committed_bytes.load();
-    }
-    /// By the kernel's word.
-    [[nodiscard]] std::uint64_t taken_bytes() {
-        struct stat status {};
-        EXPECT_EQ(::fstat(host.segment().payload().get(), &status), 0);
-        return static_cast<std::uint64_t>(status.st_blocks) * 512;
-    }
-    [[nodiscard]] Errc error_of(const HeapRequest& request) {
-        const auto created = heaps.create(request);
-        return created ? Errc::internal_fault : created.error().code;
-    }
-    /// Extents of all heaps; a failure if two overlap.
-    void expect_apart() {
-        std::uint64_t end = 0;
-        std::set<std::pair<std::uint64_t, std::uint64_t>> extents;
-        for (const HeapEntry& one : read_heaps(host.view())) {
-            extents.emplace(host.view().heaps.at(one.id.index).offset.load(), one.bytes);
-        }
-        for (const auto& [offset, bytes] : extents) {
-            EXPECT_GE(offset, end);
-            end = offset + bytes;
-        }
-        EXPECT_LE(end, room_bytes);
-    }
-
-    TestHost host{shape_with_heaps()};
-    Segment::Region memory = host.segment().region(RegionKind::heap_memory).value();
-    HeapDirectory heaps = make_directory();
-    std::uint64_t without_heaps_bytes = committed_bytes();
-};
 
 TEST_F(HeapDirectoryTest, GivesEachHeapRoomOfItsOwnAndUsesAGapAgain) {
     const HeapId first = heaps.create(asked("first", 400'000)).value();
@@ -149,119 +89,6 @@ TEST_F(HeapDirectoryTest, BelievesNoPlaceThatLiesOutside) {
     EXPECT_THAT(heap_memory(memory, image), IsEmpty());
     (void)heaps.create(asked("b", 100'000));
     EXPECT_TRUE(heaps.destroy(heap));
-}
-
-TEST_F(HeapDirectoryTest, GivesAHeapMoreMemoryUpToWhatItMayHave) {
-    HeapRequest request = asked("a", 100'000);
-    request.max_bytes = 300'000;
-    const HeapId heap = heaps.create(request).value();
-    EXPECT_EQ(committed_bytes(), without_heaps_bytes + 102'400) << "whole pages, and no more";
-    EXPECT_EQ(error_of(asked("b", 800'000)), Errc::no_heap_room) << "its room is its own";
-    const auto opened = open_byte_heap(heap_memory(memory, host.view().heaps.at(heap.index)));
-    EXPECT_FALSE((*opened)->allocate(5, 150'000, 8));
-
-    ASSERT_TRUE(heaps.grow(heap, 300'000));
-    EXPECT_EQ(committed_bytes(), without_heaps_bytes + 303'104);
-    const auto block = (*opened)->allocate(5, 150'000, 8);
-    ASSERT_TRUE(block) << "of who had it open before too";
-    const auto whole = (*opened)->audit(5);
-    EXPECT_THAT(*whole, IsEmpty());
-
-    ASSERT_TRUE(heaps.grow(heap, 300'000)) << "asked again";
-    ASSERT_TRUE(heaps.grow(heap, 1)) << "it has more";
-    EXPECT_EQ(glance_at_heap(heap_memory(memory, host.view().heaps.at(heap.index)))->regions, 2U);
-    const auto too_much = heaps.grow(heap, 303'105);
-    ASSERT_FALSE(too_much);
-    EXPECT_EQ(too_much.error().code, Errc::no_heap_room);
-    EXPECT_THAT(too_much.error().message, HasSubstr("may have 303104 bytes, not 303105"));
-    ASSERT_TRUE(heaps.destroy(heap));
-    EXPECT_EQ(committed_bytes(), without_heaps_bytes);
-    EXPECT_EQ(heaps.grow(heap, 300'000).error().code, Errc::no_heap);
-}
-
-TEST_F(HeapDirectoryTest, TakesTheMemoryThatAHeapGrowsBy) {
-    HeapRequest request = asked("a", 100'000);
-    request.max_bytes = 900'000;
-    const HeapId heap = heaps.create(request).value();
-    const std::uint64_t before = taken_bytes();
-    ASSERT_TRUE(heaps.grow(heap, 800'000));
-    EXPECT_EQ(taken_bytes(), before + 802'816 - 102'400) << "so that nobody dies of a lack of it";
-}
-
-TEST_F(HeapDirectoryTest, GivesBackTheMemoryThatAHeapDoesNotTake) {
-    HeapRequest request = asked("a", 20 * page_bytes);
-    request.max_bytes = 900'000;
-    const HeapId heap = heaps.create(request).value();
-    std::uint64_t bytes = 20 * page_bytes;
-    for (std::uint32_t i = 1; i < heap_regions_max; ++i) {
-        ASSERT_TRUE(heaps.grow(heap, bytes += page_bytes));
-    }
-    const std::uint64_t before = taken_bytes();
-    EXPECT_EQ(heaps.grow(heap, 800'000).error().code, Errc::no_memory) << "its table is full";
-    EXPECT_EQ(taken_bytes(), before);
-    EXPECT_EQ(committed_bytes(), without_heaps_bytes + bytes);
-}
-
-TEST_F(HeapDirectoryTest, TakesNoMemoryForAHeapThatSomebodyDoesNotLeave) {
-    HeapRequest request = asked("a", 100'000);
-    request.max_bytes = 900'000;
-    const HeapId heap = heaps.create(request).value();
-    const auto its = heap_memory(memory, host.view().heaps.at(heap.index));
-    HeapLock lock(reinterpret_cast<HeapHeader*>(its.data())->lock);
-    ASSERT_TRUE(lock.lock(5, std::chrono::seconds(1)));
-    const std::uint64_t before = taken_bytes();
-    const auto refused = heaps.grow(heap, 800'000);
-    ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code, Errc::would_block);
-    EXPECT_THAT(refused.error().message, HasSubstr("heap 'a'"));
-    EXPECT_EQ(taken_bytes(), before);
-}
-
-TEST_F(HeapDirectoryTest, GivesBackWhatADeadHostHadCommittedForAHeap) {
-    HeapRequest request = asked("a", 100'000);
-    request.max_bytes = 900'000;
-    const HeapId heap = heaps.create(request).value();
-    const std::uint64_t before = taken_bytes();
-    const std::uint64_t place = host.view().heaps.at(heap.index).offset.load();
-    const std::uint64_t behind = memory.image.offset_bytes + place + 102'400;
-    ASSERT_TRUE(commit(host.segment().payload(), behind, 409'600));  // And it died.
-    ASSERT_NE(taken_bytes(), before);
-    heaps.take_over();
-    EXPECT_EQ(taken_bytes(), before);
-    EXPECT_TRUE(heaps.grow(heap, 800'000));
-}
-
-TEST_F(HeapDirectoryTest, SeesThatAnotherHostHasLetAHeapGrow) {
-    HeapRequest request = asked("a", 100'000);
-    request.max_bytes = 300'000;
-    const HeapId heap = heaps.create(request).value();
-    const auto its = heap_memory(memory, host.view().heaps.at(heap.index));
-    ASSERT_TRUE(grow_heap(its, host_lane + 1, 204'800));  // And it died.
-    EXPECT_EQ(read_heap(host.view(), heap.index)->committed_bytes, 102'400U);
-    heaps.take_over();
-    EXPECT_EQ(read_heap(host.view(), heap.index)->committed_bytes, 204'800U);
-    EXPECT_EQ(committed_bytes(), without_heaps_bytes + 204'800);
-}
-
-TEST_F(HeapDirectoryTest, GivesNoMoreMemoryWhereThatCanNotBe) {
-    HeapRequest ids = asked("ids", 100'000);
-    ids.kind = HeapKind::ids;
-    ids.options.id_count = 10;
-    ids.max_bytes = 200'000;
-    EXPECT_EQ(error_of(ids), Errc::unsupported);
-    HeapRequest huge = asked("huge", 100'000);
-    huge.max_bytes = room_bytes + 1;
-    EXPECT_EQ(error_of(huge), Errc::invalid_argument);
-
-    HeapRequest request = asked("a", 100'000);
-    request.max_bytes = 300'000;
-    const HeapId heap = heaps.create(request).value();
-    const auto its = heap_memory(memory, host.view().heaps.at(heap.index));
-    HeapLock lock(reinterpret_cast<HeapHeader*>(its.data())->lock);
-    ASSERT_TRUE(lock.lock(5, std::chrono::seconds(1)));
-    EXPECT_EQ(heaps.grow(heap, 200'000).error().code, Errc::would_block) << "the host waits not";
-    lock.unlock();
-    EXPECT_TRUE(heaps.grow(heap, 200'000));
 }
 
 TEST_F(HeapDirectoryTest, TouchesNothingWhereAHeapHasBeen) {
