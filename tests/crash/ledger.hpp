@@ -8,6 +8,7 @@
 #include <boost/interprocess/containers/map.hpp>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <utility>
 
 #include "shmpool/heap/best_fit.hpp"
@@ -21,9 +22,17 @@ public:
     using Entries = boost::interprocess::map<int, Amounts, std::less<>,
                                              BestFitAllocator<std::pair<const int, Amounts>>>;
 
+    /// Made if there is none: for a change.
     explicit Ledger(BestFit& buffer)
-        : entries_(*buffer.find_or_construct<Entries>("entries")(buffer.get_segment_manager())),
-          total_(*buffer.find_or_construct<std::int64_t>("total")(0)) {}
+        : Ledger(*buffer.find_or_construct<Entries>("entries")(buffer.get_segment_manager()),
+                 *buffer.find_or_construct<std::int64_t>("total")(0)) {}
+    /// Nothing if there is none: for a look, which must not hide that one was lost.
+    [[nodiscard]] static std::optional<Ledger> find(BestFit& buffer) {
+        auto* const entries = buffer.find<Entries>("entries").first;
+        auto* const total = buffer.find<std::int64_t>("total").first;
+        if (entries == nullptr || total == nullptr) return std::nullopt;
+        return Ledger(*entries, *total);
+    }
 
     /// False: the key is there already.
     bool insert(int key, int amount) {
@@ -57,6 +66,8 @@ public:
     }
 
 private:
+    Ledger(Entries& entries, std::int64_t& total) : entries_(entries), total_(total) {}
+
     Entries& entries_;
     std::int64_t& total_;
 };

@@ -22,6 +22,7 @@ public:
     void keep() {
         while (begin()) {
             look_at_cells();
+            look_at_entries();
             while (me_.goes_on() && !me_.once_in(500)) act();
         }
     }
@@ -123,20 +124,50 @@ private:
     // --- entries of the ledger, which only this seat books and strikes
 
     void book_or_strike() {
-        const auto key = static_cast<int>(me_.life().seat * 100 + me_.below(100));
-        const auto changed = ledger_->change([&](BestFit& buffer) {
+        const std::size_t number = me_.below(entries_of_seat);
+        const int key = key_of_entry(me_.life().seat, number);
+        auto& record = records().entries;
+        record.changes(number);
+        const auto was_there = ledger_->change([&](BestFit& buffer) {
             test::Ledger ledger(buffer);
-            if (!ledger.erase(key)) ledger.insert(key, key + 1);
+            const bool struck = ledger.erase(key);
+            if (!struck) ledger.insert(key, key + 1);
+            return struck;
         });
-        if (!changed) return (void)said("book an entry", changed.error());
-        const auto balanced =
-            ledger_->look([](BestFit& buffer) { return test::Ledger(buffer).is_balanced(); });
-        if (!balanced) return (void)said("look at the ledger", balanced.error());
-        if (!*balanced) me_.complain("the ledger is not balanced");
+        if (!was_there) {
+            record.is_as_before();
+            return (void)said("book an entry", was_there.error());
+        }
+        if (*was_there != record.has(number)) me_.complain("an entry was booked and is not there");
+        record.is(number, !*was_there);
+        look_at_ledger([&](const std::optional<test::Ledger>& ledger) {
+            const bool is_there = has_entry(ledger, me_.life().seat, number);
+            if (is_there == *was_there) me_.complain("an entry is not as it was just booked");
+        });
+    }
+
+    /// With all that the seat's earlier lives have booked.
+    void look_at_entries() {
+        look_at_ledger([&](const std::optional<test::Ledger>& ledger) {
+            const auto wrong = records().entries.settle(
+                [&](std::size_t number) { return has_entry(ledger, me_.life().seat, number); });
+            if (wrong != 0) me_.complain("entries of the ledger were lost, or are there again");
+        });
+    }
+
+    template <typename Look>
+    void look_at_ledger(Look look) {
+        const auto looked = ledger_->look([&](BestFit& buffer) {
+            const auto ledger = test::Ledger::find(buffer);
+            if (ledger && !ledger->is_balanced()) me_.complain("the ledger is not balanced");
+            look(ledger);
+        });
+        if (!looked) said("look at the ledger", looked.error());
     }
 
     // --- cells, which only this seat fills and empties
 
+    [[nodiscard]] SeatRecords& records() const { return me_.board()->records[me_.life().seat]; }
     [[nodiscard]] HeapCell cell(std::uint64_t number) const {
         return cell_of(*table_, me_.life().seat, number);
     }
@@ -150,6 +181,9 @@ private:
         for (std::uint64_t i = 0; i < cells_of_seat; ++i) {
             if (const HeapOffset block = content_of(i); block != 0) expect_entry(block);
         }
+        const auto wrong =
+            records().cells.settle([&](std::size_t number) { return content_of(number) != 0; });
+        if (wrong != 0) me_.complain("cells are empty or full that were not left so");
     }
 
     void fill_a_cell() {
@@ -159,8 +193,12 @@ private:
         if (!block) return (void)said("allocate an entry", block.error());
         write(*table_, *block, bytes);
         const bool was_full = content_of(number) != 0;
+        auto& record = records().cells;
+        if (was_full != record.has(number)) me_.complain("a cell is not as it was left");
+        record.changes(number);
         const auto kept = table_->keep_in(*block, cell(number));
         if (kept.has_value() == was_full) me_.complain("a cell was full and empty");
+        record.is(number, was_full || kept.has_value());
         if (kept) return;
         if (kept.error() != Errc::cell_in_use) said("keep an entry", kept.error());
         if (const auto freed = table_->free(*block); !freed) said("free an entry", freed.error());
@@ -171,9 +209,11 @@ private:
         const HeapOffset block = content_of(number);
         if (block == 0) return;
         expect_entry(block);
+        records().cells.changes(number);
         if (const auto freed = table_->free_from(cell(number)); !freed) {
             said("empty a cell", freed.error());
         }
+        records().cells.is(number, false);
         if (content_of(number) != 0) me_.complain("a cell that was emptied is full");
     }
 

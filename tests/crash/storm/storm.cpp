@@ -275,7 +275,7 @@ void Storm::count_heaps() {
     if (!peer) return complain("the one who counts can not attach: " + peer.error().message);
     HeapCount found;
     (void)test::eventually([&] {
-        found = count_table(*peer);
+        found = count_table(*peer, board_);
         return found.lost == 0;
     });
     for (const std::string& one : found.faults) complain(one);

@@ -5,7 +5,6 @@
 
 #include "payload.hpp"
 #include "peer/best_fit.hpp"
-#include "tests/crash/ledger.hpp"
 
 namespace shmpool::storm {
 namespace {
@@ -29,6 +28,38 @@ void expect_none(const char* name, std::uint64_t left, HeapCount& count) {
     count.lost += left;
     count.faults.push_back(std::to_string(left) + " in heap " + name +
                            " belong to nobody after all have left");
+}
+
+void expect_as_written_down(const char* what, std::uint64_t wrong, HeapCount& count) {
+    if (wrong == 0) return;
+    count.lost += wrong;
+    count.faults.push_back(std::to_string(wrong) + " " + what +
+                           " are not as those who put them there have written down");
+}
+
+void check_ledger(SharedBestFitHeap& heap, const Board& board, HeapCount& count) {
+    const auto wrong = heap.look([&](BestFit& buffer) {
+        const auto ledger = test::Ledger::find(buffer);
+        if (ledger && !ledger->is_balanced()) count.faults.push_back("the ledger is not balanced");
+        std::uint64_t differ = 0;
+        for (std::size_t seat = 0; seat < seats_max; ++seat) {
+            differ += board->records[seat].entries.settle(
+                [&](std::size_t number) { return has_entry(ledger, seat, number); });
+        }
+        return differ;
+    });
+    if (!wrong) count.faults.push_back("the ledger can not be read");
+    expect_as_written_down("entries of the ledger", wrong.value_or(0), count);
+}
+
+void check_cells(const SharedByteHeap& table, const Board& board, HeapCount& count) {
+    std::uint64_t wrong = 0;
+    for (std::size_t seat = 0; seat < seats_max; ++seat) {
+        wrong += board->records[seat].cells.settle([&](std::size_t number) {
+            return table.root() != 0 && read_cell(table, cell_of(table, seat, number)) != 0;
+        });
+    }
+    expect_as_written_down("cells of the table", wrong, count);
 }
 
 void count_entries(const SharedByteHeap& table, HeapCount& count) {
@@ -67,7 +98,16 @@ bool is_entry(const SharedByteHeap& table, HeapOffset block) {
     return data != nullptr && read_payload({data, entry_bytes}).has_value();
 }
 
-HeapCount count_table(Peer& peer) {
+int key_of_entry(std::size_t seat, std::size_t number) {
+    return static_cast<int>(seat * entries_of_seat + number);
+}
+
+bool has_entry(const std::optional<test::Ledger>& ledger, std::size_t seat, std::size_t number) {
+    const int key = key_of_entry(seat, number);
+    return ledger && ledger->has(key, key + 1);
+}
+
+HeapCount count_table(Peer& peer, const Board& board) {
     HeapCount count;
     auto table = peer.byte_heap(table_heap);
     auto scratch = peer.byte_heap(scratch_heap);
@@ -81,9 +121,8 @@ HeapCount count_table(Peer& peer) {
     audit(scratch_heap, *scratch, count);
     audit(pages_heap, *pages, count);
     audit(ledger_heap, *ledger, count);
-    const auto is_balanced =
-        ledger->look([](BestFit& buffer) { return test::Ledger(buffer).is_balanced(); });
-    if (!is_balanced.value_or(false)) count.faults.push_back("the ledger is not balanced");
+    check_ledger(*ledger, board, count);
+    check_cells(*table, board, count);
     count_entries(*table, count);
     const std::uint64_t of_table = count.entries + (table->root() != 0 ? 1 : 0);
     const auto blocks = table->statistics();

@@ -4,12 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "board.hpp"
 #include "peer/heaps.hpp"
 #include "peer/peer.hpp"
+#include "tests/crash/ledger.hpp"
 
 namespace shmpool::storm {
 
@@ -19,7 +21,6 @@ inline constexpr const char* pages_heap = "pages";
 /// Of kind best_fit; see tests/crash/ledger.hpp.
 inline constexpr const char* ledger_heap = "ledger";
 
-inline constexpr std::uint64_t cells_of_seat = 16;
 inline constexpr std::uint64_t table_bytes = seats_max * cells_of_seat * sizeof(HeapOffset);
 inline constexpr std::uint64_t entry_bytes = 200;
 
@@ -39,7 +40,13 @@ struct HeapCount {
     std::vector<std::string> faults;
 };
 
+/// In a change or a look at the ledger.
+[[nodiscard]] int key_of_entry(std::size_t seat, std::size_t number);
+/// Entry number `number` of the seat is in the ledger.
+[[nodiscard]] bool has_entry(const std::optional<test::Ledger>& ledger, std::size_t seat,
+                             std::size_t number);
+
 /// When nobody else is there.
-[[nodiscard]] HeapCount count_table(Peer& peer);
+[[nodiscard]] HeapCount count_table(Peer& peer, const Board& board);
 
 }  // namespace shmpool::storm
