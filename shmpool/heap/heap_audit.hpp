@@ -42,7 +42,8 @@ struct HeapGlance {
     std::span<std::byte> memory, HeapHolder holder, const IsGone& is_gone,
     std::chrono::nanoseconds patience = heap_patience);
 
-/// Where the last of its regions ends; 0: no heap lies there.
+/// Where the last of its regions ends, as it is when what is half done is undone; 0: no heap lies
+/// there.
 [[nodiscard]] HeapOffset end_of_regions(std::span<const std::byte> memory);
 /// Adds what lies between that and `to_bytes`, which the caller has seen to that there is memory
 /// behind. One caller at a time. As opening it, unsupported (of a kind that can not grow),
