@@ -67,8 +67,8 @@ public:
         return {first * page, first < end ? (end - first) * page : 0};
     }
 
-    /// Whole pages.
-    Outcome<std::uint64_t> add_region(const HeapExtent& pages) {
+    /// Whole pages: how many bytes they have.
+    std::uint64_t add_region(const HeapExtent& pages) {
         free_.insert(number_of(pages.offset), number_of(pages.offset + pages.bytes));
         return pages.bytes;
     }

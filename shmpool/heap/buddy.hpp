@@ -6,7 +6,7 @@
 /// One byte for each 32 bytes of a region says whether a block begins there, of which order, and
 /// whether it is live. So nothing of the heap lies in live blocks, double frees, foreign offsets
 /// and offsets into a block are errors, exactly, and the other half is found free in one look. A
-/// region begins with its bytes: blocks of two regions are never halves of one.
+/// region ends with its bytes, so that memory behind it can become a part of it.
 ///
 /// Every change is logged (heap_words.hpp): under the heap's lock, undone by its next holder.
 ///
@@ -32,8 +32,9 @@ public:
     static constexpr HeapKind kind = HeapKind::buddy;
     static constexpr std::uint64_t engine_bytes = buddy::heads_offset + 8 * buddy::orders;
     /// Of one call, at most: six words for each order that is joined, or four for each of the
-    /// blocks that a new region is cut into, two of each order.
-    static constexpr std::uint32_t journal_limit = 8 * buddy::orders + 16;
+    /// blocks that new memory is cut into, two of each order, and two for each half before it that
+    /// one of them is joined with.
+    static constexpr std::uint32_t journal_limit = 10 * buddy::orders + 16;
 
     /// `engine`: where its words begin, all of them 0 at first.
     Buddy(Words& words, HeapOffset engine) : words_(words), engine_(engine) {}
@@ -42,15 +43,30 @@ public:
     Answer<std::uint64_t> add_region(const HeapExtent& extent) {
         const auto region = buddy::Region::of(extent);
         if (region.begin == region.end) return fail(Errc::region_too_small);
-        for (HeapOffset at = region.marks; at + 8 <= region.begin; at += 8) {
-            words_.set_in_free(at, 0);
-        }
-        for (HeapOffset at = region.begin; at < region.end;) {
-            const std::uint32_t order = region.largest_at(at);
-            link(region, at, order, Links::new_ones);
-            at += buddy::bytes_of(order);
-        }
+        words_.zero_in_free({region.marks, 8 * buddy::Region::word_count(extent.bytes)});
+        cut(region, region.begin, extent.offset);
         return region.end - region.begin;
+    }
+
+    /// They can be one region: `added` begins where `region` ends, and has room for the marks of
+    /// both.
+    [[nodiscard]] static bool may_join(const HeapExtent& region, const HeapExtent& added) {
+        const auto before = buddy::Region::of(region);
+        const auto joined = buddy::Region::of(region.with(added));
+        return before.begin < before.end && joined.marks >= region.end() && joined.end > before.end;
+    }
+
+    /// Makes one region of them: how many bytes more can be handed out. The marks of `region`
+    /// become free, and what lay there is needed if this is undone.
+    Answer<std::uint64_t> join(const HeapExtent& region, const HeapExtent& added) {
+        const auto before = buddy::Region::of(region);
+        const auto joined = buddy::Region::of(region.with(added));
+        const std::uint64_t marks_before = 8 * buddy::Region::word_count(region.bytes);
+        const std::uint64_t marks = 8 * buddy::Region::word_count(region.bytes + added.bytes);
+        words_.copy_to_free(before.marks, {joined.marks, marks_before});
+        words_.zero_in_free({joined.marks + marks_before, marks - marks_before});
+        cut(joined, before.end, added.offset);
+        return joined.end - before.end;
     }
 
     /// `bytes` or more, aligned to `alignment`, a power of two; live, or lent. `links`: those of
@@ -68,12 +84,13 @@ public:
         const HeapOffset block = list_of(order).first();
         const buddy::Region region = region_of(block);
         if (!region.may_hold(block)) return damage();
+        buddy::Marks marks(words_, region);
         unlink(block, order);
         while (order > wanted) {
             --order;
-            link(region, block + buddy::bytes_of(order), order, links);
+            link(marks, {block + buddy::bytes_of(order), order}, links);
         }
-        buddy::Marks(words_, region).set(block, kind_mark | wanted);
+        marks.set(block, kind_mark | wanted);
         return HeapPiece{block, buddy::bytes_of(wanted)};
     }
 
@@ -82,17 +99,10 @@ public:
         const buddy::Region region = region_of(block);
         const auto bytes = bytes_of(region, block, kind_mark);
         if (!bytes) return bytes;
-        auto order = buddy::order_for(*bytes);
         buddy::Marks marks(words_, region);
         marks.set(block, 0);
-        for (; order + 1 < buddy::orders; ++order) {
-            const HeapOffset half = block ^ buddy::bytes_of(order);
-            if (!region.may_hold(half) || marks.get(half) != (buddy::free_mark | order)) break;
-            unlink(half, order);
-            marks.set(half, 0);
-            block = std::min(block, half);
-        }
-        link(region, block, order, Links::of_content);
+        const Piece piece = join_halves(region, marks, {block, buddy::order_for(*bytes)});
+        link(marks, piece, Links::of_content);
         return bytes;
     }
 
@@ -133,6 +143,11 @@ public:
     }
 
 private:
+    struct Piece {
+        HeapOffset block;
+        std::uint32_t order;
+    };
+
     /// Holds nothing if there is none.
     [[nodiscard]] buddy::Region region_of(HeapOffset at) {
         return buddy::Region::of(words_.region_holding(at));
@@ -152,11 +167,37 @@ private:
         return bytes;
     }
 
+    /// What lies from there to the end of the region is free from now on, as the largest blocks
+    /// that fit, each joined with what is free before it. The marks are new, and what lies behind
+    /// `new_from`.
+    void cut(const buddy::Region& region, HeapOffset from, HeapOffset new_from) {
+        buddy::Marks marks(words_, region, Links::new_ones);
+        while (from < region.end) {
+            const std::uint32_t order = region.largest_at(from);
+            const Piece piece = join_halves(region, marks, {from, order});
+            link(marks, piece, piece.block < new_from ? Links::of_content : Links::new_ones);
+            from += buddy::bytes_of(order);
+        }
+    }
+
+    /// With its other half, as long as that is free.
+    Piece join_halves(const buddy::Region& region, buddy::Marks<Words>& marks, Piece piece) {
+        auto [block, order] = piece;
+        for (; order + 1 < buddy::orders; ++order) {
+            const HeapOffset half = block ^ buddy::bytes_of(order);
+            if (!region.may_hold(half) || marks.get(half) != (buddy::free_mark | order)) break;
+            unlink(half, order);
+            marks.set(half, 0);
+            block = std::min(block, half);
+        }
+        return {block, order};
+    }
+
     /// Free from now on, and the first of its list.
-    void link(const buddy::Region& region, HeapOffset block, std::uint32_t order, Links links) {
-        buddy::Marks(words_, region).set(block, buddy::free_mark | order);
-        if (!list_of(order).push(block, links)) return;
-        words_.set(engine_, words_.get(engine_) | std::uint64_t{1} << order);
+    void link(buddy::Marks<Words>& marks, const Piece& piece, Links links) {
+        marks.set(piece.block, buddy::free_mark | piece.order);
+        if (!list_of(piece.order).push(piece.block, links)) return;
+        words_.set(engine_, words_.get(engine_) | std::uint64_t{1} << piece.order);
     }
 
     void unlink(HeapOffset block, std::uint32_t order) {

@@ -16,7 +16,8 @@ namespace shmpool {
 //          0      8  a bit for each order that has free blocks
 //          8    256  heads of the lists, one for each order; 0: none
 //
-//  Region: a byte for each 32 bytes of the blocks, then the blocks.
+//  Region: the blocks, and at the end a byte for each 32 bytes of them. Where they lie follows from
+//  where the region begins and ends.
 //     byte = 0                no block begins there
 //            64 | order       a free one of 32 << order bytes does
 //            128 | order      a live one does
@@ -54,16 +55,20 @@ inline constexpr std::uint64_t order_bits = 31;
 
 /// Where things lie in a region.
 struct Region {
-    HeapOffset marks = 0;
+    HeapOffset marks = 0;  ///< As many words as `word_count` says.
     HeapOffset begin = 0;  ///< Of the first block.
     HeapOffset end = 0;
 
     /// Nothing fits: begin == end.
     [[nodiscard]] static constexpr Region of(const HeapExtent& extent) {
-        const std::uint64_t marks = (extent.bytes / smallest_bytes + 8) / 8 * 8;
-        const HeapOffset limit = align_down(extent.offset + extent.bytes, smallest_bytes);
-        const HeapOffset begin = align_up(extent.offset + marks, smallest_bytes);
-        return {extent.offset, begin, std::max(begin, limit)};
+        const HeapOffset limit = extent.offset + align_down(extent.bytes, std::uint64_t{8});
+        const HeapOffset marks = limit - 8 * word_count(extent.bytes);
+        const HeapOffset begin = align_up(extent.offset, smallest_bytes);
+        return {marks, begin, std::max(begin, align_down(marks, smallest_bytes))};
+    }
+    /// Of the marks of a region of that size; it has room for them, whatever it is.
+    [[nodiscard]] static constexpr std::uint64_t word_count(std::uint64_t bytes) {
+        return (bytes / smallest_bytes + 7) / 8;
     }
     [[nodiscard]] constexpr bool may_hold(HeapOffset block) const {
         return block >= begin && block < end && block % smallest_bytes == 0;
@@ -88,7 +93,9 @@ struct Region {
 template <typename Words>
 class Marks {
 public:
-    Marks(Words& words, const Region& region) : words_(words), region_(region) {}
+    /// `links`: new ones if nobody had the marks before this change.
+    Marks(Words& words, const Region& region, Links links = Links::of_content)
+        : words_(words), region_(region), links_(links) {}
 
     [[nodiscard]] std::uint64_t get(HeapOffset block) {
         return words_.get(region_.word_of(block)) >> shift_of(block) & 0xFF;
@@ -96,7 +103,7 @@ public:
     void set(HeapOffset block, std::uint64_t mark) {
         const std::uint64_t others =
             words_.get(region_.word_of(block)) & ~(std::uint64_t{0xFF} << shift_of(block));
-        words_.set(region_.word_of(block), others | mark << shift_of(block));
+        words_.set_link(region_.word_of(block), others | mark << shift_of(block), links_);
     }
 
 private:
@@ -106,6 +113,7 @@ private:
 
     Words& words_;
     const Region& region_;
+    Links links_;
 };
 
 }  // namespace buddy

@@ -61,7 +61,7 @@ public:
     /// Frees every block whose owner is gone: how many. After an error, begin again. Of a heap that
     /// is not owned none.
     virtual Outcome<std::uint64_t> reclaim(HeapHolder holder, const IsGone& is_gone) = 0;
-    /// One more part of the heap's memory, anywhere in it.
+    /// One more part of the heap's memory, anywhere in it. Behind a region it is a part of that.
     virtual Outcome<void> add_memory(HeapHolder holder, const HeapExtent& extent) = 0;
 
     [[nodiscard]] virtual Outcome<HeapStatistics> statistics(HeapHolder holder) = 0;

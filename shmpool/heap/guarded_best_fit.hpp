@@ -104,9 +104,8 @@ public:
         return guard_.change(holder, [&](Words& words) -> Outcome<void> {
             const HeapExtent now = area(words);
             if (extent.offset != now.offset + now.bytes) return fail(Errc::unsupported);
-            return guard_.add_region(
-                words, extent,
-                [](const HeapExtent& added) -> Outcome<std::uint64_t> { return added.bytes; });
+            TakenAlike taker([](const HeapExtent& added) { return added.bytes; });
+            return guard_.add_region(words, extent, taker);
         });
     }
 

@@ -134,7 +134,7 @@ public:
         });
     }
 
-    /// In parts that the engine can take: each of them a region, and a change of its own.
+    /// In parts that the engine can take: each of them a change of its own.
     Outcome<void> add_memory(HeapHolder holder, const HeapExtent& extent) override {
         if (!guard_.may_be_region(extent)) return fail(Errc::invalid_argument);
         const std::uint64_t parts = parts_of(extent.bytes);
@@ -189,10 +189,8 @@ private:
                         std::to_string(bytes) + "; make several of them, or one of kind buddy");
     }
     Outcome<void> add_part(HeapHolder holder, const HeapExtent& part, std::uint64_t to_come) {
-        return change(holder, [&](Words& words, Engine& engine) -> Outcome<void> {
-            if (guard_.free_regions(words) < to_come) return fail(Errc::no_memory);
-            return guard_.add_region(
-                words, part, [&](const HeapExtent& added) { return engine.add_region(added); });
+        return change(holder, [&](Words& words, Engine& engine) {
+            return guard_.add_region(words, part, engine, to_come);
         });
     }
 

@@ -127,10 +127,8 @@ public:
         return change(holder, [&](Words& words, Engine& engine) -> Outcome<void> {
             const HeapExtent slabs = engine.whole_slabs(extent);
             if (slabs.bytes == 0) return fail(Errc::region_too_small);
-            return guard_.add_region(words, slabs,
-                                     [&](const HeapExtent& added) -> Outcome<std::uint64_t> {
-                                         return engine.room_in(added);
-                                     });
+            TakenAlike taker([&](const HeapExtent& added) { return engine.room_in(added); });
+            return guard_.add_region(words, slabs, taker);
         });
     }
 

@@ -128,9 +128,8 @@ private:
     Outcome<void> add_all_pages() {
         return guard_.change(1, [&](Words& words) {
             const HeapExtent all{plan_.begin, plan_.capacity * plan_.bytes_per_page};
-            return guard_.add_region(
-                words, all,
-                [](const HeapExtent& pages) -> Outcome<std::uint64_t> { return pages.bytes; });
+            TakenAlike taker([](const HeapExtent& pages) { return pages.bytes; });
+            return guard_.add_region(words, all, taker);
         });
     }
 

@@ -119,8 +119,8 @@ public:
         return change(holder, [&](Words& words, Engine& engine) -> Outcome<void> {
             const HeapExtent pages = engine.whole_pages(extent);
             if (pages.bytes == 0) return fail(Errc::region_too_small);
-            return guard_.add_region(
-                words, pages, [&](const HeapExtent& added) { return engine.add_region(added); });
+            TakenAlike taker([&](const HeapExtent& added) { return engine.add_region(added); });
+            return guard_.add_region(words, pages, taker);
         });
     }
 

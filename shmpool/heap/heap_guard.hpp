@@ -17,6 +17,21 @@
 
 namespace shmpool {
 
+/// How an engine takes memory in which it keeps nothing: what is added to a region is as good as a
+/// region. `take(added)`: how many bytes of it can be handed out.
+template <typename Take>
+class TakenAlike {
+public:
+    explicit TakenAlike(Take take) : take_(take) {}
+
+    [[nodiscard]] static bool may_join(const HeapExtent&, const HeapExtent&) { return true; }
+    Outcome<std::uint64_t> join(const HeapExtent&, const HeapExtent& added) { return take_(added); }
+    Outcome<std::uint64_t> add_region(const HeapExtent& added) { return take_(added); }
+
+private:
+    Take take_;
+};
+
 /// One process's view of a heap. Threads and processes.
 template <typename StoreHook = NoStoreHook>
 class HeapGuard {
@@ -56,27 +71,25 @@ public:
                extent.offset <= memory_.size() && extent.bytes <= memory_.size() - extent.offset;
     }
 
-    /// In a change. How many more regions its table has room for.
-    [[nodiscard]] static std::uint32_t free_regions(Words& words) {
-        std::uint32_t count = 0;
-        for (std::uint32_t i = 0; i < heap_regions_max; ++i) {
-            count += words.region(i).bytes == 0 ? 1U : 0U;
-        }
-        return count;
-    }
-
-    /// In a change. `take` makes it the engine's: how many bytes of it can be handed out.
-    /// invalid_argument, memory_overlap, no_memory (the table is full), and what `take` says.
-    template <typename Take>
-    Outcome<void> add_region(Words& words, const HeapExtent& extent, Take take) const {
-        const auto place = place_for(words, extent);
-        if (!place) return tl::unexpected(place.error());
-        const Outcome<std::uint64_t> room = take(extent);
-        if (!room) return tl::unexpected(room.error());
-        words.add(offsetof(HeapHeader, total_bytes), *room);
-        words.set(*place, extent.offset);
-        words.set(*place + offsetof(HeapRegionImage, bytes), extent.bytes);
-        return {};
+    /// In a change. Makes it the engine's: a part of the region that ends where it begins, or a
+    /// region of its own. `to_come`: parts of one extent that are still to be added, this one too;
+    /// the table must have room for all. Of the engine:
+    ///   may_join(region, added)  it can make one region of the two
+    ///   join(region, added)      does: how many bytes more can be handed out
+    ///   add_region(added)        how many bytes of it can be handed out
+    /// invalid_argument, memory_overlap, no_memory (the table is full), and what the engine says.
+    template <typename Engine>
+    Outcome<void> add_region(Words& words, const HeapExtent& extent, Engine& engine,
+                             std::uint64_t to_come = 1) const {
+        if (!may_be_region(extent)) return fail(Errc::invalid_argument);
+        const auto overlapping = [&](const HeapExtent& one) { return one.overlaps(extent); };
+        if (first_region(words, overlapping) != no_region) return fail(Errc::memory_overlap);
+        const std::uint32_t before = first_region(words, [&](const HeapExtent& one) {
+            return one.bytes != 0 && one.end() == extent.offset;
+        });
+        const bool joins = before != no_region && engine.may_join(words.region(before), extent);
+        if (free_regions(words) + (joins ? 1U : 0U) < to_come) return fail(Errc::no_memory);
+        return joins ? join(words, before, extent, engine) : add_own(words, extent, engine);
     }
 
     /// In a change. What the engine has found, and whether the counters say what it has counted.
@@ -185,18 +198,47 @@ private:
         return false;
     }
 
-    /// Where the table has room for the region. invalid_argument, memory_overlap, no_memory.
-    [[nodiscard]] Outcome<HeapOffset> place_for(Words& words, const HeapExtent& extent) const {
-        if (!may_be_region(extent)) return fail(Errc::invalid_argument);
-        HeapOffset place = 0;
-        for (std::uint32_t i = heap_regions_max; i-- > 0;) {
-            const HeapExtent other = words.region(i);
-            if (other.bytes == 0)
-                place = offsetof(HeapHeader, regions) + i * sizeof(HeapRegionImage);
-            if (other.overlaps(extent)) return fail(Errc::memory_overlap);
+    // The table of regions.
+    static constexpr std::uint32_t no_region = heap_regions_max;
+    /// `is_it(extent)`; of an entry that is not used the extent is empty.
+    template <typename IsIt>
+    [[nodiscard]] static std::uint32_t first_region(const Words& words, IsIt is_it) {
+        std::uint32_t i = 0;
+        while (i < heap_regions_max && !is_it(words.region(i))) ++i;
+        return i;
+    }
+    [[nodiscard]] static std::uint32_t free_regions(const Words& words) {
+        std::uint32_t count = 0;
+        for (std::uint32_t i = 0; i < heap_regions_max; ++i) {
+            count += words.region(i).bytes == 0 ? 1U : 0U;
         }
-        if (place == 0) return fail(Errc::no_memory);
-        return place;
+        return count;
+    }
+    [[nodiscard]] static HeapOffset bytes_word(std::uint32_t region) {
+        return offsetof(HeapHeader, regions) + region * sizeof(HeapRegionImage) +
+               offsetof(HeapRegionImage, bytes);
+    }
+
+    template <typename Engine>
+    static Outcome<void> join(Words& words, std::uint32_t region, const HeapExtent& added,
+                              Engine& engine) {
+        const HeapExtent before = words.region(region);
+        const Outcome<std::uint64_t> more = engine.join(before, added);
+        if (!more) return tl::unexpected(more.error());
+        words.add(offsetof(HeapHeader, total_bytes), *more);
+        words.set(bytes_word(region), before.with(added).bytes);
+        return {};
+    }
+    template <typename Engine>
+    static Outcome<void> add_own(Words& words, const HeapExtent& added, Engine& engine) {
+        const Outcome<std::uint64_t> room = engine.add_region(added);
+        if (!room) return tl::unexpected(room.error());
+        const std::uint32_t region =
+            first_region(words, [](const HeapExtent& one) { return one.bytes == 0; });
+        words.add(offsetof(HeapHeader, total_bytes), *room);
+        words.set(bytes_word(region) - offsetof(HeapRegionImage, bytes), added.offset);
+        words.set(bytes_word(region), added.bytes);
+        return {};
     }
 
     std::span<std::byte> memory_;

@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Doubly linked lists in the words of a heap; the last one that came is the first. A node is two
-/// words: the next one, and the one before it (0: none; then the head is). A change of a list is at
-/// most three words beside the node's own.
+/// Doubly linked lists in the words of a heap; the last one that came is the first. A node is a
+/// number that is not 0, and has two words: the next one, and the one before it (0: none; then the
+/// head is). A change of a list is at most three words beside the node's own.
 #pragma once
 
 #include "shmpool/heap/heap_words.hpp"
 
 namespace shmpool {
 
-/// The holder of the heap's lock, one thread.
-template <typename Words>
+/// Nodes that are the offsets of their words.
+struct NodesThemselves {
+    HeapOffset operator()(HeapOffset node) const { return node; }
+};
+
+/// The holder of the heap's lock, one thread. `WordsOf` says of a node where its words lie.
+template <typename Words, typename WordsOf = NodesThemselves>
 class HeapList {
 public:
-    HeapList(Words& words, HeapOffset head) : words_(words), head_(head) {}
+    HeapList(Words& words, HeapOffset head, WordsOf words_of = {})
+        : words_(words), head_(head), words_of_(words_of) {}
 
     /// 0: it is empty.
     [[nodiscard]] HeapOffset first() { return words_.get(head_); }
@@ -20,25 +26,28 @@ public:
     /// Whether it was empty before.
     bool push(HeapOffset node, Links links) {
         const HeapOffset next = first();
-        words_.set_link(node, next, links);
-        words_.set_link(node + 8, 0, links);
+        const HeapOffset own = words_of_(node);
+        words_.set_link(own, next, links);
+        words_.set_link(own + 8, 0, links);
         words_.set(head_, node);
-        if (next != 0) words_.set(next + 8, node);
+        if (next != 0) words_.set(words_of_(next) + 8, node);
         return next == 0;
     }
 
     /// Whether it is empty now.
     bool remove(HeapOffset node) {
-        const HeapOffset next = words_.get(node);
-        const HeapOffset before = words_.get(node + 8);
-        if (next != 0) words_.set(next + 8, before);
-        words_.set(before != 0 ? before : head_, next);
+        const HeapOffset own = words_of_(node);
+        const HeapOffset next = words_.get(own);
+        const HeapOffset before = words_.get(own + 8);
+        if (next != 0) words_.set(words_of_(next) + 8, before);
+        words_.set(before != 0 ? words_of_(before) : head_, next);
         return before == 0 && next == 0;
     }
 
 private:
     Words& words_;
     HeapOffset head_;
+    [[no_unique_address]] WordsOf words_of_;
 };
 
 }  // namespace shmpool

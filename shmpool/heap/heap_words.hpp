@@ -35,11 +35,16 @@ struct HeapExtent {
     HeapOffset offset = 0;
     std::uint64_t bytes = 0;
 
+    [[nodiscard]] constexpr HeapOffset end() const { return offset + bytes; }
     [[nodiscard]] constexpr bool holds(HeapOffset at) const {
         return at >= offset && at - offset < bytes;
     }
     [[nodiscard]] constexpr bool overlaps(const HeapExtent& other) const {
         return offset < other.offset + other.bytes && other.offset < offset + bytes;
+    }
+    /// Of it and of what follows it.
+    [[nodiscard]] constexpr HeapExtent with(const HeapExtent& next) const {
+        return {offset, bytes + next.bytes};
     }
     friend bool operator==(const HeapExtent&, const HeapExtent&) = default;
 };

@@ -52,6 +52,14 @@ public:
         return buddies_.add_region(extent);
     }
 
+    [[nodiscard]] static bool may_join(const HeapExtent& region, const HeapExtent& added) {
+        return Buddy<Words>::may_join(region, added);
+    }
+    /// As of the buddies. Records move with the marks; nobody knows a slab by its record's place.
+    Answer<std::uint64_t> join(const HeapExtent& region, const HeapExtent& added) {
+        return buddies_.join(region, added);
+    }
+
     /// `bytes` or more, aligned to `alignment`, a power of two. no_memory.
     Answer<HeapPiece> allocate(std::uint64_t bytes, std::uint64_t alignment) {
         const std::uint32_t size_class = slab::class_for(std::max(bytes, alignment));
@@ -75,7 +83,7 @@ public:
         if (!bit) return bit;
         const std::uint64_t bits = words_.get(place.free_bits());
         words_.set(place.free_bits(), bits | *bit);
-        if (bits == 0) list_of(place.size_class).push(place.record, Links::of_content);
+        if (bits == 0) list_of(place.size_class).push(place.begin, Links::of_content);
         if ((bits | *bit) == slab::all_free(place.size_class)) keep_or_give_back(place);
         return slab::block_bytes_of(place.size_class);
     }
@@ -115,8 +123,8 @@ private:
         return fail(Errc::heap_damaged);
     }
 
-    [[nodiscard]] HeapList<Words> list_of(std::uint32_t size_class) {
-        return {words_, slab::head_of(engine_, size_class)};
+    [[nodiscard]] HeapList<Words, slab::RecordOf<Words>> list_of(std::uint32_t size_class) {
+        return {words_, slab::head_of(engine_, size_class), slab::RecordOf<Words>(words_)};
     }
 
     /// The slab that `block` lies in, if it lies in one.
@@ -147,16 +155,16 @@ private:
             if (const auto cut = cut_slab(size_class); !cut) return tl::unexpected(cut.error());
         }
         slab::Place place;
-        const bool is_slab = find_.read_record(list_of(size_class).first(), place);
+        const bool is_slab = find_.read(list_of(size_class).first(), place);
         if (!is_slab || place.size_class != size_class) return damage();
         const std::uint64_t bits = words_.get(place.free_bits());
         const auto index = static_cast<std::uint64_t>(std::countr_zero(bits));
         if (index >= slab::blocks_of(size_class)) return damage();
         const std::uint64_t rest = bits & (bits - 1);
         words_.set(place.free_bits(), rest);
-        if (rest == 0) list_of(size_class).remove(place.record);
+        if (rest == 0) list_of(size_class).remove(place.begin);
         const HeapOffset kept = slab::kept_of(engine_, size_class);
-        if (words_.get(kept) == place.record) words_.set(kept, 0);
+        if (words_.get(kept) == place.begin) words_.set(kept, 0);
         return HeapPiece{place.block(index), slab::block_bytes_of(size_class)};
     }
 
@@ -169,19 +177,19 @@ private:
                                     size_class};
             words_.set(place.free_bits(), slab::all_free(size_class));
             words_.set(place.identity(), place.begin | size_class);
-            list_of(size_class).push(place.record, Links::of_content);
+            list_of(size_class).push(place.begin, Links::of_content);
         });
     }
 
     /// It has become empty.
     void keep_or_give_back(const slab::Place& place) {
         const HeapOffset kept = slab::kept_of(engine_, place.size_class);
-        words_.get(kept) == 0 ? words_.set(kept, place.record) : give_back(place);
+        words_.get(kept) == 0 ? words_.set(kept, place.begin) : give_back(place);
     }
 
     /// To the buddies, whose marks for its inside are 0 again.
     void give_back(const slab::Place& place) {
-        list_of(place.size_class).remove(place.record);
+        list_of(place.size_class).remove(place.begin);
         for (HeapOffset at = place.record; at < place.record + slab::record_bytes; at += 8) {
             words_.set(at, 0);
         }
@@ -193,12 +201,12 @@ private:
         bool any = false;
         for (std::uint32_t size_class = 0; size_class < slab::classes; ++size_class) {
             const HeapOffset kept = slab::kept_of(engine_, size_class);
-            const HeapOffset record = words_.get(kept);
-            if (record == 0) continue;
+            const HeapOffset begin = words_.get(kept);
+            if (begin == 0) continue;
             any = true;
             words_.set(kept, 0);
             slab::Place place;
-            find_.read_record(record, place) ? give_back(place) : words_.fail();
+            find_.read(begin, place) ? give_back(place) : words_.fail();
         }
         return any;
     }

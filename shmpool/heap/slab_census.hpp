@@ -44,10 +44,10 @@ private:
         const auto live = static_cast<std::uint64_t>(std::popcount(~bits & all));
         census.blocks += live;
         census.used_bytes += live * block_bytes_of(place.size_class);
-        if (bits != 0) lists_.add(place.record, place.size_class);
+        if (bits != 0) lists_.add(place.begin, place.size_class);
         if (bits != all) return;
         if (empty_[place.size_class] != 0) census.find(met.block, "a second empty slab");
-        empty_[place.size_class] = place.record;
+        empty_[place.size_class] = place.begin;
     }
 
     /// But for its record, nothing lies in the bytes for its inside.
@@ -64,7 +64,7 @@ private:
 
     Words& words_;
     HeapOffset engine_;
-    ListCensus<Words> lists_{words_};
+    ListCensus<Words, RecordOf<Words>> lists_{words_, RecordOf<Words>(words_)};
     HeapOffset empty_[classes] = {};
 };
 

@@ -14,10 +14,11 @@ namespace shmpool {
 //     offset  bytes  what
 //          0    264  of the buddies below (buddy_layout.hpp)
 //        264     56  for each class: the head of the list of its slabs that have free blocks
-//        320     56  for each class: the record of its slab that is empty and kept; 0: none
+//        320     56  for each class: its slab that is empty and kept; 0: none
 //
 //  Slab: a lent block of the buddies, all of it blocks of one class. Its record lies in the
-//  region's bytes for its inside, from the first whole word on, where no user ever writes:
+//  region's bytes for its inside, from the first whole word on, where no user ever writes. The
+//  bytes move when the region becomes larger, so a slab is named by where it begins itself:
 //     offset  bytes  what
 //          0      8  the next one in its list
 //          8      8  the one before it in its list; 0: it is the head
@@ -81,6 +82,21 @@ struct Place {
     }
 };
 
+/// Where the words of a slab lie as a node of its list: in its record. Nonsense leads anywhere, and
+/// is refused by the words.
+template <typename Words>
+class RecordOf {
+public:
+    explicit RecordOf(const Words& words) : words_(&words) {}
+
+    HeapOffset operator()(HeapOffset slab) const {
+        return Place::record_of(buddy::Region::of(words_->region_holding(slab)), slab);
+    }
+
+private:
+    const Words* words_;
+};
+
 /// Whoever finds a slab looks at the region's mark for it and at its record, and they must agree.
 template <typename Words>
 class Finder {
@@ -99,12 +115,10 @@ public:
                buddy::Marks(words_, region).get(begin) == mark;
     }
 
-    /// Whether the record of a slab lies there.
-    [[nodiscard]] bool read_record(HeapOffset record, Place& place) {
-        const HeapOffset begin =
-            words_.get(record + 24) / smallest_slab_bytes * smallest_slab_bytes;
+    /// The same, of any offset.
+    [[nodiscard]] bool read(HeapOffset begin, Place& place) {
         const auto region = buddy::Region::of(words_.region_holding(begin));
-        return region.may_hold(begin) && read(region, begin, place) && place.record == record;
+        return region.may_hold(begin) && read(region, begin, place);
     }
 
     /// The mark of the block of the buddies, of a slab's size at least, that holds `at`, and where

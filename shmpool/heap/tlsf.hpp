@@ -44,18 +44,45 @@ public:
 
     /// Makes it one free block: how many bytes can be handed out of it. region_too_small.
     Answer<std::uint64_t> add_region(const HeapExtent& extent) {
-        const auto region = tlsf::Region::of(extent.offset, extent.bytes);
+        const auto region = tlsf::Region::of(extent);
         const std::uint64_t room = region.end - region.begin;
         if (room == 0) return fail(Errc::region_too_small);
         if (room > tlsf::block_bytes_max) return fail(Errc::size_overflow);
-        for (HeapOffset at = region.bits; at + 8 <= region.begin - tlsf::header_bytes; at += 8) {
-            words_.set_in_free(at, 0);
-        }
+        words_.zero_in_free({region.bits, 8 * tlsf::Region::word_count(extent.bytes)});
         words_.set_in_free(region.begin + 8, 0);
-        words_.set_in_free(region.end, tlsf::live);
-        words_.set_in_free(region.end + 8, region.begin);
+        end_with(region, region.begin);
         make_free(region.begin, room, Links::new_ones);
         return room;
+    }
+
+    /// They can be one region: `added` begins where `region` ends, has room for the bits and the
+    /// sentinel of both, and no block is too large. One whose end somebody has overrun stays alone.
+    [[nodiscard]] bool may_join(const HeapExtent& region, const HeapExtent& added) {
+        const auto before = tlsf::Region::of(region);
+        const auto joined = tlsf::Region::of(region.with(added));
+        return before.begin < before.end && joined.end >= region.end() &&
+               joined.end - joined.begin <= tlsf::block_bytes_max && ends_well(before);
+    }
+
+    /// Makes one region of them: how many bytes more can be handed out. Sentinel and bits of
+    /// `region` become free, and what lay there is needed if this is undone.
+    Answer<std::uint64_t> join(const HeapExtent& region, const HeapExtent& added) {
+        const auto before = tlsf::Region::of(region);
+        const auto joined = tlsf::Region::of(region.with(added));
+        const std::uint64_t bits_before = 8 * tlsf::Region::word_count(region.bytes);
+        const std::uint64_t bits = 8 * tlsf::Region::word_count(region.bytes + added.bytes);
+        words_.copy_to_free(before.bits, {joined.bits, bits_before});
+        words_.zero_in_free({joined.bits + bits_before, bits - bits_before});
+        const HeapOffset last = words_.get(before.end + 8);
+        const std::uint64_t size = words_.get(last);
+        const HeapOffset block = is_live(size) ? before.end : last;
+        if (is_live(size)) {
+            make_free(block, joined.end - block, Links::of_content);
+        } else {
+            relink(block, size, block, joined.end - block, Links::of_content);
+        }
+        end_with(joined, block);
+        return joined.end - before.end;
     }
 
     /// `bytes` or more, aligned to `alignment`, a power of two. no_memory.
@@ -129,8 +156,7 @@ public:
     template <typename Visit>
     void for_each_live(Visit visit) {
         for (std::uint32_t i = 0; i < heap_regions_max; ++i) {
-            const HeapExtent extent = words_.region(i);
-            const auto region = tlsf::Region::of(extent.offset, extent.bytes);
+            const auto region = tlsf::Region::of(words_.region(i));
             for (HeapOffset at = region.begin; at < region.end; at += 64 * tlsf::granule_bytes) {
                 std::uint64_t bits = words_.get(region.bits_of(at));
                 for (; bits != 0; bits &= bits - 1) {
@@ -148,8 +174,7 @@ private:
     [[nodiscard]] static bool is_live(std::uint64_t size) { return (size & tlsf::live) != 0; }
     /// Holds nothing if there is none.
     [[nodiscard]] tlsf::Region region_of(HeapOffset at) {
-        const HeapExtent extent = words_.region_holding(at);
-        return tlsf::Region::of(extent.offset, extent.bytes);
+        return tlsf::Region::of(words_.region_holding(at));
     }
     [[nodiscard]] HeapOffset levels() const { return engine_; }
     [[nodiscard]] HeapOffset lists(std::uint32_t first) const {
@@ -159,6 +184,18 @@ private:
     [[nodiscard]] tl::unexpected<Errc> damage() {
         words_.fail();
         return fail(Errc::heap_damaged);
+    }
+
+    /// Its sentinel is one, and the block before it reaches up to it.
+    [[nodiscard]] bool ends_well(const tlsf::Region& region) {
+        const HeapOffset last = words_.get(region.end + 8);
+        return words_.get(region.end) == tlsf::live && region.may_hold(last) &&
+               (words_.get(last) & ~tlsf::live) == region.end - last;
+    }
+    /// The sentinel of a region, where nothing was; `last`: the block before it.
+    void end_with(const tlsf::Region& region, HeapOffset last) {
+        words_.set_in_free(region.end, tlsf::live);
+        words_.set_in_free(region.end + 8, last);
     }
 
     /// Of the whole block. not_allocated.

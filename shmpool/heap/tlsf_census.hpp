@@ -22,7 +22,7 @@ public:
     [[nodiscard]] HeapCensus take() {
         for (std::uint32_t i = 0; i < heap_regions_max; ++i) {
             const HeapExtent extent = words_.region(i);
-            if (extent.bytes != 0) follow_blocks(Region::of(extent.offset, extent.bytes));
+            if (extent.bytes != 0) follow_blocks(Region::of(extent));
         }
         for (std::uint32_t first = 0; first < first_levels; ++first) look_at_level(first);
         for (const auto& [block, size] : free_) census_.find(block, "free and in no list");

@@ -5,7 +5,7 @@
 #include <bit>
 #include <cstdint>
 
-#include "shmpool/layout/heap_image.hpp"
+#include "shmpool/heap/heap_words.hpp"
 #include "shmpool/platform/alignment.hpp"
 
 namespace shmpool {
@@ -23,7 +23,8 @@ namespace shmpool {
 //         16      8  free: the next one in its list
 //         24      8  free: the one before it in its list; 0: it is the head
 //
-//  Region: a bit for each 32 bytes of the blocks (set: a live one begins there), then the blocks.
+//  Region: the blocks, the sentinel, and at the end a bit for each 32 bytes of the blocks (set: a
+//  live one begins there). Where they lie follows from where the region begins and ends.
 namespace tlsf {
 
 inline constexpr std::uint64_t granule_bytes = 32;
@@ -63,18 +64,22 @@ struct Cell {
 
 /// Where things lie in a region.
 struct Region {
-    HeapOffset bits = 0;
+    HeapOffset bits = 0;   ///< As many words as `word_count` says.
     HeapOffset begin = 0;  ///< Of the first block.
     HeapOffset end = 0;    ///< Of the sentinel.
 
     /// Nothing fits: begin == end.
-    [[nodiscard]] static constexpr Region of(HeapOffset offset, std::uint64_t bytes) {
-        const std::uint64_t words = bytes / (granule_bytes * 64) + 1;
-        const HeapOffset begin = align_up(offset + 8 * words, granule_bytes) + header_bytes;
-        const HeapOffset limit = offset + bytes;
-        if (begin + header_bytes > limit) return {offset, begin, begin};
-        const std::uint64_t room = limit - begin - header_bytes;
-        return {offset, begin, begin + room / granule_bytes * granule_bytes};
+    [[nodiscard]] static constexpr Region of(const HeapExtent& extent) {
+        const HeapOffset limit = extent.offset + align_down(extent.bytes, std::uint64_t{8});
+        const HeapOffset bits = limit - 8 * word_count(extent.bytes);
+        const HeapOffset begin = align_up(extent.offset, granule_bytes) + header_bytes;
+        if (begin + header_bytes > bits) return {bits, begin, begin};
+        const std::uint64_t room = bits - begin - header_bytes;
+        return {bits, begin, begin + room / granule_bytes * granule_bytes};
+    }
+    /// Of the bits of a region of that size; it has room for them, whatever it is.
+    [[nodiscard]] static constexpr std::uint64_t word_count(std::uint64_t bytes) {
+        return (bytes / 8 + 255) / 256;
     }
     [[nodiscard]] constexpr bool may_hold(HeapOffset block) const {
         return block >= begin && block < end && (block - begin) % granule_bytes == 0;

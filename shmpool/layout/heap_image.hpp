@@ -15,7 +15,7 @@
 namespace shmpool {
 
 inline constexpr std::uint64_t heap_magic = 0x706165'686D687301;  // "\1shmheap" in memory order.
-inline constexpr std::uint32_t heap_layout_version = 2;
+inline constexpr std::uint32_t heap_layout_version = 3;
 inline constexpr std::uint32_t heap_regions_max = 16;
 
 /// Bytes from the beginning of the heap's memory.

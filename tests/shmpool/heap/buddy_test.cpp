@@ -29,9 +29,17 @@ TEST(BuddyLayout, FitsItsMarksAndBlocksIntoARegion) {
             const auto region = buddy::Region::of({offset, bytes});
             if (region.begin == region.end) continue;
             ASSERT_LT(region.begin, region.end);
-            ASSERT_LE(region.end, offset + bytes);
-            ASSERT_LT(region.marks + region.index_of(region.end - 32) / 8 * 8 + 7, region.begin);
+            ASSERT_LE(region.end, region.marks);
+            ASSERT_LT(region.word_of(region.end - 32) + 7, offset + bytes);
+            ASSERT_LE(region.marks + 8 * buddy::Region::word_count(bytes), offset + bytes);
         }
+    }
+}
+
+TEST(BuddyLayout, HoldsNothingWhereThereIsNoRegion) {
+    for (std::uint64_t bytes = 0; bytes < 40; ++bytes) {
+        const auto region = buddy::Region::of({0, bytes});
+        ASSERT_EQ(region.begin, region.end) << bytes;
     }
 }
 

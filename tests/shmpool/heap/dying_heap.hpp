@@ -10,9 +10,10 @@
 ///   opened(memory)                      a Heap, formatted before
 ///   account(heap, holder)               text: what its statistics say
 ///   all_is_logged                       every word is as before, not only those that count
-///   may_be_finished_by_the_next         if it has that: the last store is not the one that decides
-///   contents(heap)                      and that: what users wrote, which is so until it is
-///   decided
+///   logged_bytes                        if it has that: so is every word of the first so many
+///   bytes may_be_finished_by_the_next         if it has that: the last store is not the one that
+///   decides contents(heap)                      and that: what users wrote, which is so until it
+///   is decided
 #pragma once
 
 #include <algorithm>
@@ -85,6 +86,12 @@ public:
             expect_one_end(*heap, ends, store);
             if (Play::all_is_logged) {
                 ASSERT_EQ(content(memory.view()), before_);
+            }
+            if constexpr (requires { Play::logged_bytes; }) {
+                const std::vector<std::byte> now = content(memory.view());
+                ASSERT_TRUE(
+                    std::equal(now.begin(), now.begin() + Play::logged_bytes, before_.begin()))
+                    << "died before store " << store;
             }
         }
     }

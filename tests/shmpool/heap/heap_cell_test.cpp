@@ -88,7 +88,7 @@ TEST_P(HeapCells, TakeABlockThatWasWrittenBefore) {
     EXPECT_EQ(root_of(memory.view()), block);
     const auto is_gone = [](HeapOwner) { return true; };
     EXPECT_EQ(heap->reclaim(me, is_gone), 0U) << "it is the cell's, and no peer's";
-    EXPECT_EQ(heap->keep_in(me, block + 8, HeapCell{block, 0}).error(), Errc::not_allocated);
+    EXPECT_EQ(heap->keep_in(me, block + 8, HeapCell{table(), 0}).error(), Errc::not_allocated);
 }
 
 TEST_P(HeapCells, OutliveWhoHasFilledThem) {

@@ -248,7 +248,7 @@ TEST_F(AddedMemory, IsRefusedWhereItOverlapsOrIsNone) {
     EXPECT_EQ(adding_error({~std::uint64_t{7}, 4096}), Errc::invalid_argument);
     EXPECT_EQ(adding_error({512 << 10, 32}), Errc::region_too_small);
     for (std::uint32_t i = 1; i < heap_regions_max; ++i) {
-        ASSERT_TRUE(heap->add_memory(me, {(128U << 10) + i * 8192, 8192}));
+        ASSERT_TRUE(heap->add_memory(me, {(128U << 10) + i * 16384, 8192}));
     }
     EXPECT_EQ(adding_error({768 << 10, 8192}), Errc::no_memory) << "the table is full";
 }

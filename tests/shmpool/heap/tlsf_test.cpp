@@ -32,14 +32,26 @@ TEST(TlsfLayout, PutsEverySizeIntoOneListAndSearchesWhereAllFit) {
 
 TEST(TlsfLayout, FitsItsBitsAndBlocksIntoARegion) {
     for (std::uint64_t bytes = 0; bytes < 20'000; bytes += 8) {
-        const auto region = tlsf::Region::of(4096, bytes);
+        const auto region = tlsf::Region::of({4096, bytes});
         if (region.begin == region.end) continue;
         ASSERT_EQ(region.begin % 32, 16U);
-        ASSERT_LE(region.end + tlsf::header_bytes, 4096 + bytes);
-        ASSERT_LT(region.bits_of(region.end - 32), region.begin);
+        ASSERT_LE(region.end + tlsf::header_bytes, region.bits);
+        ASSERT_LT(region.bits_of(region.end - 32) + 7, 4096 + bytes);
+        ASSERT_LE(region.bits + 8 * tlsf::Region::word_count(bytes), 4096 + bytes);
     }
-    EXPECT_EQ(tlsf::Region::of(4096, 63).begin, tlsf::Region::of(4096, 63).end);  // T-AR-50
-    EXPECT_LT(tlsf::Region::of(4096, 96).begin, tlsf::Region::of(4096, 96).end);
+    const auto room = [](std::uint64_t bytes) {
+        const auto region = tlsf::Region::of({4096, bytes});
+        return region.end - region.begin;
+    };
+    EXPECT_EQ(room(63), 0U);  // T-AR-50
+    EXPECT_EQ(room(72), 32U);
+}
+
+TEST(TlsfLayout, HoldsNothingWhereThereIsNoRegion) {
+    for (std::uint64_t bytes = 0; bytes < 64; ++bytes) {
+        const auto region = tlsf::Region::of({0, bytes});
+        ASSERT_EQ(region.begin, region.end) << bytes;
+    }
 }
 
 class TlsfHeap : public testing::Test {
