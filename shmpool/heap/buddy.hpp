@@ -83,7 +83,7 @@ public:
         if (order >= buddy::orders) return damage();
         const HeapOffset block = list_of(order).first();
         const buddy::Region region = region_of(block);
-        if (!region.may_hold(block)) return damage();
+        if (!is_free(region, block, order)) return damage();
         buddy::Marks marks(words_, region);
         unlink(block, order);
         while (order > wanted) {
@@ -167,6 +167,11 @@ private:
         return bytes;
     }
 
+    [[nodiscard]] bool is_free(const buddy::Region& region, HeapOffset block, std::uint32_t order) {
+        return region.may_hold(block) &&
+               buddy::Marks(words_, region).get(block) == (buddy::free_mark | order);
+    }
+
     /// What lies from there to the end of the region is free from now on, as the largest blocks
     /// that fit, each joined with what is free before it. The marks are new, and what lies behind
     /// `new_from`.
@@ -200,7 +205,12 @@ private:
         words_.set(engine_, words_.get(engine_) | std::uint64_t{1} << piece.order);
     }
 
+    /// Users write into blocks that they have freed: links lead to free blocks of that order, or
+    /// are nonsense.
     void unlink(HeapOffset block, std::uint32_t order) {
+        for (const HeapOffset link : {words_.get(block), words_.get(block + 8)}) {
+            if (link != 0 && !is_free(region_of(link), link, order)) return words_.fail();
+        }
         if (!list_of(order).remove(block)) return;
         words_.set(engine_, words_.get(engine_) & ~(std::uint64_t{1} << order));
     }

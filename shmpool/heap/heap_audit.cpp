@@ -41,27 +41,18 @@ auto with_heap(std::span<std::byte> memory, std::chrono::nanoseconds patience, V
     }
 }
 
-/// What the word holds, without the change that somebody is in the middle of, or has left so: the
-/// first entry of the journal for it says what it was before.
-std::uint64_t decided_word(std::span<const std::byte> memory, HeapOffset at) {
-    const auto word_at = [&](HeapOffset offset) {
-        return reinterpret_cast<const Atomic<std::uint64_t>*>(memory.data() + offset)
-            ->load(std::memory_order_relaxed);
-    };
-    const std::uint64_t room = (memory.size() - HeapPlan::journal_offset) / sizeof(JournalEntry);
-    const std::uint64_t count = word_at(offsetof(HeapHeader, journal_count));
-    for (std::uint64_t i = 0; i < std::min(count, room); ++i) {
-        const HeapOffset entry = HeapPlan::journal_offset + i * sizeof(JournalEntry);
-        if (word_at(entry + offsetof(JournalEntry, offset)) != at) continue;
-        return word_at(entry + offsetof(JournalEntry, old_value));
-    }
-    return word_at(at);
-}
-
 }  // namespace
+
+Result<void> settle_heap(std::span<std::byte> memory, HeapHolder holder,
+                         std::chrono::nanoseconds patience) {
+    return with_heap(memory, patience, [&](auto& heap) -> Outcome<void> {
+        return heap.statistics(holder).map([](const auto&) {});
+    });
+}
 
 Result<void> grow_heap(std::span<std::byte> memory, HeapHolder holder, std::uint64_t to_bytes,
                        std::chrono::nanoseconds patience) {
+    if (auto settled = settle_heap(memory, holder, patience); !settled) return settled;
     const HeapOffset from = end_of_regions(memory);
     if (from >= to_bytes) return {};
     return with_heap(memory, patience, [&](auto& heap) -> Outcome<void> {
@@ -73,20 +64,13 @@ Result<void> grow_heap(std::span<std::byte> memory, HeapHolder holder, std::uint
     });
 }
 
-Result<void> settle_heap(std::span<std::byte> memory, HeapHolder holder,
-                         std::chrono::nanoseconds patience) {
-    return with_heap(memory, patience, [&](auto& heap) -> Outcome<void> {
-        return heap.statistics(holder).map([](const auto&) {});
-    });
-}
-
 HeapOffset end_of_regions(std::span<const std::byte> memory) {
     if (!kind_of_heap(memory)) return 0;
+    const auto& header = *reinterpret_cast<const HeapHeader*>(memory.data());
     HeapOffset end = 0;
-    for (std::uint32_t i = 0; i < heap_regions_max; ++i) {
-        const HeapOffset place = offsetof(HeapHeader, regions) + i * sizeof(HeapRegionImage);
-        const HeapOffset begin = decided_word(memory, place + offsetof(HeapRegionImage, offset));
-        const std::uint64_t bytes = decided_word(memory, place + offsetof(HeapRegionImage, bytes));
+    for (const HeapRegionImage& region : header.regions) {
+        const HeapOffset begin = region.offset.load(std::memory_order_relaxed);
+        const std::uint64_t bytes = region.bytes.load(std::memory_order_relaxed);
         const bool lies_inside = begin <= memory.size() && bytes <= memory.size() - begin;
         if (lies_inside && bytes != 0) end = std::max(end, begin + bytes);
     }

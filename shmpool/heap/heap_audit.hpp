@@ -42,7 +42,6 @@ struct HeapGlance {
     std::span<std::byte> memory, HeapHolder holder, const IsGone& is_gone,
     std::chrono::nanoseconds patience = heap_patience);
 
-<<<<<<< HEAD
 /// Undoes, or finishes, what a dead holder has left in it, as each change does first of all. As
 /// opening it, and would_block.
 [[nodiscard]] Result<void> settle_heap(std::span<std::byte> memory, HeapHolder holder,
@@ -50,10 +49,6 @@ struct HeapGlance {
 
 /// Where the last of its regions ends; 0: no heap lies there. Of one that is not settled it may be
 /// a region that never was.
-=======
-/// Where the last of its regions ends, as it is when what is half done is undone; 0: no heap lies
-/// there.
->>>>>>> 2bc16c86c3e98013831c48dd99fea505fc2e46f9
 [[nodiscard]] HeapOffset end_of_regions(std::span<const std::byte> memory);
 /// Adds what lies between that and `to_bytes`, which the caller has seen to that there is memory
 /// behind. One caller at a time. As opening it, unsupported (of a kind that can not grow),

@@ -223,10 +223,10 @@ private:
     static Outcome<void> join(Words& words, std::uint32_t region, const HeapExtent& added,
                               Engine& engine) {
         const HeapExtent before = words.region(region);
+        words.set(bytes_word(region), before.with(added).bytes);  // The engine looks at both.
         const Outcome<std::uint64_t> more = engine.join(before, added);
         if (!more) return tl::unexpected(more.error());
         words.add(offsetof(HeapHeader, total_bytes), *more);
-        words.set(bytes_word(region), before.with(added).bytes);
         return {};
     }
     template <typename Engine>

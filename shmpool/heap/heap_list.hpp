@@ -34,11 +34,17 @@ public:
         return next == 0;
     }
 
-    /// Whether it is empty now.
+    /// Whether it is empty now. Its links are believed when who they lead to knows it.
     bool remove(HeapOffset node) {
         const HeapOffset own = words_of_(node);
         const HeapOffset next = words_.get(own);
         const HeapOffset before = words_.get(own + 8);
+        const bool next_agrees = next == 0 || words_.get(words_of_(next) + 8) == node;
+        const bool before_agrees = words_.get(before != 0 ? words_of_(before) : head_) == node;
+        if (!next_agrees || !before_agrees) {
+            words_.fail();
+            return false;
+        }
         if (next != 0) words_.set(words_of_(next) + 8, before);
         words_.set(before != 0 ? words_of_(before) : head_, next);
         return before == 0 && next == 0;

@@ -96,11 +96,14 @@ public:
             alignment > tlsf::granule_bytes ? alignment - tlsf::granule_bytes : 0;
         const HeapOffset found = find(tlsf::cell_for(size + gap_max));
         if (found == 0) return fail(Errc::no_memory);
-        const std::uint64_t total = words_.get(found);
+        const tlsf::Region region = region_of(found);
+        const Answer<std::uint64_t> whole = free_block_bytes(region, found);
+        if (!whole) return tl::unexpected(whole.error());
+        const std::uint64_t total = *whole;
         const HeapOffset block =
             align_up(found + tlsf::header_bytes, alignment) - tlsf::header_bytes;
         const std::uint64_t gap = block - found;
-        if (total % tlsf::granule_bytes != 0 || total < gap + size) return damage();
+        if (total < gap + size) return damage();
         const std::uint64_t rest = total - gap - size;
         if (rest != 0) {
             words_.set_in_free(block + size + 8, block);
@@ -113,7 +116,7 @@ public:
             make_free(found, gap, Links::of_content);
         }
         words_.set(found + total + 8, rest != 0 ? block + size : block);
-        set_live(block, size);
+        set_live(region, block, size);
         return HeapPiece{block + tlsf::header_bytes, size};
     }
 
@@ -123,21 +126,20 @@ public:
         const auto found = live_block_bytes(region, payload);
         if (!found) return found;
         HeapOffset block = payload - tlsf::header_bytes;
+        std::uint64_t size = *found;
+        const Answer<Sides> free_sides = free_beside(region, block, size);
+        if (!free_sides) return tl::unexpected(free_sides.error());
+        const auto [before_bytes, next_bytes] = *free_sides;
         const HeapOffset bits = region.bits_of(block);
         words_.set(bits, words_.get(bits) & ~region.bit_of(block));
-        std::uint64_t size = *found;
         const HeapOffset next = block + size;
-        const HeapOffset before = words_.get(block + 8);
-        const std::uint64_t next_size = words_.get(next);
-        const std::uint64_t before_size = before != 0 ? words_.get(before) : tlsf::live;
-        if (!is_live(next_size)) size += next_size;
-        if (!is_live(before_size)) {
-            if (!is_live(next_size)) unlink(next, next_size);
-            size += before_size;
-            block = before;
-            relink(before, before_size, block, size, Links::of_content);
-        } else if (!is_live(next_size)) {
-            relink(next, next_size, block, size, Links::of_content);
+        size += before_bytes + next_bytes;
+        if (before_bytes != 0) {
+            if (next_bytes != 0) unlink(next, next_bytes);
+            block -= before_bytes;
+            relink(block, before_bytes, block, size, Links::of_content);
+        } else if (next_bytes != 0) {
+            relink(next, next_bytes, block, size, Links::of_content);
         } else {
             make_free(block, size, Links::of_content);
         }
@@ -212,6 +214,74 @@ private:
         return size;
     }
 
+    // Users write into blocks that they have freed, and behind the end of their own. So a free
+    // block is believed when its bit, its size, and who knows it agree: the block behind it, and
+    // those beside it in its list.
+
+    /// A live block begins there, or the sentinel.
+    [[nodiscard]] bool is_live_at(const tlsf::Region& region, HeapOffset block) {
+        return block == region.end ||
+               (words_.get(region.bits_of(block)) & region.bit_of(block)) != 0;
+    }
+    /// heap_damaged.
+    Answer<std::uint64_t> free_block_bytes(const tlsf::Region& region, HeapOffset block) {
+        if (!region.may_hold(block) || is_live_at(region, block)) return damage();
+        const std::uint64_t size = words_.get(block);
+        if (size == 0 || size % tlsf::granule_bytes != 0 || size > region.end - block) {
+            return damage();
+        }
+        if (words_.get(block + size + 8) != block) return damage();
+        return size;
+    }
+
+    /// What lies free in front of a live block, and behind it; 0: nothing.
+    struct Sides {
+        std::uint64_t before_bytes;
+        std::uint64_t next_bytes;
+    };
+    /// heap_damaged.
+    Answer<Sides> free_beside(const tlsf::Region& region, HeapOffset block, std::uint64_t size) {
+        Sides sides{0, 0};
+        const HeapOffset next = block + size;
+        const HeapOffset before = words_.get(block + 8);
+        const bool is_first = block == region.begin;
+        const bool may_be_before =
+            is_first ? before == 0 : before < block && region.may_hold(before);
+        if (!may_be_before || words_.get(next + 8) != block) return damage();
+        if (!is_live_at(region, next)) {
+            const auto bytes = free_block_bytes(region, next);
+            if (!bytes) return tl::unexpected(bytes.error());
+            sides.next_bytes = *bytes;
+        }
+        if (!is_first && !is_live_at(region, before)) {
+            const auto bytes = free_block_bytes(region, before);
+            if (!bytes) return tl::unexpected(bytes.error());
+            if (*bytes != block - before) return damage();
+            sides.before_bytes = *bytes;
+        }
+        return sides;
+    }
+
+    /// The blocks beside it in its list; 0: none.
+    struct Linked {
+        HeapOffset next;
+        HeapOffset before;
+    };
+    /// heap_damaged.
+    Answer<Linked> links_of(HeapOffset block, tlsf::Cell cell) {
+        const Linked links{words_.get(block + 16), words_.get(block + 24)};
+        const bool next_agrees = links.next == 0 || is_free_and_names(links.next, 24, block);
+        const bool before_agrees = links.before == 0 ? words_.get(head(cell)) == block
+                                                     : is_free_and_names(links.before, 16, block);
+        if (!next_agrees || !before_agrees) return damage();
+        return links;
+    }
+    [[nodiscard]] bool is_free_and_names(HeapOffset other, std::uint64_t link, HeapOffset block) {
+        const tlsf::Region region = region_of(other);
+        return region.may_hold(other) && !is_live_at(region, other) &&
+               words_.get(other + link) == block;
+    }
+
     /// A block of that list or of the next one that has any; 0: none.
     HeapOffset find(tlsf::Cell cell) {
         if (cell.first >= tlsf::first_levels) return 0;
@@ -241,8 +311,9 @@ private:
             return make_free(block, size, links);
         }
         if (block == old) return words_.set(block, size);
-        const HeapOffset next = words_.get(old + 16);
-        const HeapOffset before = words_.get(old + 24);
+        const Answer<Linked> linked = links_of(old, cell);
+        if (!linked) return;
+        const auto [next, before] = *linked;
         write_free(block, size, next, before, links);
         words_.set(before != 0 ? before + 16 : head(cell), block);
         if (next != 0) words_.set(next + 24, block);
@@ -276,8 +347,9 @@ private:
     void unlink(HeapOffset block, std::uint64_t size) {
         if (!may_be_size(size)) return words_.fail();
         const tlsf::Cell cell = tlsf::cell_of(size);
-        const HeapOffset next = words_.get(block + 16);
-        const HeapOffset before = words_.get(block + 24);
+        const Answer<Linked> linked = links_of(block, cell);
+        if (!linked) return;
+        const auto [next, before] = *linked;
         if (next != 0) words_.set(next + 24, before);
         if (before != 0) return words_.set(before + 16, next);
         words_.set(head(cell), next);
@@ -289,8 +361,7 @@ private:
         words_.set(levels(), words_.get(levels()) & ~(std::uint64_t{1} << cell.first));
     }
 
-    void set_live(HeapOffset block, std::uint64_t size) {
-        const tlsf::Region region = region_of(block);
+    void set_live(const tlsf::Region& region, HeapOffset block, std::uint64_t size) {
         if (!region.may_hold(block)) return words_.fail();
         const HeapOffset bits = region.bits_of(block);
         words_.set(block, size | tlsf::live);
