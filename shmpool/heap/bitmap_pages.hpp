@@ -108,6 +108,8 @@ public:
 
     /// It is live.
     void set_owner(HeapOffset page, HeapOwner owner) { owners_.set(number_of(page), owner); }
+    /// They are live. As OwnerTable::keep.
+    void keep(HeapOffset offset, std::uint64_t count) { owners_.keep(number_of(offset), count); }
     [[nodiscard]] bool is_left(HeapOffset page, const IsGone& is_gone) {
         return are_live(page, 1) && owners_.is_left(number_of(page), is_gone);
     }

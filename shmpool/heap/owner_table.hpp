@@ -31,6 +31,12 @@ public:
     }
     void set(std::uint64_t number, HeapOwner owner) { words_.set(word_of(number), owner); }
 
+    /// They become nobody's when the change is decided, which fills a cell too.
+    void keep(std::uint64_t first, std::uint64_t count) {
+        if (count_ == 0) return;
+        static_assert(nobodys == 0);
+        words_.zero_when_decided({word_of(first), 8 * count});
+    }
     [[nodiscard]] bool is_left(std::uint64_t number, const IsGone& is_gone) {
         const HeapOwner owner = words_.get(word_of(number));
         return owner != nobodys && is_gone(owner);
