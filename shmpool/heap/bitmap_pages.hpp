@@ -151,6 +151,9 @@ public:
         census.used_bytes = census.total_bytes - free_pages * plan_.bytes_per_page;
         census.expect("free pages outside of all regions", plan_.heap.engine_offset(), 0,
                       free_.count(0, plan_.shape.bound()) - free_pages);
+        owners_.look_at_all(census, [&](std::uint64_t number) {
+            return are_live(number * plan_.bytes_per_page, 1);
+        });
         return census;
     }
 
