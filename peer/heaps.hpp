@@ -187,11 +187,16 @@ public:
             return heap.allocate_pages_at(who, base, count, alignment_bytes);
         });
     }
-    /// As SharedByteHeap::allocate_into and free_from.
+    /// As SharedByteHeap::allocate_into, keep_in and free_from.
     [[nodiscard]] Outcome<HeapOffset> allocate_pages_into(
         std::uint64_t count, const HeapCell& cell, std::uint64_t alignment_bytes = page_bytes) {
         return call([&](PageHeap& heap, HeapUser who) {
             return heap.allocate_pages_into(who.holder, count, alignment_bytes, cell);
+        });
+    }
+    Outcome<void> keep_pages_in(HeapOffset offset, std::uint64_t count, const HeapCell& cell) {
+        return call([&](PageHeap& heap, HeapUser who) {
+            return heap.keep_pages_in(who.holder, offset, count, cell);
         });
     }
     Outcome<void> free_pages_from(std::uint64_t count, const HeapCell& cell) {

@@ -111,11 +111,8 @@ public:
 
     /// It is live.
     void set_owner(std::uint64_t id, HeapOwner owner) { owners_.set(id - plan_.first_id, owner); }
-    /// What is fixed stays fixed.
     [[nodiscard]] bool is_left(std::uint64_t id, const IsGone& is_gone) {
-        const std::uint64_t number = id - plan_.first_id;
-        return are_live(id, 1) && !fixed_.holds_any(number, number + 1) &&
-               owners_.is_left(number, is_gone);
+        return may_have_owner(id) && owners_.is_left(id - plan_.first_id, is_gone);
     }
     /// Ids whose owner is gone; some of them may be free by now.
     [[nodiscard]] std::vector<std::uint64_t> all_left(const IsGone& is_gone) {
@@ -153,10 +150,17 @@ public:
                 census.find(engine, "fixed and free: " + std::to_string(plan_.first_id + *id));
             }
         }
+        owners_.look_at_all(
+            census, [&](std::uint64_t number) { return may_have_owner(plan_.first_id + number); });
         return census;
     }
 
 private:
+    /// What is fixed stays fixed: it is nobody's.
+    [[nodiscard]] bool may_have_owner(std::uint64_t id) {
+        const std::uint64_t number = id - plan_.first_id;
+        return are_live(id, 1) && !fixed_.holds_any(number, number + 1);
+    }
     /// Also false when an id was below the first one: the difference has become large.
     [[nodiscard]] bool are_ours(std::uint64_t first, std::uint64_t count) {
         const std::uint64_t all = size();

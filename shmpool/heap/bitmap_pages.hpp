@@ -108,6 +108,8 @@ public:
 
     /// It is live.
     void set_owner(HeapOffset page, HeapOwner owner) { owners_.set(number_of(page), owner); }
+    /// They are live. As OwnerTable::keep.
+    void keep(HeapOffset offset, std::uint64_t count) { owners_.keep(number_of(offset), count); }
     [[nodiscard]] bool is_left(HeapOffset page, const IsGone& is_gone) {
         return are_live(page, 1) && owners_.is_left(number_of(page), is_gone);
     }
@@ -149,6 +151,9 @@ public:
         census.used_bytes = census.total_bytes - free_pages * plan_.bytes_per_page;
         census.expect("free pages outside of all regions", plan_.heap.engine_offset(), 0,
                       free_.count(0, plan_.shape.bound()) - free_pages);
+        owners_.look_at_all(census, [&](std::uint64_t number) {
+            return are_live(number * plan_.bytes_per_page, 1);
+        });
         return census;
     }
 

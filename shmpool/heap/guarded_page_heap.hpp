@@ -80,6 +80,19 @@ public:
         });
     }
 
+    Outcome<void> keep_pages_in(HeapHolder holder, HeapOffset offset, std::uint64_t count,
+                                const HeapCell& cell) override {
+        if (count == 0 || offset % plan_.bytes_per_page != 0) return fail(Errc::invalid_argument);
+        return change(holder, [&](Words& words, Engine& engine) -> Outcome<void> {
+            const auto place = empty_place_of(words, cell, usable_in(engine));
+            if (!place) return tl::unexpected(place.error());
+            if (!engine.are_live(offset, count)) return fail(Errc::not_allocated);
+            engine.keep(offset, count);
+            words.set_when_decided(*place, offset);
+            return {};
+        });
+    }
+
     Outcome<void> free_pages_from(HeapHolder holder, std::uint64_t count,
                                   const HeapCell& cell) override {
         if (count == 0) return fail(Errc::invalid_argument);

@@ -15,6 +15,9 @@ struct HeapFinding {
     std::string text;
 };
 
+/// Of a word that says whose something is (heap_owner.hpp).
+inline constexpr const char* owner_of_nobody = "an owner that nobody can be";
+
 struct HeapCensus {
     std::uint64_t total_bytes = 0;
     std::uint64_t used_bytes = 0;

@@ -7,7 +7,8 @@
 ///
 /// A word that others read without the lock gets its new value behind the decision
 /// (`set_when_decided`), so that nobody sees what is undone; the header keeps the value until it is
-/// written, by the author or by who comes next (`finish`).
+/// written, by the author or by who comes next (`finish`). So it is with words that become 0 and
+/// are too many for the journal (`zero_when_decided`).
 ///
 /// Only the holder of the heap's lock touches the journal and writes words. The stores of one
 /// author need no order but the program's: a kill leaves a prefix of them, and who looks next has
@@ -152,6 +153,13 @@ public:
         set(offsetof(HeapHeader, decided_value), value);
         set(offsetof(HeapHeader, decided_at), at);
     }
+    /// With `set_when_decided`, and before that word is written: words that become 0, as many as
+    /// there are. Two entries.
+    void zero_when_decided(const HeapExtent& words) {
+        if (!may_change_all(words) || words.offset % 8 != 0 || words.bytes % 8 != 0) return fail();
+        set(offsetof(HeapHeader, decided_zeros), words.offset);
+        set(offsetof(HeapHeader, decided_zeros_bytes), words.bytes);
+    }
 
     void fail() { failed_ = true; }
     [[nodiscard]] bool failed() const { return failed_; }
@@ -208,6 +216,7 @@ private:
     // What is seldom done is done by a copy, out of line: so the words of a usual change, which is
     // compiled in one piece (guarded_heap.hpp), stay in registers.
     [[gnu::noinline]] void write_decided(HeapOffset at) {
+        write_decided_zeros();
         if (may_change(at)) {
             const auto value = header().decided_value.load(std::memory_order_relaxed);
             StoreHook::before_store();
@@ -216,6 +225,17 @@ private:
         }
         store(header().decided_at, 0);
         compiler_barrier();  // Before the next change.
+    }
+    void write_decided_zeros() {
+        const HeapExtent zeros{header().decided_zeros.load(std::memory_order_relaxed),
+                               header().decided_zeros_bytes.load(std::memory_order_relaxed)};
+        if (zeros.bytes == 0) return;
+        if (may_change_all(zeros) && zeros.offset % 8 == 0) {
+            for (std::uint64_t i = 0; i < zeros.bytes / 8; ++i)
+                store(word(zeros.offset + 8 * i), 0);
+        }
+        compiler_barrier();  // All of them before.
+        store(header().decided_zeros_bytes, 0);
     }
     [[gnu::noinline]] void put_back() {
         count_ = header().journal_count.load(std::memory_order_relaxed);

@@ -64,7 +64,7 @@ private:
     }
 
     void look_at_owner(HeapOffset at) {
-        if (!may_be_owner(words_.get(at))) census_.find(at, "an owner that nobody can be");
+        if (!may_be_owner(words_.get(at))) census_.find(at, owner_of_nobody);
     }
 
     /// By the list; none is counted twice, so it ends. One that does not end as it must has none.

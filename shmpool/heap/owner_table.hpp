@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "shmpool/heap/heap_census.hpp"
 #include "shmpool/heap/heap_owner.hpp"
 #include "shmpool/heap/heap_words.hpp"
 
@@ -30,10 +31,25 @@ public:
         for (std::uint64_t n = first; n < first + count; ++n) words_.set_in_free(word_of(n), owner);
     }
     void set(std::uint64_t number, HeapOwner owner) { words_.set(word_of(number), owner); }
+    /// They become nobody's when the change is decided, which fills a cell too.
+    void keep(std::uint64_t first, std::uint64_t count) {
+        if (count_ == 0) return;
+        static_assert(nobodys == 0);
+        words_.zero_when_decided({word_of(first), 8 * count});
+    }
 
     [[nodiscard]] bool is_left(std::uint64_t number, const IsGone& is_gone) {
         const HeapOwner owner = words_.get(word_of(number));
         return owner != nobodys && is_gone(owner);
+    }
+
+    /// `counts(number)`: it is handed out, and has an owner.
+    template <typename Counts>
+    void look_at_all(HeapCensus& census, Counts counts) {
+        for (std::uint64_t n = 0; n < count_; ++n) {
+            const bool is_nonsense = !may_be_owner(words_.get(word_of(n)));
+            if (is_nonsense && counts(n)) census.find(word_of(n), owner_of_nobody);
+        }
     }
 
     /// Numbers whose owner is gone; some of them may be free by now.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The audit of a page_chain: every page's word, the chain of free ones, every pin.
+/// The audit of a page_chain: every page's word and owner, the chain of free ones, every pin.
 #pragma once
 
 #include <string>
@@ -14,12 +14,17 @@ template <typename Words>
 class PageChainCensus {
 public:
     PageChainCensus(Words& words, const PageChainPlan& plan, ChainedPages<Words>& pages)
-        : words_(words), plan_(plan), pages_(pages), pins_(words, plan) {}
+        : words_(words),
+          plan_(plan),
+          pages_(pages),
+          owners_(words, plan.owners, plan.places),
+          pins_(words, plan) {}
 
     [[nodiscard]] HeapCensus take() {
         census_.total_bytes = plan_.capacity * plan_.bytes_per_page;
         for (std::uint64_t n = 0; n < plan_.capacity; ++n) look_at(n + first_page_id);
         look_at_chain();
+        owners_.look_at_all(census_, [&](std::uint64_t n) { return is_live(n + first_page_id); });
         if (plan_.places != 0) look_at_free_places();
         return std::move(census_);
     }
@@ -41,12 +46,18 @@ private:
         }
     }
 
+    [[nodiscard]] bool is_live(PageId page) {
+        const HeapOffset at = plan_.states + 8 * plan_.number_of(page);
+        return page < pages_.total_pages() && PageWord::of(words_.get(at)).state != PageState::free;
+    }
+
     void look_at_pins(PageId page, const PageWord& word) {
         std::uint64_t pins = 0;
         std::uint64_t link = word.first_pin;
         for (std::uint64_t steps = 0; link != 0 && steps <= plan_.places; ++steps) {
             const PinPlace pin = pins_.get(link);
             if (pin.page != page) break;
+            if (!may_be_owner(pin.owner)) census_.find(pins_.owner_of(link), owner_of_nobody);
             pins += pin.count;
             ++places_;
             link = pin.next;
@@ -87,6 +98,7 @@ private:
     Words& words_;
     const PageChainPlan& plan_;
     ChainedPages<Words>& pages_;
+    OwnerTable<Words> owners_;
     PinTable<Words> pins_;
     HeapCensus census_;
     std::uint64_t free_ = 0;

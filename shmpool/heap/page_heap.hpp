@@ -56,6 +56,8 @@ public:
                                                                   std::uint64_t count,
                                                                   std::uint64_t alignment_bytes,
                                                                   const HeapCell& cell) = 0;
+    virtual Outcome<void> keep_pages_in(HeapHolder holder, HeapOffset offset, std::uint64_t count,
+                                        const HeapCell& cell) = 0;
     virtual Outcome<void> free_pages_from(HeapHolder holder, std::uint64_t count,
                                           const HeapCell& cell) = 0;
 

@@ -75,6 +75,9 @@ public:
         return {words_.get(at), words_.get(at + 8), words_.get(at + 16), words_.get(at + 24)};
     }
 
+    /// Where it says whose the pin is.
+    [[nodiscard]] HeapOffset owner_of(std::uint64_t link) const { return place(link) + 8; }
+
     /// The page of this word gets one more pin. no_memory: the table is full.
     Outcome<void> add(PageId page, PageWord& word, HeapOwner owner) {
         if (const std::uint64_t link = find(page, word, owner).link; link != 0) {

@@ -102,6 +102,9 @@ static_assert(sizeof(HeapRegionImage) == 16);
 //        168      8  decided_at       lock's holder  a word that is still to get `decided_value`,
 //                                                    by whoever is next in the heap; 0: none
 //        176      8  decided_value    lock's holder
+//        184      8  decided_zeros    lock's holder  with `decided_at`: where words begin that are
+//                                                    still to become 0
+//        192      8  decided_zeros_bytes  lock's holder  0: there are none
 //        256    256  regions[16]      lock's holder
 struct HeapHeader {
     Atomic<std::uint64_t> magic;
@@ -124,13 +127,16 @@ struct HeapHeader {
     Atomic<std::uint64_t> root;
     Atomic<std::uint64_t> decided_at;
     Atomic<std::uint64_t> decided_value;
-    std::uint64_t reserved_1[9];
+    Atomic<std::uint64_t> decided_zeros;
+    Atomic<std::uint64_t> decided_zeros_bytes;
+    std::uint64_t reserved_1[7];
     HeapRegionImage regions[heap_regions_max];
 };
 static_assert(offsetof(HeapHeader, map_alignment) == 48 && offsetof(HeapHeader, lock) == 64);
 static_assert(offsetof(HeapHeader, settings) == 72 && offsetof(HeapHeader, owned) == 88);
 static_assert(offsetof(HeapHeader, journal_count) == 128 && offsetof(HeapHeader, blocks) == 152);
 static_assert(offsetof(HeapHeader, root) == 160 && offsetof(HeapHeader, decided_value) == 176);
+static_assert(offsetof(HeapHeader, decided_zeros_bytes) == 192);
 static_assert(offsetof(HeapHeader, regions) == 256, "the table above says 256");
 static_assert(sizeof(HeapHeader) == 512 && std::is_standard_layout_v<HeapHeader>);
 

@@ -132,6 +132,8 @@ ImageTable heap_header_table() {
                                                SHMPOOL_FIELD_ROW(HeapHeader, root),
                                                SHMPOOL_FIELD_ROW(HeapHeader, decided_at),
                                                SHMPOOL_FIELD_ROW(HeapHeader, decided_value),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, decided_zeros),
+                                               SHMPOOL_FIELD_ROW(HeapHeader, decided_zeros_bytes),
                                                SHMPOOL_FIELD_ROW(HeapHeader, reserved_1),
                                                SHMPOOL_FIELD_ROW(HeapHeader, regions)}};
 }

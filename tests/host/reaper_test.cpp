@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The reaper's decisions about those whom it has met itself.
 #include "shmpool/heap/byte_heap.hpp"
+#include "shmpool/heap/id_heap.hpp"
+#include "shmpool/heap/page_chain.hpp"
+#include "shmpool/heap/page_heap.hpp"
 #include "tests/host/reaper_rig.hpp"
 
 namespace shmpool::host {
@@ -165,14 +168,20 @@ TEST_F(ReaperTest, FindsTheLanesOfAPeerThatHasWrittenAnotherIncarnation) {
     EXPECT_EQ(steward->pool().view().lanes[(*lane)->index()].owner.load(), 0U);
 }
 
-TEST_F(ReaperTest, TakesNoNonsenseForAnOwnerWhoIsGone) {
-    build(SuspectPolicy::wait);
+/// Of that kind, from which is taken back what the dead held.
+HeapRequest reclaimed(const char* name, HeapKind kind) {
     HeapRequest request;
-    request.name = "table";
-    request.kind = HeapKind::tlsf;
+    request.name = name;
+    request.kind = kind;
     request.bytes = 1 << 20;
     request.on_death = OnDeath::reclaim;
-    ASSERT_TRUE(steward->heaps().create(request));
+    if (kind == HeapKind::ids) request.options.id_count = 100;
+    return request;
+}
+
+TEST_F(ReaperTest, TakesNoNonsenseForAnOwnerWhoIsGone) {
+    build(SuspectPolicy::wait);
+    ASSERT_TRUE(steward->heaps().create(reclaimed("table", HeapKind::tlsf)));
     const Segment segment = *Segment::open(*Descriptor::duplicate(steward->control()),
                                            *Descriptor::duplicate(steward->payload()),
                                            Access::read_write, protocol_fingerprint);
@@ -198,6 +207,50 @@ TEST_F(ReaperTest, TakesNoNonsenseForAnOwnerWhoIsGone) {
     ended = true;
     reaper->pidfd_readable(dying);
     EXPECT_EQ(heap->statistics(5)->blocks, 6U) << "of the two who are gone";
+}
+
+TEST_F(ReaperTest, TakesNoNonsenseForWhoHeldPagesIdsOrPins) {
+    build(SuspectPolicy::wait);
+    ASSERT_TRUE(steward->heaps().create(reclaimed("pages", HeapKind::bitmap_pages)));
+    ASSERT_TRUE(steward->heaps().create(reclaimed("ids", HeapKind::ids)));
+    ASSERT_TRUE(steward->heaps().create(reclaimed("chain", HeapKind::page_chain)));
+    const Segment segment = *Segment::open(*Descriptor::duplicate(steward->control()),
+                                           *Descriptor::duplicate(steward->payload()),
+                                           Access::read_write, protocol_fingerprint);
+    const auto memory_of = [&](std::uint32_t heap) {
+        return heap_memory(*segment.region(RegionKind::heap_memory),
+                           steward->view().heaps.at(heap));
+    };
+    const auto pages = *open_page_heap(memory_of(0));
+    const auto ids = *open_id_heap(memory_of(1));
+    const auto chain = *open_page_chain(memory_of(2));
+    const PageId pinned = chain->allocate(5).value();
+    const auto take = [&](HeapOwner owner) {
+        ASSERT_TRUE(pages->allocate_pages({5, owner}, 1, page_bytes));
+        ASSERT_TRUE(ids->allocate_id({5, owner}, 1, 1));
+        ASSERT_TRUE(chain->allocate({5, owner}));
+        ASSERT_TRUE(chain->pin({5, owner}, pinned));
+    };
+
+    const PeerId living = attach().id;
+    const PeerId dying = attach().id;
+    take(owner_of_peer(dying.index, dying.incarnation));
+    const HeapOwner staying[] = {
+        owner_of_peer(living.index, living.incarnation),
+        owner_of_peer(living.index, living.incarnation + 1),
+        owner_of_peer(living.index, 0),
+        owner_of_peer(config.limits.peers, 1),
+        ~HeapOwner{0},
+        HeapOwner{1} << 40,
+    };
+    for (const HeapOwner owner : staying) take(owner);
+    ended = true;
+    reaper->pidfd_readable(dying);
+    EXPECT_EQ(pages->statistics(5)->used_pages, std::size(staying));
+    EXPECT_EQ(ids->statistics(5)->used, std::size(staying));
+    EXPECT_EQ(chain->statistics(5)->allocated, first_page_id + 1 + std::size(staying));
+    for (const HeapOwner owner : staying) EXPECT_TRUE(chain->unpin({5, owner}, pinned)) << owner;
+    EXPECT_EQ(chain->state(5, pinned), PageState::allocated) << "the dead one's pin is gone";
 }
 
 TEST_F(ReaperTest, CountsDeathsInTheSegmentAndNotDepartures) {

@@ -67,6 +67,11 @@ std::vector<Operation> of_pages() {
                      return pages.free_pages(victim.blocks[0], 2).has_value();
                  }),
         on_pages("allocate_into", fill_cell_with_pages),
+        on_pages("keep_in",
+                 [](Pages& pages, const Victim& victim) {
+                     return pages.keep_pages_in(victim.blocks[0], pages_in_cell, HeapCell::root())
+                         .has_value();
+                 }),
         freeing_pages_from_cell(),
         keeping_pages(),
     };

@@ -240,6 +240,30 @@ TEST(HeapConfig, HasSlabCaches) {
     EXPECT_LT(object % 1024, 1024U - 96 + 1);
 }
 
+/// Who may only look sees the pool, and no heap of it.
+TEST(HeapConfig, TellsADoctorWhoMayNotAttachThatHeapsWereNotLookedAt) {
+    setenv("SHMPOOL_POOL", "test", 1);
+    const std::string me = "deny_users = [" + std::to_string(geteuid()) + "]\n";
+    const std::string denied = "[access.attach]\n" + me + "[access.attach_read_only]\n" + me;
+    {
+        const ConfiguredHost host(denied);
+        const Finished no_heap = run({"doctor"});
+        EXPECT_EQ(no_heap.exit_code, 0) << no_heap.errors;
+        EXPECT_THAT(no_heap.output, testing::Not(HasSubstr("heaps")));
+    }
+    const ConfiguredHost host(denied +
+                              "[[heap]]\nname = \"table\"\nkind = \"tlsf\"\nsize = \"1MiB\"\n");
+    const Finished examined = run({"doctor"});
+    EXPECT_EQ(examined.exit_code, 0) << examined.errors;
+    EXPECT_THAT(examined.output, testing::StartsWith("audit ok: 272 slots in 2 classes, 0 peers"));
+    EXPECT_THAT(examined.output, HasSubstr("; heaps were not looked at: "));
+    EXPECT_THAT(examined.output, HasSubstr("may not attach"));
+    const json report = parsed(run({"doctor", "--json"}));
+    EXPECT_EQ(report["ok"], true);
+    EXPECT_EQ(report["heaps"], 1);
+    EXPECT_THAT(report["heaps_not_looked_at"].get<std::string>(), HasSubstr("may not attach"));
+}
+
 TEST(HeapConfig, LetsOnlyThoseCreateWhoMayGrow) {
     setenv("SHMPOOL_POOL", "test", 1);
     const std::string me = std::to_string(geteuid());

@@ -2,6 +2,8 @@
 /// Goal: whoever dies in an operation of a heap of pages or of ids, before any of its stores,
 /// leaves it so that the next one finds every word as it was (dying_heap.hpp). And no change is too
 /// long for the journal.
+#include <cstring>
+
 #include "shmpool/heap/guarded_id_heap.hpp"
 #include "shmpool/heap/guarded_page_heap.hpp"
 #include "tests/shmpool/heap/dying_heap.hpp"
@@ -136,6 +138,142 @@ INSTANTIATE_TEST_SUITE_P(Of, PagesStoreByStore,
                          [](const auto& tested) {
                              return test::name_of_play(page_operations(), tested.param);
                          });
+
+/// Pages of somebody and a cell. What the cell says, and whose pages are, belongs to the account:
+/// all of it changes, or nothing.
+struct CellPlay : PagesPlay {
+    static constexpr bool all_is_logged = false;
+    static constexpr bool may_be_finished_by_the_next = true;
+    static constexpr HeapOwner ann = 3;
+    static constexpr HeapOffset run = 4 * page;
+    static constexpr std::uint64_t count = 30;
+    static inline std::span<const std::byte> memory;
+
+    static PagePlan plan() {
+        return PagePlan::of(test::dying_memory_bytes, page, page, true).value();
+    }
+    static HeapOptions options() {
+        HeapOptions options = PagesPlay::options();
+        options.owned = true;
+        return options;
+    }
+    static std::unique_ptr<Pages> opened(std::span<std::byte> view) {
+        memory = view;
+        return std::make_unique<Pages>(view, plan(), std::chrono::nanoseconds::zero());
+    }
+    [[nodiscard]] static std::uint64_t word_at(HeapOffset at) {
+        std::uint64_t value = 0;
+        std::memcpy(&value, memory.data() + at, sizeof value);
+        return value;
+    }
+    [[nodiscard]] static std::uint64_t root() { return word_at(offsetof(HeapHeader, root)); }
+    [[nodiscard]] static std::string owners() {
+        const HeapOffset table = plan().heap.engine_offset() + plan().shape.bytes();
+        std::string text;
+        for (std::uint64_t n = run / page; n < run / page + count; ++n) {
+            text += " " + std::to_string(word_at(table + 8 * n));
+        }
+        return text;
+    }
+    static std::string account(Pages& heap, HeapHolder holder) {
+        const std::string base = PagesPlay::account(heap, holder);  // Repairs.
+        return base + " root " + std::to_string(root()) + (root() != 0 ? owners() : "");
+    }
+    static std::string contents(Pages&) { return owners(); }
+};
+
+const std::vector<test::Operation<Pages>>& cell_operations() {
+    static const auto take_run = [](Pages& heap) {
+        ASSERT_TRUE(
+            heap.allocate_pages_at({next, CellPlay::ann}, CellPlay::run, CellPlay::count, page));
+    };
+    static const std::vector<test::Operation<Pages>> all{
+        {"allocate into",
+         [](Pages& heap) {
+             ASSERT_TRUE(heap.allocate_pages({next, CellPlay::ann}, 2, page));
+         },
+         [](Pages& heap) {
+             return heap.allocate_pages_into(doomed, CellPlay::count, page, HeapCell::root()) ==
+                    CellPlay::run;
+         }},
+        {"keep in", take_run,
+         [](Pages& heap) {
+             return heap.keep_pages_in(doomed, CellPlay::run, CellPlay::count, HeapCell::root())
+                 .has_value();
+         }},
+        {"keep one in", take_run,
+         [](Pages& heap) {
+             return heap.keep_pages_in(doomed, CellPlay::run, 1, HeapCell::root()).has_value();
+         }},
+        {"keep what is not there", take_run,
+         [](Pages& heap) {
+             return !heap.keep_pages_in(doomed, CellPlay::run, CellPlay::count + 1,
+                                        HeapCell::root());
+         }},
+        {"free from",
+         [](Pages& heap) {
+             take_run(heap);
+             ASSERT_TRUE(
+                 heap.keep_pages_in(next, CellPlay::run, CellPlay::count, HeapCell::root()));
+         },
+         [](Pages& heap) {
+             return heap.free_pages_from(doomed, CellPlay::count, HeapCell::root()).has_value();
+         }},
+    };
+    return all;
+}
+
+class PageCellsStoreByStore : public testing::TestWithParam<std::size_t> {
+protected:
+    test::Deaths<CellPlay> deaths{cell_operations()[GetParam()]};
+};
+
+TEST_P(PageCellsStoreByStore, IsDoneOrNotBegun) {
+    deaths.leave_it_done_or_not_begun();
+}
+
+TEST_P(PageCellsStoreByStore, MayDieInTheRepairToo) {
+    deaths.may_be_in_the_repair_too();
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, PageCellsStoreByStore,
+                         testing::Range(std::size_t{0}, cell_operations().size()),
+                         [](const auto& tested) {
+                             return test::name_of_play(cell_operations(), tested.param);
+                         });
+
+/// A reader takes no lock, and so looks between a death and its repair; the host takes back what is
+/// still the dead one's.
+TEST(PageCells, NameNothingThatIsTakenBack) {
+    std::uint64_t found_full = 0;
+    for (std::uint64_t store = 0;; ++store) {
+        SCOPED_TRACE("died before store " + std::to_string(store));
+        HeapMemory memory(test::dying_memory_bytes);
+        Dying::lives();
+        ASSERT_TRUE(Pages::format(memory.view(), CellPlay::options()));
+        const auto heap = CellPlay::opened(memory.view());
+        ASSERT_TRUE(
+            heap->allocate_pages_at({next, CellPlay::ann}, CellPlay::run, CellPlay::count, page));
+        Dying::dies(store);
+        bool died = false;
+        try {
+            (void)heap->keep_pages_in(doomed, CellPlay::run, CellPlay::count, HeapCell::root());
+        } catch (const test::Death&) {
+            died = true;
+        }
+        Dying::lives();
+        const std::uint64_t seen = CellPlay::root();
+        heap->holder_died(doomed);
+        const auto freed = heap->reclaim(next, [](HeapOwner) { return true; });
+        const std::uint64_t named = CellPlay::root();
+        EXPECT_EQ(freed, named == 0 ? CellPlay::count : 0U);
+        EXPECT_TRUE(seen == 0 || seen == named);
+        found_full += seen != 0 ? 1 : 0;
+        EXPECT_EQ(test::broken(*heap, next), "");
+        if (!died) break;
+    }
+    EXPECT_GT(found_full, 1U) << "also by who died";
+}
 
 class IdsStoreByStore : public testing::TestWithParam<std::size_t> {
 protected:

@@ -92,6 +92,28 @@ TEST_P(ByteHeapTest, GivesBlocksThatAreLargeEnoughAlignedAndApart) {  // T-AR-20
     EXPECT_LE(end, memory_bytes);
 }
 
+TEST_P(ByteHeapTest, AlignsAddressesUpToAMega) {  // T-AR-50
+    constexpr std::uint64_t most = 1 << 20;
+    const HeapMemory large(64 << 20, most);
+    HeapOptions aligned = options();
+    aligned.map_alignment = most;
+    ASSERT_TRUE(format_heap(large.view(), GetParam().kind, aligned));
+    const auto its = *open_byte_heap(large.view());
+    std::vector<HeapOffset> blocks;
+    for (std::uint64_t alignment = 1; alignment <= most; alignment *= 2) {
+        for (const std::uint64_t bytes : {0U, 1U, 100U, 5000U}) {
+            blocks.push_back(its->allocate(me, bytes, alignment).value());
+            const auto address =
+                reinterpret_cast<std::uintptr_t>(large.view().data() + blocks.back());
+            EXPECT_EQ(address % alignment, 0U);
+        }
+    }
+    EXPECT_EQ(broken(*its, me), "");
+    for (const HeapOffset block : blocks) EXPECT_TRUE(its->free(me, block));
+    EXPECT_EQ(its->statistics(me)->used_bytes, 0U);
+    EXPECT_EQ(its->allocate(me, 1, 2 * most).error(), Errc::invalid_argument);
+}
+
 TEST_P(ByteHeapTest, AnswersAZeroSizeWithABlockOfItsOwn) {
     const HeapOffset one = allocate(0);
     const HeapOffset other = allocate(0);

@@ -118,7 +118,7 @@ TEST_F(FirstFitRecovery, CutsOffWhatIsNoBlock) {  // T-BS-36
 }
 
 /// Nothing live is given up for a size that makes no sense, as its source did.
-TEST_F(FirstFitRecovery, GivesNothingLiveUp) {  // D-BS-7, D-BS-21, T-BS-38
+TEST_F(FirstFitRecovery, GivesNothingLiveUp) {  // D-BS-7, D-BS-21
     std::vector<StackHandle> blocks;
     for (int i = 0; i < 4; ++i) blocks.push_back(own.alloc(16));
     own.fill(blocks[3], 4);

@@ -155,6 +155,49 @@ TEST(HeapCellsOfPages, HoldPages) {
     EXPECT_EQ(broken(*heap, me), "");
 }
 
+TEST(HeapCellsOfPages, TakePagesThatWereWrittenBefore) {
+    for (const bool is_owned : {false, true}) {
+        SCOPED_TRACE(is_owned);
+        HeapMemory memory(1 << 20);
+        ASSERT_TRUE(format_heap(memory.view(), HeapKind::bitmap_pages, {.owned = is_owned}));
+        const auto heap = *open_page_heap(memory.view());
+        const HeapOffset run = heap->allocate_pages({me, ann}, 100, page_bytes).value();
+        std::memset(memory.view().data() + run, 0, page_bytes);
+        EXPECT_EQ(heap->keep_pages_in(me, run, 0, HeapCell::root()).error(),
+                  Errc::invalid_argument);
+        EXPECT_EQ(heap->keep_pages_in(me, run + 8, 1, HeapCell::root()).error(),
+                  Errc::invalid_argument);
+        EXPECT_EQ(heap->keep_pages_in(me, run, 101, HeapCell::root()).error(), Errc::not_allocated);
+        EXPECT_EQ(heap->keep_pages_in(me, run, 1, {run, page_bytes}).error(),
+                  Errc::invalid_argument);
+        EXPECT_EQ(root_of(memory.view()), 0U);
+        ASSERT_TRUE(heap->keep_pages_in(me, run, 60, HeapCell::root()));
+        EXPECT_EQ(root_of(memory.view()), run);
+        EXPECT_EQ(heap->keep_pages_in(me, run, 60, HeapCell::root()).error(), Errc::cell_in_use);
+        ASSERT_TRUE(heap->keep_pages_in(me, run + 60 * page_bytes, 1, {run, 8}));
+        EXPECT_EQ(word_at(memory.view(), run + 8), run + 60 * page_bytes);
+        const std::uint64_t left = is_owned ? 39 : 0;
+        EXPECT_EQ(heap->reclaim(me, [](HeapOwner) { return true; }), left) << "what is in no cell";
+        EXPECT_EQ(heap->statistics(me)->used_pages, 100 - left);
+        ASSERT_TRUE(heap->free_pages_from(me, 1, {run, 8}));
+        ASSERT_TRUE(heap->free_pages_from(me, 60, HeapCell::root()));
+        EXPECT_EQ(broken(*heap, me), "");
+    }
+}
+
+TEST(HeapCellsOfPages, ForgetWhoseTheOnesBeforeWere) {
+    HeapMemory memory(1 << 20);
+    ASSERT_TRUE(format_heap(memory.view(), HeapKind::bitmap_pages, {.owned = true}));
+    const auto heap = *open_page_heap(memory.view());
+    const HeapOffset run = heap->allocate_pages({me, ann}, 3, page_bytes).value();
+    ASSERT_TRUE(heap->keep_pages_in(me, run, 3, HeapCell::root()));
+    ASSERT_TRUE(heap->free_pages_from(me, 3, HeapCell::root()));
+    EXPECT_EQ(heap->allocate_pages({me, ann}, 3, page_bytes), run);
+    EXPECT_TRUE(heap->allocate_pages_into(me, 1, page_bytes, HeapCell::root()));
+    EXPECT_EQ(heap->reclaim(me, [](HeapOwner) { return true; }), 3U) << "these are hers again";
+    EXPECT_EQ(broken(*heap, me), "");
+}
+
 TEST(HeapCellsOfObjects, HoldObjects) {
     HeapMemory memory(1 << 20);
     HeapOptions options;

@@ -3,7 +3,9 @@
 /// rest that the dead held is taken back, and an audit says where the damage is.
 #include <array>
 
+#include "shmpool/heap/guarded_id_heap.hpp"
 #include "shmpool/heap/guarded_page_chain.hpp"
+#include "shmpool/heap/guarded_page_heap.hpp"
 #include "shmpool/heap/heap_audit.hpp"
 #include "shmpool/heap/object_heap.hpp"
 #include "tests/shmpool/heap/own_heap.hpp"
@@ -102,6 +104,90 @@ TEST(DamagedBytesOwner, ThatNobodyCanBeIsNamedByAnAudit) {
     ASSERT_TRUE(findings);
     ASSERT_EQ(findings->size(), 1U);
     EXPECT_EQ(findings->front().at, block - 16);
+}
+
+/// The only finding is at that word.
+template <typename Heap>
+void expect_only_finding(Heap& heap, HeapOffset at) {
+    const auto findings = heap.audit(me);
+    ASSERT_TRUE(findings) << explain(findings.error());
+    ASSERT_EQ(findings->size(), 1U);
+    EXPECT_EQ(findings->front().at, at);
+    EXPECT_EQ(findings->front().text, owner_of_nobody);
+}
+
+TEST(DamagedPageOwner, ThatNobodyCanBeIsNamedByAnAudit) {
+    HeapMemory memory(1 << 20);
+    ASSERT_TRUE(format_heap(memory.view(), HeapKind::bitmap_pages, owned()));
+    const PagePlan plan = PagePlan::of(memory.view().size(), page_bytes, page_bytes, true).value();
+    const auto heap = *open_page_heap(memory.view());
+    const HeapOffset run = heap->allocate_pages({me, ann}, 10, page_bytes).value();
+    const HeapOffset fourth = run + 3 * page_bytes;
+    const HeapOffset word =
+        plan.heap.engine_offset() + plan.shape.bytes() + 8 * (fourth / page_bytes);
+    overrun(memory.view(), word);
+    overrun(memory.view(), word + 8 * 100);  // Of a page that is free: it counts no more.
+    expect_only_finding(*heap, word);
+    EXPECT_EQ(heap->reclaim(host, ann_is_gone), 9U);
+    expect_only_finding(*heap, word);
+    EXPECT_TRUE(heap->free_pages(me, fourth, 1));
+    EXPECT_THAT(heap->audit(me).value(), testing::IsEmpty());
+}
+
+TEST(DamagedIdOwner, ThatNobodyCanBeIsNamedByAnAudit) {
+    HeapMemory memory(1 << 20);
+    HeapOptions options = owned();
+    options.first_id = 7;
+    options.id_count = 1000;
+    ASSERT_TRUE(format_heap(memory.view(), HeapKind::ids, options));
+    const IdPlan plan = IdPlan::of(memory.view().size(), 7, 1000, true).value();
+    const auto heap = *open_id_heap(memory.view());
+    ASSERT_EQ(heap->allocate_id({me, ann}, 10, 1), 7U);
+    ASSERT_TRUE(heap->allocate_fixed_id(me, 500));
+    const HeapOffset words = plan.heap.engine_offset() + 2 * plan.shape.bytes();
+    overrun(memory.view(), words + 8 * 3);
+    overrun(memory.view(), words + 8 * 100);        // Of one that is free.
+    overrun(memory.view(), words + 8 * (500 - 7));  // What is fixed has no owner.
+    expect_only_finding(*heap, words + 8 * 3);
+    EXPECT_EQ(heap->reclaim(host, ann_is_gone), 9U);
+    EXPECT_TRUE(heap->free_id(me, 10, 1));
+    EXPECT_THAT(heap->audit(me).value(), testing::IsEmpty());
+}
+
+TEST(DamagedChainOwner, ThatNobodyCanBeIsNamedByAnAudit) {
+    HeapMemory memory(1 << 20);
+    ASSERT_TRUE(format_heap(memory.view(), HeapKind::page_chain, owned()));
+    const auto plan = plan_of_page_chain(memory.view()).value();
+    const auto heap = *open_page_chain(memory.view());
+    for (int i = 0; i < 10; ++i) ASSERT_TRUE(heap->allocate({me, ann}));
+    ASSERT_TRUE(heap->free(me, 5));
+    const HeapOffset word = plan.owners + 8 * plan.number_of(3);
+    overrun(memory.view(), word);
+    overrun(memory.view(), plan.owners + 8 * plan.number_of(5));   // It is free.
+    overrun(memory.view(), plan.owners + 8 * plan.number_of(50));  // It never was handed out.
+    expect_only_finding(*heap, word);
+    EXPECT_EQ(heap->reclaim(host, ann_is_gone), 8U);
+    EXPECT_TRUE(heap->free(me, 3));
+    EXPECT_THAT(heap->audit(me).value(), testing::IsEmpty());
+}
+
+TEST(DamagedPinOwner, ThatNobodyCanBeIsNamedByAnAudit) {
+    HeapMemory memory(1 << 20);
+    ASSERT_TRUE(format_heap(memory.view(), HeapKind::page_chain, owned()));
+    const auto plan = plan_of_page_chain(memory.view()).value();
+    const auto heap = *open_page_chain(memory.view());
+    const PageId page = heap->allocate({me, nobodys}).value();
+    for (const HeapOwner pinner : {HeapOwner{12}, ann, HeapOwner{13}}) {
+        ASSERT_TRUE(heap->pin({me, pinner}, page));
+    }
+    const HeapOffset first = plan.pins + 8;  // Of the place: whose it is.
+    overrun(memory.view(), first);
+    expect_only_finding(*heap, first);
+    EXPECT_EQ(heap->reclaim(host, ann_is_gone), 1U) << "of ann, and of nobody else";
+    EXPECT_TRUE(heap->unpin({me, 13}, page));
+    EXPECT_EQ(heap->state(me, page), PageState::pinned);
+    EXPECT_TRUE(heap->unpin({me, nonsense}, page)) << "who is called so can";
+    EXPECT_THAT(heap->audit(me).value(), testing::IsEmpty());
 }
 
 TEST(DamagedObjects, KeepNothingElseOfTheDead) {

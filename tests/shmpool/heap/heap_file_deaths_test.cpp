@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Goal: what an operation on a heap on a file has returned is there for the next process, whenever
 /// the one before was killed: at some moment of a storm of operations, the time of syncs included;
-/// before every store of every operation; in the middle of making the file. PG-14, T-PG-20,
-/// T-BS-90.
+/// before every store of every operation; in the middle of making the file. PG-14, T-PG-20.
 #include <gmock/gmock.h>
 #include <signal.h>
 #include <sys/wait.h>

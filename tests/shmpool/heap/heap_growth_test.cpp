@@ -70,6 +70,20 @@ TEST(HeapGrowth, MakesRegionsOfWhatIsLargerThanABlockCanBe) {
     EXPECT_EQ(broken(*heap, me), "");
 }
 
+TEST(HeapGrowth, HasBuddiesOfMoreThanTwoGiga) {  // T-AR-30
+    HeapMemory memory(9 * giga);
+    ASSERT_TRUE(format_heap(memory.view(), HeapKind::buddy, with_backed(mega)));
+    const auto heap = *open_byte_heap(memory.view());
+    EXPECT_EQ(heap->allocate(me, 3 * giga, 8).error(), Errc::no_memory);
+    ASSERT_TRUE(grow_heap(memory.view(), me, 9 * giga));
+    const HeapOffset block = heap->allocate(me, 3 * giga, 8).value();
+    EXPECT_EQ(block % (4 * giga), 0U) << "aligned to its size";
+    EXPECT_EQ(heap->usable_bytes(me, block), 4 * giga);
+    EXPECT_TRUE(heap->allocate(me, 1 * giga, 8)) << "beside it";
+    EXPECT_TRUE(heap->free(me, block));
+    EXPECT_EQ(heap->allocate(me, 4 * giga, 8), block);
+}
+
 TEST(HeapGrowth, SaysHowLargeAHeapOfItsKindCanBe) {
     HeapMemory memory(129 * giga);
     const auto refused = format_heap(memory.view(), HeapKind::tlsf, with_backed(mega));

@@ -29,12 +29,14 @@ public:
         now = this;
         syncs = 0;
         error_number = 0;
+        syncs_to_error = never;
     }
     ~Medium() { now = nullptr; }
     Medium(const Medium&) = delete;
     Medium& operator=(const Medium&) = delete;
 
     static int sync(std::span<const std::byte> part) noexcept {
+        if (error_number == 0 && syncs_to_error-- == 0) error_number = EIO;
         if (error_number != 0) return error_number;
         const auto at = static_cast<std::size_t>(part.data() - now->memory_.data());
         EXPECT_EQ(at % page_bytes, 0U);
@@ -45,14 +47,18 @@ public:
     }
 
     /// Everything but the lock, which is nobody's business.
-    [[nodiscard]] bool is_like_memory() {
+    [[nodiscard]] bool is_like_memory() { return is_like(memory_); }
+    [[nodiscard]] bool is_like(std::span<const std::byte> other) {
         constexpr std::size_t behind_lock = 72;
-        return std::ranges::equal(memory_.subspan(behind_lock),
-                                  medium_.view().subspan(behind_lock));
+        return std::ranges::equal(other.subspan(behind_lock), medium_.view().subspan(behind_lock));
     }
     /// What somebody finds who begins with this medium: he is alone.
     void look() {
-        HeapMemory found(bytes);
+        const HeapMemory found(bytes);
+        open_on(found);
+    }
+    /// The same, in memory of the caller's.
+    void open_on(const HeapMemory& found) {
         std::ranges::copy(medium_.view(), found.view().begin());
         HeapLock lock(reinterpret_cast<HeapHeader*>(found.view().data())->lock);
         (void)lock.orphan(lock.holder());
@@ -61,9 +67,11 @@ public:
         ASSERT_TRUE(findings->empty()) << findings->front().text;
     }
 
+    static constexpr int never = 1 << 30;
     static inline Medium* now = nullptr;
     static inline int syncs = 0;
     static inline int error_number = 0;
+    static inline int syncs_to_error = never;  ///< So many more, and then there is one.
 
 private:
     std::span<const std::byte> memory_;
@@ -146,10 +154,64 @@ protected:
         EXPECT_TRUE(blocks.empty() && pages.empty());
         EXPECT_EQ(heap.statistics(me).error(), Errc::system);
     }
+    /// One operation that is decided by one store: whether it did what it was to do.
+    static bool take(StackHeap& heap) { return is_done(heap.alloc(me, 3'000)); }
+    static bool take(PageChain& heap) { return is_done(heap.allocate(me)); }
+    template <typename Value>
+    static bool is_done(const Outcome<Value>& outcome) {
+        EXPECT_TRUE(outcome || outcome.error() == Errc::system) << explain(outcome.error());
+        return outcome.has_value();
+    }
+    /// What users have written, of the blocks or pages that they have.
+    [[nodiscard]] std::string contents_in(std::span<const std::byte> in) {
+        std::string text;
+        const auto add = [&](std::span<const std::byte> part) {
+            const auto begin = static_cast<std::size_t>(part.data() - memory.view().data());
+            text.append(reinterpret_cast<const char*>(in.data() + begin), part.size());
+        };
+        if (GetParam() == HeapKind::page_chain) {
+            const auto heap = *open_page_chain(memory.view());
+            for (const PageId page : pages) add(test::content_of(*heap, memory.view(), page));
+        } else {
+            const auto heap = *open_stack_heap(memory.view());
+            for (const StackHandle& one : blocks) add(heap->stack()->subspan(one.offset, one.len));
+        }
+        return text;
+    }
+    /// The error comes behind so many syncs of the operation. Whether there were so many.
+    bool fails_behind(int syncs) {
+        SCOPED_TRACE("the error came behind " + std::to_string(syncs) + " syncs");
+        Medium medium(memory.view());
+        FileChanges own_changes(memory.view(), HeapSync::each_change, Medium::sync);
+        const std::vector<std::byte> right(memory.view().begin(), memory.view().end());
+        const std::string before = account_of(memory);
+        bool done = false;
+        Medium::syncs_to_error = syncs;
+        with_heap(own_changes, [&](auto& heap) { done = take(heap); });
+        Medium::syncs_to_error = Medium::never;
+        const HeapMemory found(bytes);
+        medium.open_on(found);
+        EXPECT_EQ(account_of(found) == before, !done) << before;
+        EXPECT_EQ(contents_in(found.view()), contents_in(right));
+        if (syncs == 0) {
+            EXPECT_TRUE(medium.is_like(right));
+        }
+        std::ranges::copy(right, memory.view().begin());
+        return !done;
+    }
+    [[nodiscard]] static std::string account_of(const HeapMemory& in) {
+        const auto now = glance_at_heap(in.view());
+        return std::to_string(now->used) + " of " + std::to_string(now->total);
+    }
+
     /// Opens it with what syncs to the medium, and calls body(heap).
     template <typename Body>
     void with_heap(Body body) {
-        const FileStores hook(changes);
+        with_heap(changes, body);
+    }
+    template <typename Body>
+    void with_heap(FileChanges& to, Body body) {
+        const FileStores hook(to);
         if (GetParam() == HeapKind::page_chain) {
             GuardedPageChain<FileStores> heap(
                 memory.view(), plan_of_page_chain(memory.view()).value(), heap_patience, hook);
@@ -190,6 +252,25 @@ TEST(FileChanges, AreWhatAnOperationMovesToo) {
 TEST_P(HeapSyncTest, ASyncThatFailsIsAnErrorOfTheCallAndOfAllThatFollow) {
     const Medium medium(memory.view());
     with_heap([&](auto& heap) { lose_the_file(heap); });
+}
+
+/// No store into memory can fail, and no heap here says of itself that it is being changed but by
+/// its journal; what can fail is that the journal gets to the medium. Then, as when what it decides
+/// does not get there, the operation is an error and has not happened.
+TEST_P(HeapSyncTest, ASyncThatFailsLeavesTheMediumAsItWasBeforeTheCall) {  // T-BS-38
+    {
+        const Medium medium(memory.view());
+        with_heap([&](auto& heap) {
+            std::mt19937 random(38);
+            for (std::uint32_t i = 0; i < 20; ++i) {
+                step(heap, random);
+                write(heap, i);
+            }
+        });
+    }
+    int syncs = 0;
+    while (fails_behind(syncs) && !HasFailure()) ++syncs;
+    EXPECT_GT(syncs, 1) << "the journal, and the decision";
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, HeapSyncTest,

@@ -3,6 +3,8 @@
 /// larger ones is mapped and never written.
 #include "shmpool/heap/page_heap.hpp"
 
+#include <algorithm>
+#include <map>
 #include <random>
 #include <set>
 
@@ -271,7 +273,7 @@ TEST(PageHeap, RefusesPagesThatAreNone) {
               Errc::region_too_small);
 }
 
-TEST(PageHeap, DoesAsTheModelThroughRandomSteps) {  // T-AR-20
+TEST(PageHeap, DoesAsTheModelThroughRandomSteps) {
     test::RandomSteps random(6000);
     const std::uint64_t count = 9000;
     PagesOf some(10'000 * page, {500 * page, count * page});
@@ -326,6 +328,53 @@ TEST(PageHeap, DoesAsTheModelThroughRandomSteps) {  // T-AR-20
     }
     const auto available = static_cast<std::uint64_t>(std::ranges::count(free_pages, true));
     some.expect_pages(count, count - available, available);
+}
+
+/// The pool, the sizes and the steps of the byte engines: 128 MiB, up to twice 64 KiB; what is 1 to
+/// 128 bytes there are pages here, for nothing smaller is aligned. Who has a run writes his name
+/// into all of it.
+TEST(PageHeap, GivesRunsThatAreAlignedAndLieApart) {  // T-AR-20
+    constexpr std::uint64_t alignment_max = 128 * page;
+    PagesOf pool(128 * mega, {}, alignment_max);
+    const auto words_of = [&](HeapOffset run, std::uint64_t pages) {
+        auto* const begin = reinterpret_cast<std::uint64_t*>(pool.memory.view().data() + run);
+        return std::span(begin, pages * page / 8);
+    };
+    std::minstd_rand random(20);
+    std::map<HeapOffset, std::uint64_t> live;  // How many pages.
+    const auto free_one = [&](auto one) {
+        const auto& [run, pages] = *one;
+        const auto is_its = [run = run](std::uint64_t word) { return word == run; };
+        ASSERT_TRUE(std::ranges::all_of(words_of(run, pages), is_its)) << "somebody else's too";
+        ASSERT_TRUE(pool.heap->free_pages(me, run, pages));
+        live.erase(one);
+    };
+    std::uint64_t used = 0;
+    for (int step = 0; step < 8'000 && !testing::Test::HasFatalFailure(); ++step) {
+        if (live.size() > 500 || (!live.empty() && random() % 3 == 0)) {
+            const auto from = live.lower_bound(random() % pool.memory.view().size());
+            free_one(from == live.end() ? live.begin() : from);
+            continue;
+        }
+        const std::uint64_t pages = 1 + random() % (2 * 65'536 / page);
+        const std::uint64_t alignment = page << (random() % 8);
+        const HeapOffset run = pool.allocate(pages, alignment);
+        const auto words = words_of(run, pages);
+        ASSERT_EQ(reinterpret_cast<std::uintptr_t>(words.data()) % alignment, 0U);
+        ASSERT_LE(run + pages * page, pool.memory.view().size());
+        const auto next = live.lower_bound(run);
+        ASSERT_TRUE(next == live.end() || run + pages * page <= next->first);
+        if (next != live.begin()) {
+            const auto before = std::prev(next);
+            ASSERT_LE(before->first + before->second * page, run);
+        }
+        std::ranges::fill(words, run);
+        live[run] = pages;
+        used = std::max(used, pool.heap->statistics(me)->used_pages);
+    }
+    EXPECT_GT(used, 5'000U);
+    while (!live.empty() && !testing::Test::HasFatalFailure()) free_one(live.begin());
+    EXPECT_EQ(pool.heap->statistics(me)->used_pages, 0U);
 }
 
 TEST(PageHeap, IsOneHeapAtTwoAddresses) {

@@ -21,6 +21,8 @@ Errc opening_error(const OwnStack& own) {
     return heap ? Errc::internal_fault : heap.error().code;
 }
 
+/// Whether there is something already is known to who makes it: a file (HeapFileTest), or a host by
+/// the name. To format memory says that nobody needs what is in it.
 TEST(SlabStack, BeginsWithAHeader) {  // T-BS-60
     OwnStack own(HeapKind::slab_stack, 16);
     EXPECT_EQ(own.len(), 48U);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Goal: whoever dies in an operation of a heap of the stack family, before any of its stores,
 /// leaves it so that the next one finds the operation done or not begun, and what users wrote as
-/// they wrote it (dying_heap.hpp) [T-BS-37, T-BS-90, BS-06].
+/// they wrote it (dying_heap.hpp) [T-BS-37, BS-06].
 #include "shmpool/heap/first_fit.hpp"
 #include "shmpool/heap/ghost_tree.hpp"
 #include "shmpool/heap/linear.hpp"

@@ -3,6 +3,7 @@
 /// recovers beside them, and some that are killed. Ids in brackets are of the list of features.
 #include <signal.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <random>
@@ -70,6 +71,24 @@ TEST_P(StackTraffic, OfThreadsGivesNothingToTwo) {  // T-BS-65
     EXPECT_EQ(own.heap->recover(OwnStack::me).value(), 0U);  // T-BS-68
 }
 
+TEST_P(StackTraffic, OfProcessesGivesNothingToTwo) {  // T-BS-65
+    std::vector<pid_t> children;
+    for (HeapHolder holder = 2; holder < 10; ++holder) {
+        children.push_back(::fork());
+        if (children.back() != 0) continue;
+        const auto heap = *open_stack_heap(own.memory.map());
+        hammer(*heap, holder, 1'000, holder);
+        ::_exit(0);
+    }
+    for (const pid_t child : children) {
+        int status = 0;
+        ::waitpid(child, &status, 0);
+        EXPECT_EQ(status, 0);
+    }
+    EXPECT_EQ(own.now().used_bytes, 0U);
+    EXPECT_EQ(own.heap->recover(OwnStack::me).value(), 0U);
+}
+
 TEST_P(StackTraffic, OfFreesTakesEachBlockBackOnce) {  // D-BS-11
     std::vector<StackHandle> blocks;
     for (int i = 0; i < 1'000; ++i) blocks.push_back(own.alloc(100));
@@ -106,7 +125,7 @@ TEST_P(StackTraffic, GoesOnBesideWhoRecovers) {  // T-BS-70, D-BS-9
 }
 
 /// A child that is killed at some moment leaves no more than the blocks that it had.
-TEST_P(StackTraffic, GoesOnWhenSomeAreKilled) {  // T-BS-65, T-BS-90
+TEST_P(StackTraffic, GoesOnWhenSomeAreKilled) {  // T-BS-65
     const StackHandle kept = own.alloc(500);
     own.fill(kept, 0x77);
     std::mt19937 random(90);
