@@ -88,29 +88,6 @@ TYPED_TEST(JoiningDeaths, LeaveItAsItWasBehindBlocksOfManySizes) {
     this->expect_as_before([](auto& heap) { TestFixture::take_some(heap); });
 }
 
-/// The host asks how much a heap has before anybody has undone what was left in it.
-TYPED_TEST(JoiningDeaths, GiveNoMemoryToAHeapThatWillNotHaveIt) {
-    for (std::uint64_t store = 0;; ++store) {
-        HeapMemory memory(test::dying_memory_bytes);
-        Dying::lives();
-        ASSERT_TRUE(TypeParam::Heap::format(memory.view(), TypeParam::options()));
-        const auto heap = TypeParam::opened(memory.view());
-        Dying::dies(store);
-        bool died = false;
-        try {
-            (void)TestFixture::join(*heap);
-        } catch (const test::Death&) {
-            died = true;
-        }
-        Dying::lives();
-        if (!died) break;
-        const HeapOffset said = end_of_regions(memory.view());
-        heap->holder_died(test::doomed);
-        ASSERT_EQ(test::broken(*heap, next), "");
-        ASSERT_EQ(end_of_regions(memory.view()), said) << "died before store " << store;
-    }
-}
-
 /// The seam lies anywhere; what is in front of it is free, or live to the last byte.
 TYPED_TEST(JoiningDeaths, FindTheJournalLongEnough) {
     constexpr std::uint64_t begin = 64 * kib;
