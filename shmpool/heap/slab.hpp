@@ -83,7 +83,7 @@ public:
         if (!bit) return bit;
         const std::uint64_t bits = words_.get(place.free_bits());
         words_.set(place.free_bits(), bits | *bit);
-        if (bits == 0) list_of(place.size_class).push(place.begin, Links::of_content);
+        if (bits == 0) list_of(place).push(place.begin, Links::of_content);
         if ((bits | *bit) == slab::all_free(place.size_class)) keep_or_give_back(place);
         return slab::block_bytes_of(place.size_class);
     }
@@ -123,8 +123,14 @@ private:
         return fail(Errc::heap_damaged);
     }
 
-    [[nodiscard]] HeapList<Words, slab::RecordOf<Words>> list_of(std::uint32_t size_class) {
-        return {words_, slab::head_of(engine_, size_class), slab::RecordOf<Words>(words_)};
+    /// Of the slab's class; `place` is in it, or comes into it.
+    [[nodiscard]] HeapList<Words, slab::RecordOf<Words>> list_of(const slab::Place& place) {
+        return {words_, slab::head_of(engine_, place.size_class),
+                slab::RecordOf<Words>(words_, place)};
+    }
+    /// 0: none has a free block.
+    [[nodiscard]] HeapOffset first_of(std::uint32_t size_class) {
+        return words_.get(slab::head_of(engine_, size_class));
     }
 
     /// The slab that `block` lies in, if it lies in one.
@@ -151,18 +157,18 @@ private:
 
     /// no_memory: no slab has a free block, and the buddies have no room for one.
     Answer<HeapPiece> allocate_in_slab(std::uint32_t size_class) {
-        if (list_of(size_class).first() == 0) {
+        if (first_of(size_class) == 0) {
             if (const auto cut = cut_slab(size_class); !cut) return tl::unexpected(cut.error());
         }
         slab::Place place;
-        const bool is_slab = find_.read(list_of(size_class).first(), place);
+        const bool is_slab = find_.read(first_of(size_class), place);
         if (!is_slab || place.size_class != size_class) return damage();
         const std::uint64_t bits = words_.get(place.free_bits());
         const auto index = static_cast<std::uint64_t>(std::countr_zero(bits));
         if (index >= slab::blocks_of(size_class)) return damage();
         const std::uint64_t rest = bits & (bits - 1);
         words_.set(place.free_bits(), rest);
-        if (rest == 0) list_of(size_class).remove(place.begin);
+        if (rest == 0) list_of(place).remove(place.begin);
         const HeapOffset kept = slab::kept_of(engine_, size_class);
         if (words_.get(kept) == place.begin) words_.set(kept, 0);
         return HeapPiece{place.block(index), slab::block_bytes_of(size_class)};
@@ -174,10 +180,10 @@ private:
         return buddies_.allocate(bytes, bytes, buddy::lent_mark).map([&](const HeapPiece& piece) {
             const auto region = buddy::Region::of(words_.region_holding(piece.offset));
             const slab::Place place{piece.offset, slab::Place::record_of(region, piece.offset),
-                                    size_class};
+                                    size_class, region};
             words_.set(place.free_bits(), slab::all_free(size_class));
             words_.set(place.identity(), place.begin | size_class);
-            list_of(size_class).push(place.begin, Links::of_content);
+            list_of(place).push(place.begin, Links::of_content);
         });
     }
 
@@ -189,7 +195,7 @@ private:
 
     /// To the buddies, whose marks for its inside are 0 again.
     void give_back(const slab::Place& place) {
-        list_of(place.size_class).remove(place.begin);
+        list_of(place).remove(place.begin);
         for (HeapOffset at = place.record; at < place.record + slab::record_bytes; at += 8) {
             words_.set(at, 0);
         }

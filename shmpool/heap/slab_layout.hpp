@@ -70,6 +70,7 @@ struct Place {
     HeapOffset begin = 0;
     HeapOffset record = 0;
     std::uint32_t size_class = 0;
+    buddy::Region region{};
 
     [[nodiscard]] constexpr HeapOffset free_bits() const { return record + 16; }
     [[nodiscard]] constexpr HeapOffset identity() const { return record + 24; }
@@ -87,14 +88,20 @@ struct Place {
 template <typename Words>
 class RecordOf {
 public:
-    explicit RecordOf(const Words& words) : words_(&words) {}
+    /// `known`: its record need not be looked for, and most others lie in its region.
+    explicit RecordOf(const Words& words, const Place& known = {})
+        : words_(&words), known_(known) {}
 
     HeapOffset operator()(HeapOffset slab) const {
+        if (slab == known_.begin) return known_.record;
+        const buddy::Region& region = known_.region;
+        if (slab >= region.begin && slab < region.end) return Place::record_of(region, slab);
         return Place::record_of(buddy::Region::of(words_->region_holding(slab)), slab);
     }
 
 private:
     const Words* words_;
+    Place known_;
 };
 
 /// Whoever finds a slab looks at the region's mark for it and at its record, and they must agree.
@@ -107,7 +114,7 @@ public:
     [[nodiscard]] bool read(const buddy::Region& region, HeapOffset begin, Place& place) {
         const HeapOffset record = Place::record_of(region, begin);
         const std::uint64_t identity = words_.get(record + 24);
-        place = {begin, record, static_cast<std::uint32_t>(identity - begin)};
+        place = {begin, record, static_cast<std::uint32_t>(identity - begin), region};
         if (identity - begin >= classes) return false;
         const std::uint64_t bytes = slab_bytes_of(place.size_class);
         const std::uint64_t mark = buddy::lent_mark | buddy::order_for(bytes);

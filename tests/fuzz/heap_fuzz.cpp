@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// A heap with damage anywhere in its memory: who opens it and uses it is refused, told of the
-/// damage, or gets on; nobody reads or writes outside of the memory, nobody goes on for ever.
+/// A heap with damage anywhere in its memory: who lets it grow, opens it and uses it is refused,
+/// told of the damage, or gets on; nobody reads or writes outside of the memory, nobody goes on for
+/// ever.
 ///
 /// The input says of which kind the heap is (one byte), and then damage: records of 12 bytes, a
 /// 4-byte place and the 8 bytes that are put there.
@@ -28,8 +29,9 @@ constexpr HeapHolder me = 1;
 constexpr std::chrono::nanoseconds no_patience{0};
 constexpr HeapOwner somebody = 0x0000'0001'0000'0003;
 
-HeapOptions options_for(std::size_t number) {
+HeapOptions options_for(HeapKind kind, std::size_t number) {
     HeapOptions options;
+    if (can_grow(kind)) options.backed_bytes = 96 << 10;
     options.owned = number % 2 != 0;
     options.id_count = 500;
     return options;
@@ -131,7 +133,8 @@ public:
         for (std::size_t i = 0; i < 2 * heap_kinds.size(); ++i) {
             const HeapKind kind = heap_kinds[i / 2];
             std::memset(memory_.get(), 0, memory_bytes);
-            if (!format_heap(view(), kind, options_for(i))) continue;  // Of a kind without owners.
+            if (!format_heap(view(), kind, options_for(kind, i)))
+                continue;  // Of a kind without owners.
             demand(is_opened_and_used(), "a new heap is refused");
             demand(audit_heap(view(), me)->empty(), "a used heap is not whole");
             healthy_.emplace_back(memory_.get(), memory_.get() + memory_bytes);
@@ -149,6 +152,9 @@ public:
         std::memcpy(memory_.get() + place % room, record.data() + sizeof(place),
                     sizeof(std::uint64_t));
     }
+
+    /// Of a kind that can.
+    void grow() { (void)grow_heap(view(), me, memory_bytes, no_patience); }
 
     bool is_opened_and_used() {
         (void)glance_at_heap(view());
@@ -186,6 +192,7 @@ void try_input(std::span<const std::byte> input) {
          rest = rest.subspan(record_bytes)) {
         patient.damage(rest.first(record_bytes));
     }
+    patient.grow();
     const bool serves = patient.is_opened_and_used();
     const bool is_healthy = input.size() <= record_bytes;
     demand(!is_healthy || (serves && patient.is_whole()), "a sound heap is refused");
