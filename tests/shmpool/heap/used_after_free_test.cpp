@@ -21,8 +21,8 @@ constexpr std::uint64_t many = 200;
 constexpr std::uint64_t freed = 100;
 constexpr std::uint64_t block_bytes = 100;
 constexpr auto content = std::byte{0x5A};
-/// What is damaged, and its neighbours, which can not be joined with it.
-constexpr std::uint64_t beside_it = 3;
+/// Neighbours of what is damaged, and of what lies beside it in its list: not to be joined with it.
+constexpr std::uint64_t beside_it = 4;
 
 /// A heap of which one block in the middle was freed, and then written to.
 class Written {
