@@ -58,13 +58,24 @@ public:
           guard_(memory, plan.heap, patience, hook) {}
 
     Outcome<void> change_by(HeapHolder holder, const Step& step) override {
-        return stay(holder, [&](Words& words, BestFit& buffer) -> Outcome<void> {
-            return run(step, buffer).and_then([&] { return carry_over(words, buffer); });
+        std::span<const PageSpan> pages;
+        const auto work = [&](BestFit& buffer) {
+            return run(step, buffer).and_then([&]() -> Outcome<void> {
+                const auto changed = view_->changed();
+                if (!changed) return tl::unexpected(changed.error());
+                pages = *changed;
+                return {};
+            });
+        };
+        return stay(holder, work, [&](Words& words, BestFit& buffer) {
+            return carry_over(words, pages, buffer);
         });
     }
 
     Outcome<void> look_by(HeapHolder holder, const Step& step) override {
-        return stay(holder, [&](Words&, BestFit& buffer) { return run(step, buffer); });
+        return stay(
+            holder, [&](BestFit& buffer) { return run(step, buffer); },
+            [](Words&, BestFit&) -> Outcome<void> { return {}; });
     }
 
     Outcome<HeapStatistics> statistics(HeapHolder holder) override {
@@ -111,34 +122,20 @@ private:
         std::uint64_t value;
     };
 
-    /// Frees the lock when an exception leaves a change; or the end of the thread does, which comes
-    /// as one that nobody may keep (pthread_exit, pthread_cancel). Nothing has been written by
-    /// then.
+    /// Frees the lock when an exception leaves a change, or the end of the thread does, which comes
+    /// as one that nobody may keep (pthread_exit, pthread_cancel).
     class Unlocking {
     public:
-        explicit Unlocking(HeapHeader& header) : header_(header) {}
+        explicit Unlocking(HeapHeader& header) : header_(&header) {}
         ~Unlocking() {
-            if (is_inside_) HeapLock(header_.lock).unlock();
+            if (header_ != nullptr) HeapLock(header_->lock).unlock();
         }
         Unlocking(const Unlocking&) = delete;
         Unlocking& operator=(const Unlocking&) = delete;
-        void set_inside(bool is_inside) { is_inside_ = is_inside; }
+        void dismiss() { header_ = nullptr; }
 
     private:
-        HeapHeader& header_;
-        bool is_inside_ = false;
-    };
-
-    /// At its end nothing is left in the view of what was written to it, and nobody can touch it.
-    class Stay {
-    public:
-        explicit Stay(PrivateView& view) : view_(view) {}
-        ~Stay() { view_.close(); }
-        Stay(const Stay&) = delete;
-        Stay& operator=(const Stay&) = delete;
-
-    private:
-        PrivateView& view_;
+        HeapHeader* header_;
     };
 
     [[nodiscard]] static tl::unexpected<Error> too_small(std::uint64_t bytes) {
@@ -146,21 +143,19 @@ private:
                                                 std::to_string(bytes) + " bytes; give it 64KiB");
     }
 
-    /// body(words, buffer), in a change.
-    template <typename Body>
-    Outcome<void> stay(HeapHolder holder, Body body) {
+    /// In a change: work(buffer), which writes to the view alone, and then finish(words, buffer).
+    template <typename Work, typename Finish>
+    Outcome<void> stay(HeapHolder holder, Work work, Finish finish) {
         if (!view_) return fail(Errc::unsupported);
-        Unlocking unlocking(guard_.header());
         return guard_.change(holder, [&](Words& words) -> Outcome<void> {
-            unlocking.set_inside(true);
-            const Stay stay(*view_);
+            Unlocking unlocking(guard_.header());
             auto buffer = open_buffer(words);
-            const auto done =
-                buffer ? body(words, *buffer) : Outcome<void>(tl::unexpected(buffer.error()));
-            unlocking.set_inside(false);
-            return done;
+            const auto done = buffer ? work(*buffer) : fail_with(buffer.error());
+            unlocking.dismiss();
+            return done ? finish(words, *buffer) : done;
         });
     }
+    [[nodiscard]] static Outcome<void> fail_with(Errc code) { return fail(code); }
 
     static Outcome<void> run(const Step& step, BestFit& buffer) {
         try {
@@ -184,8 +179,7 @@ private:
         return all;
     }
 
-    /// In the view; with all the memory that the heap has by now. heap_damaged; out_of_memory of
-    /// this process, system.
+    /// In the view; with all the memory that the heap has by now. heap_damaged; system.
     Outcome<BestFit> open_buffer(Words& words) {
         std::byte* const begin = view_->span().data() + plan_.begin();
         const std::uint64_t bytes = area(words).bytes;
@@ -195,8 +189,9 @@ private:
             words.fail();
             return fail(Errc::heap_damaged);
         }
-        if (auto open = view_->open(plan_.begin() + bytes); !open) {
-            return tl::unexpected(open.error());
+        // Who has kept an address of the view may have written there since: that is no change.
+        if (auto fresh = view_->refresh(plan_.begin() + bytes); !fresh) {
+            return tl::unexpected(fresh.error());
         }
         if (managed == 0) return BestFit(boost::interprocess::create_only, begin, bytes);
         BestFit buffer(boost::interprocess::open_only, begin, managed);
@@ -204,12 +199,10 @@ private:
         return buffer;
     }
 
-    /// change_too_large; out_of_memory of this process, system: nothing has been written yet.
-    Outcome<void> carry_over(Words& words, BestFit& buffer) {
-        const auto pages = view_->changed();
-        if (!pages) return tl::unexpected(pages.error());
+    /// change_too_large; out_of_memory of this process: nothing has been written yet.
+    Outcome<void> carry_over(Words& words, std::span<const PageSpan> pages, BestFit& buffer) {
         const HeapExtent all = area(words);
-        const auto changed = find_changed(*pages, all);
+        const auto changed = find_changed(pages, all);
         if (!changed) return tl::unexpected(changed.error());
         for (const ChangedWord& one : *changed) words.set(one.at, one.value);
         HeapCensus now;

@@ -149,55 +149,42 @@ Result<PrivateView> PrivateView::map(const MemoryPlace& place, std::uint64_t byt
                       "map a memory object privately", errno);
 }
 
-Outcome<void> PrivateView::open(std::uint64_t bytes) {
+Outcome<void> PrivateView::refresh(std::uint64_t bytes) {
     if (is_lost_) return fail(Errc::system);
-    if (bytes > mapped_bytes_ && !map_object(bytes)) return fail(Errc::system);
-    // All of what is locked would be copied at once, when it may be written to.
-    (void)::munlock(mapped().data(), mapped().size());
-    stay_ = Stay::writes;
-    if (protect(PROT_READ | PROT_WRITE)) return {};
-    return fail(errno == ENOMEM ? Errc::out_of_memory : Errc::system);
+    if (bytes > mapped_bytes_) return map_object(bytes) ? Outcome<void>() : fail(Errc::system);
+    if (forget_changed()) return {};
+    // Of what is still there, old words would be taken for new ones.
+    is_lost_ = !map_object(mapped_bytes_);
+    return is_lost_ ? Outcome<void>(fail(Errc::system)) : Outcome<void>();
 }
 
-Outcome<std::span<const PageSpan>> PrivateView::changed() {
-    if (!protect(PROT_READ)) return fail(Errc::system);
-    if (auto asked = ask(); !asked) return tl::unexpected(asked.error());
-    stay_ = Stay::reads;
-    return std::span<const PageSpan>(changed_);
-}
-
-/// What the kernel refuses here would be taken for written in the next stay, or be old words in it.
-void PrivateView::close() {
-    if (stay_ == Stay::none) return;
-    const bool is_forgotten = protect(PROT_NONE) && forget();
-    stay_ = Stay::none;
-    if (!is_forgotten && !map_object(mapped_bytes_)) is_lost_ = true;
-}
-
-/// Nobody can write to it by now, so that what is not known to be written to was not.
-bool PrivateView::forget() {
-    if (stay_ != Stay::reads && !ask()) return forget_pages(mapped());
-    return std::all_of(changed_.begin(), changed_.end(), [&](const PageSpan& run) {
+/// To ask page by page takes longer than to read again what is looked at.
+bool PrivateView::forget_changed() {
+    if (query_ == PageQuery::page_by_page) return forget_pages(mapped());
+    const auto runs = changed();
+    if (!runs) return forget_pages(mapped());
+    return std::all_of(runs->begin(), runs->end(), [&](const PageSpan& run) {
         return forget_pages(span().subspan(run.offset, run.bytes));
     });
 }
 
-Outcome<void> PrivateView::ask() {
+Outcome<std::span<const PageSpan>> PrivateView::changed() {
     try {
         changed_.clear();
         if (query_ == PageQuery::fastest) {
-            if (scan(page_map_.get(), mapped(), changed_)) return {};
+            if (scan(page_map_.get(), mapped(), changed_)) return changed_;
             query_ = PageQuery::page_by_page;
             changed_.clear();
         }
-        if (read_page_by_page(page_map_.get(), mapped(), changed_)) return {};
+        if (read_page_by_page(page_map_.get(), mapped(), changed_)) return changed_;
         return fail(Errc::system);
     } catch (const std::bad_alloc&) {
         return fail(Errc::out_of_memory);
     }
 }
 
-/// Anew, where it was: nothing of what was written before is left, locked or not.
+/// Anew, where it was: nothing of what was written before is left, locked or not. Nor does the
+/// kernel copy all of it at once, as it does with locked memory that may be written to.
 bool PrivateView::map_object(std::uint64_t bytes) {
     // Only what is written to takes memory: what there could be of it is not asked for.
     const int flags = MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED;
@@ -205,13 +192,11 @@ bool PrivateView::map_object(std::uint64_t bytes) {
     const bool is_mapped = ::mmap(pages.data(), pages.size(), PROT_NONE, flags, object_.get(),
                                   static_cast<off_t>(offset_)) != MAP_FAILED &&
                            ::madvise(pages.data(), pages.size(), MADV_DONTFORK) == 0 &&
-                           ::madvise(pages.data(), pages.size(), MADV_DONTDUMP) == 0;
-    if (is_mapped) mapped_bytes_ = pages.size();
+                           ::madvise(pages.data(), pages.size(), MADV_DONTDUMP) == 0 &&
+                           ::munlock(pages.data(), pages.size()) == 0 &&
+                           ::mprotect(pages.data(), pages.size(), PROT_READ | PROT_WRITE) == 0;
+    mapped_bytes_ = is_mapped ? pages.size() : 0;
     return is_mapped;
-}
-
-bool PrivateView::protect(int protection) const {
-    return ::mprotect(mapped().data(), mapped().size(), protection) == 0;
 }
 
 }  // namespace shmpool

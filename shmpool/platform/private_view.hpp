@@ -36,11 +36,6 @@ enum class PageQuery : std::uint8_t {
 };
 
 /// Movable; the memory stays where it is. One thread at a time.
-///
-/// Between two stays nobody can touch it: whoever keeps an address of it, and uses it later, ends
-/// by a signal there, and writes to nothing that anybody sees. Nor can the kernel copy it then, as
-/// it does with all that may be written to when somebody locks the memory of his process
-/// (mlockall).
 class PrivateView {
 public:
     /// Address space for `bytes`. Begins where a large page may. out_of_memory, no_permission,
@@ -50,24 +45,19 @@ public:
 
     [[nodiscard]] std::span<std::byte> span() const { return range_.span(); }
 
-    /// A stay begins: the first `bytes` are what is in the object, and may be written to. The
-    /// object must have that much (or else a touch would be a SIGBUS). out_of_memory; system: also
-    /// when something of the stay before could not be forgotten, from then on.
-    [[nodiscard]] Outcome<void> open(std::uint64_t bytes);
-    /// What was written to in this stay, the lowest first; good until its end. From here on it can
-    /// only be read. out_of_memory; system: the kernel does not say.
+    /// The first `bytes`, or more, are what is in the object, whoever has written to them since the
+    /// last time, and whether or not the process locks its memory (mlockall). The object must have
+    /// that much (or else a touch would be a SIGBUS). What lies behind can not be touched.
+    /// system: they are not; then for ever, if something that was written is still there.
+    [[nodiscard]] Outcome<void> refresh(std::uint64_t bytes);
+    /// What was written to since, the lowest first; good until the next call. What the kernel
+    /// copies for reasons of its own is there too. out_of_memory; system: the kernel does not say.
     [[nodiscard]] Outcome<std::span<const PageSpan>> changed();
-    /// A stay ends, if there is one: nothing of what was written is left.
-    void close();
 
 private:
-    enum class Stay : std::uint8_t { none, writes, reads };
-
     [[nodiscard]] std::span<std::byte> mapped() const { return span().first(mapped_bytes_); }
     [[nodiscard]] bool map_object(std::uint64_t bytes);
-    [[nodiscard]] bool protect(int protection) const;
-    [[nodiscard]] Outcome<void> ask();
-    [[nodiscard]] bool forget();
+    [[nodiscard]] bool forget_changed();
 
     MappedRange range_;
     Descriptor object_;
@@ -76,7 +66,6 @@ private:
     std::uint64_t mapped_bytes_ = 0;  ///< Of the object; behind them is nothing.
     std::vector<PageSpan> changed_;
     PageQuery query_ = PageQuery::fastest;
-    Stay stay_ = Stay::none;
     bool is_lost_ = false;
 };
 
