@@ -13,7 +13,8 @@
 /// at another address than the heap. When it returns, the words that it has changed go through the
 /// heap's journal into the heap; then its view is what is in the heap again. Nothing that it does
 /// is done to the heap itself, so nothing of the library's code has to be believed to survive a
-/// kill.
+/// kill. Each stay begins with a view in which nothing is but what is in the heap, so what somebody
+/// writes to it between two stays, through an address that he has kept, gets nowhere.
 ///
 /// So: everything in the heap is written in a `change`, and read in a `look` or a `change`; an
 /// address means nothing behind its end. One change at a time, and no look beside it; readers too
@@ -37,6 +38,7 @@
 #include <utility>
 #include <vector>
 
+#include "shmpool/heap/best_fit_return.hpp"
 #include "shmpool/heap/byte_heap.hpp"
 #include "shmpool/platform/private_view.hpp"
 
@@ -98,8 +100,9 @@ private:
     static auto run(Body& body, Run run_step) {
         using Returned = std::invoke_result_t<Body&, BestFit&>;
         using Value = typename BestFitReturn<Returned>::Value;
-        static_assert(!std::is_pointer_v<Value> && !std::is_reference_v<Value>,
-                      "an address means nothing behind the body's end");
+        static_assert(!holds_address<Value>,
+                      "an address means nothing behind the body's end, nor does what holds one: a "
+                      "container of the buffer, what find() returns, an iterator");
         if constexpr (std::is_void_v<Returned>) {
             return run_step([&](BestFit& buffer) -> Outcome<void> {
                 body(buffer);

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <exception>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -13,6 +13,7 @@
 #include "shmpool/heap/best_fit_census.hpp"
 #include "shmpool/heap/best_fit_plan.hpp"
 #include "shmpool/heap/heap_guard.hpp"
+#include "shmpool/heap/heap_lock.hpp"
 #include "shmpool/platform/private_view.hpp"
 
 namespace shmpool {
@@ -57,21 +58,24 @@ public:
           guard_(memory, plan.heap, patience, hook) {}
 
     Outcome<void> change_by(HeapHolder holder, const Step& step) override {
-        return work(holder, [&](Words& words, Work& work) -> Outcome<void> {
-            auto buffer = open_buffer(words);
-            if (!buffer) return tl::unexpected(buffer.error());
-            return work.run(step, *buffer).and_then([&] {
-                return carry_over(words, work, *buffer);
+        std::span<const PageSpan> pages;
+        const auto work = [&](BestFit& buffer) {
+            return run(step, buffer).and_then([&]() -> Outcome<void> {
+                const auto changed = view_->changed();
+                if (!changed) return tl::unexpected(changed.error());
+                pages = *changed;
+                return {};
             });
+        };
+        return stay(holder, work, [&](Words& words, BestFit& buffer) {
+            return carry_over(words, pages, buffer);
         });
     }
 
     Outcome<void> look_by(HeapHolder holder, const Step& step) override {
-        return work(holder, [&](Words& words, Work& work) -> Outcome<void> {
-            auto buffer = open_buffer(words);
-            if (!buffer) return tl::unexpected(buffer.error());
-            return work.run(step, *buffer);
-        });
+        return stay(
+            holder, [&](BestFit& buffer) { return run(step, buffer); },
+            [](Words&, BestFit&) -> Outcome<void> { return {}; });
     }
 
     Outcome<HeapStatistics> statistics(HeapHolder holder) override {
@@ -117,46 +121,20 @@ private:
         std::uint64_t value;
     };
 
-    /// One stay in the private view. At its end the view is as the heap again.
-    class Work {
+    /// Frees the lock when an exception leaves a change, or the end of the thread does, which comes
+    /// as one that nobody may keep (pthread_exit, pthread_cancel).
+    class Unlocking {
     public:
-        explicit Work(PrivateView& view) : view_(view) {}
-        ~Work() { looked_ ? view_.forget(pages_) : view_.forget_all(); }
-        Work(const Work&) = delete;
-        Work& operator=(const Work&) = delete;
-
-        /// What it throws is kept until nobody is in the heap.
-        Outcome<void> run(const Step& step, BestFit& buffer) {
-            try {
-                return step(buffer).and_then([&] { return see_pages(); });
-            } catch (const boost::interprocess::bad_alloc&) {
-                return fail(Errc::no_memory);
-            } catch (const boost::interprocess::interprocess_exception& error) {
-                if (error.get_error_code() == boost::interprocess::already_exists_error) {
-                    return fail(Errc::name_taken);
-                }
-                thrown_ = std::current_exception();
-            } catch (...) {
-                thrown_ = std::current_exception();
-            }
-            return fail(Errc::unsupported);  // Nobody sees it: the exception goes on.
+        explicit Unlocking(HeapHeader& header) : header_(&header) {}
+        ~Unlocking() {
+            if (header_ != nullptr) HeapLock(header_->lock).unlock();
         }
-        [[nodiscard]] const std::vector<PageSpan>& pages() const { return pages_; }
-        [[nodiscard]] std::exception_ptr thrown() const { return thrown_; }
+        Unlocking(const Unlocking&) = delete;
+        Unlocking& operator=(const Unlocking&) = delete;
+        void dismiss() { header_ = nullptr; }
 
     private:
-        Outcome<void> see_pages() {
-            auto pages = view_.changed();
-            if (!pages) return fail(pages.error().code);
-            pages_ = std::move(*pages);
-            looked_ = true;
-            return {};
-        }
-
-        PrivateView& view_;
-        std::vector<PageSpan> pages_;
-        bool looked_ = false;
-        std::exception_ptr thrown_;
+        HeapHeader* header_;
     };
 
     [[nodiscard]] static tl::unexpected<Error> too_small(std::uint64_t bytes) {
@@ -164,19 +142,29 @@ private:
                                                 std::to_string(bytes) + " bytes; give it 64KiB");
     }
 
-    /// body(words, work), in a change.
-    template <typename Body>
-    Outcome<void> work(HeapHolder holder, Body body) {
+    /// In a change: work(buffer), which writes to the view alone, and then finish(words, buffer).
+    template <typename Work, typename Finish>
+    Outcome<void> stay(HeapHolder holder, Work work, Finish finish) {
         if (!view_) return fail(Errc::unsupported);
-        std::exception_ptr thrown;
-        const Outcome<void> done = guard_.change(holder, [&](Words& words) {
-            Work work(*view_);
-            auto result = body(words, work);
-            thrown = work.thrown();
-            return result;
+        return guard_.change(holder, [&](Words& words) -> Outcome<void> {
+            Unlocking unlocking(guard_.header());
+            auto buffer = open_buffer(words);
+            const auto done = buffer ? work(*buffer) : fail_with(buffer.error());
+            unlocking.dismiss();
+            return done ? finish(words, *buffer) : done;
         });
-        if (thrown) std::rethrow_exception(thrown);
-        return done;
+    }
+    [[nodiscard]] static Outcome<void> fail_with(Errc code) { return fail(code); }
+
+    static Outcome<void> run(const Step& step, BestFit& buffer) {
+        try {
+            return step(buffer);
+        } catch (const boost::interprocess::bad_alloc&) {
+            return fail(Errc::no_memory);
+        } catch (const boost::interprocess::interprocess_exception& error) {
+            if (error.get_error_code() != boost::interprocess::already_exists_error) throw;
+            return fail(Errc::name_taken);
+        }
     }
 
     /// All that the regions have, which lie behind each other.
@@ -190,14 +178,19 @@ private:
         return all;
     }
 
-    /// In the view; with all the memory that the heap has by now. heap_damaged.
+    /// In the view; with all the memory that the heap has by now. heap_damaged; system.
     Outcome<BestFit> open_buffer(Words& words) {
         std::byte* const begin = view_->span().data() + plan_.begin();
         const std::uint64_t bytes = area(words).bytes;
         const std::uint64_t managed = words.get(plan_.managed_bytes_at());
-        if (managed > bytes || bytes < BestFit::segment_manager::get_min_size()) {
+        if (managed > bytes || bytes < BestFit::segment_manager::get_min_size() ||
+            bytes > memory_.size() - plan_.begin()) {
             words.fail();
             return fail(Errc::heap_damaged);
+        }
+        // Who has kept an address of the view may have written there since: that is no change.
+        if (auto fresh = view_->refresh(plan_.begin() + bytes); !fresh) {
+            return tl::unexpected(fresh.error());
         }
         if (managed == 0) return BestFit(boost::interprocess::create_only, begin, bytes);
         BestFit buffer(boost::interprocess::open_only, begin, managed);
@@ -205,25 +198,28 @@ private:
         return buffer;
     }
 
-    /// change_too_large, no_memory of this process: nothing has been written yet.
-    Outcome<void> carry_over(Words& words, const Work& work, BestFit& buffer) {
-        const auto changed = find_changed(work.pages());
+    /// change_too_large; out_of_memory of this process: nothing has been written yet.
+    Outcome<void> carry_over(Words& words, std::span<const PageSpan> pages, BestFit& buffer) {
+        const HeapExtent all = area(words);
+        const auto changed = find_changed(pages, all);
         if (!changed) return tl::unexpected(changed.error());
         for (const ChangedWord& one : *changed) words.set(one.at, one.value);
         HeapCensus now;
         count(buffer, now);
-        words.set(plan_.managed_bytes_at(), area(words).bytes);
+        words.set(plan_.managed_bytes_at(), all.bytes);
         words.set(offsetof(HeapHeader, used_bytes), now.used_bytes);
         words.set(offsetof(HeapHeader, blocks), now.blocks);
         return {};
     }
 
-    Outcome<std::vector<ChangedWord>> find_changed(const std::vector<PageSpan>& pages) const {
+    [[nodiscard]] Outcome<std::vector<ChangedWord>> find_changed(std::span<const PageSpan> pages,
+                                                                 const HeapExtent& all) const {
         std::vector<ChangedWord> changed;
         try {
             for (const PageSpan& run : pages) {
-                const HeapOffset end = std::min(run.offset + run.bytes, memory_.size() / 8 * 8);
-                for (HeapOffset at = std::max(run.offset, plan_.begin()); at < end; at += 8) {
+                const HeapOffset end =
+                    std::min(run.offset + run.bytes, (all.offset + all.bytes) / 8 * 8);
+                for (HeapOffset at = std::max(run.offset, all.offset); at < end; at += 8) {
                     const std::uint64_t value = word_of(view_->span(), at);
                     if (value == word_of(memory_, at)) continue;
                     if (changed.size() == plan_.words_of_a_change()) {

@@ -17,6 +17,7 @@ namespace {
 
 Errc code_of(int error_number) {
     switch (error_number) {
+        case EAGAIN:
         case ENOMEM: return Errc::out_of_memory;
         case EACCES:
         case EPERM: return Errc::no_permission;
@@ -63,7 +64,12 @@ void* map(const MapRequest& request, bool at_large_page) {
 Result<MappedRange> map_range(const MapRequest& request, bool at_large_page) {
     void* const base = map(request, at_large_page);
     if (base == MAP_FAILED) {
-        return fail_errno(code_of(errno), "map " + std::to_string(request.bytes) + " bytes", errno);
+        const int error_number = errno;
+        const char* const remedy = error_number == EAGAIN
+                                       ? " (mlockall: raise the limit of locked memory, ulimit -l)"
+                                       : "";
+        return fail_errno(code_of(error_number),
+                          "map " + std::to_string(request.bytes) + " bytes" + remedy, error_number);
     }
     MappedRange mapping;
     mapping.base_ = static_cast<std::byte*>(base);

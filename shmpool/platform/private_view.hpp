@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A part of a memory object in which one process may write as it likes: nobody else sees it. What
 /// was not written to is what is in the object now (copy on write, page by page). The kernel knows
-/// which pages were written to, so their owner can compare them with the object, carry over what he
-/// wants, and forget them.
+/// which pages were written to, so their owner can compare them with the object, and carry over
+/// what he wants.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@
 
 namespace shmpool {
 
-/// Some of an object's memory. The object outlives it.
+/// Some of an object's memory.
 struct MemoryPlace {
     const Descriptor& object;
     std::uint64_t offset = 0;  ///< A multiple of a page.
@@ -38,24 +38,35 @@ enum class PageQuery : std::uint8_t {
 /// Movable; the memory stays where it is. One thread at a time.
 class PrivateView {
 public:
-    /// The object must have that much (or else a touch would be a SIGBUS), and be open for reading.
-    /// Begins where a large page may. out_of_memory, no_permission, system.
+    /// Address space for `bytes`. Begins where a large page may. out_of_memory, no_permission,
+    /// descriptor_limit, system.
     [[nodiscard]] static Result<PrivateView> map(const MemoryPlace& place, std::uint64_t bytes,
                                                  PageQuery query = PageQuery::fastest);
 
     [[nodiscard]] std::span<std::byte> span() const { return range_.span(); }
 
-    /// What was written to since it was last forgotten, the lowest first. no_permission, system:
-    /// the kernel does not say.
-    [[nodiscard]] Result<std::vector<PageSpan>> changed();
-    /// They are what is in the object again.
-    void forget(std::span<const PageSpan> runs);
-    void forget_all();
+    /// The first `bytes`, or more, are what is in the object, whoever has written to them since the
+    /// last time, and whether or not the process locks its memory (mlockall). The object must have
+    /// that much (or else a touch would be a SIGBUS). What lies behind can not be touched.
+    /// system: they are not; then for ever, if something that was written is still there.
+    [[nodiscard]] Outcome<void> refresh(std::uint64_t bytes);
+    /// What was written to since, the lowest first; good until the next call. What the kernel
+    /// copies for reasons of its own is there too. out_of_memory; system: the kernel does not say.
+    [[nodiscard]] Outcome<std::span<const PageSpan>> changed();
 
 private:
+    [[nodiscard]] std::span<std::byte> mapped() const { return span().first(mapped_bytes_); }
+    [[nodiscard]] bool map_object(std::uint64_t bytes);
+    [[nodiscard]] bool forget_changed();
+
     MappedRange range_;
+    Descriptor object_;
     Descriptor page_map_;
+    std::uint64_t offset_ = 0;
+    std::uint64_t mapped_bytes_ = 0;  ///< Of the object; behind them is nothing.
+    std::vector<PageSpan> changed_;
     PageQuery query_ = PageQuery::fastest;
+    bool is_lost_ = false;
 };
 
 }  // namespace shmpool
