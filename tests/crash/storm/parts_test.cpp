@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "board.hpp"
 #include "payload.hpp"
 #include "plan.hpp"
 #include "seats.hpp"
@@ -94,6 +95,30 @@ TEST(Blows, AreTheSameForTheSameSeed) {
     const int kills = kinds[static_cast<std::size_t>(Blow::kill)] +
                       kinds[static_cast<std::size_t>(Blow::kill_host)];
     EXPECT_NEAR(kills / seconds, 80, 8) << "per second, if the machine keeps up";
+}
+
+TEST(StormRecord, SeesWhatWasLostOrCameBack) {
+    Record<100> record;
+    record.changes(3);
+    record.is(3, true);
+    record.changes(70);
+    record.is(70, true);
+    EXPECT_EQ(record.settle([](std::size_t one) { return one == 3 || one == 70; }), 0U);
+    EXPECT_EQ(record.settle([](std::size_t one) { return one == 3; }), 1U) << "70 was lost";
+    record.changes(3);
+    record.is(3, false);
+    EXPECT_EQ(record.settle([](std::size_t one) { return one == 3 || one == 70; }), 1U);
+}
+
+TEST(StormRecord, BelievesWhatItFindsOfWhatALifeWasKilledIn) {
+    Record<100> record;
+    record.changes(64);
+    EXPECT_EQ(record.settle([](std::size_t one) { return one == 64; }), 0U);
+    EXPECT_TRUE(record.has(64));
+    EXPECT_EQ(record.settle([](std::size_t) { return false; }), 1U) << "in doubt no more";
+    record.changes(64);
+    record.is_as_before();
+    EXPECT_TRUE(record.has(64));
 }
 
 }  // namespace

@@ -2,7 +2,8 @@
 /// Goal: who writes one word into a block that he has freed, or just in front of it, harms the
 /// heap's memory at that place and nowhere else: no living block and no word of the header changes,
 /// and what others have is freed, allocated and taken back as before. The words are such as a
-/// program has at hand: small numbers, offsets of the header, of living blocks and of free ones.
+/// program has at hand: small numbers, offsets of the header, of free blocks, and of living ones,
+/// some of which name the freed block in each of their words, as nodes of a list do.
 #include <array>
 #include <cstring>
 
@@ -20,7 +21,10 @@ constexpr HeapOwner ann = 11;
 constexpr std::uint64_t many = 200;
 constexpr std::uint64_t freed = 100;
 constexpr std::uint64_t block_bytes = 100;
-constexpr auto content = std::byte{0x5A};
+/// What of a block its engine may call its beginning.
+constexpr std::array<std::uint64_t, 3> headers{0, 16, 32};
+/// Living ones that name it so.
+constexpr std::array<std::uint64_t, 3> friends{50, 51, 52};
 /// Neighbours of what is damaged, and of what lies beside it in its list: not to be joined with it.
 constexpr std::uint64_t beside_it = 4;
 
@@ -34,8 +38,14 @@ public:
         heap_ = *open_byte_heap(memory_.view(), std::chrono::nanoseconds::zero());
         for (std::uint64_t i = 0; i < many; ++i) {
             blocks_.push_back(heap_->allocate({me, ann}, block_bytes, 8).value());
-            std::memset(at(blocks_.back()), static_cast<int>(content), block_bytes);
         }
+        for (std::size_t i = 0; i < friends.size(); ++i) {
+            const std::uint64_t name = blocks_[freed] - headers[i];
+            for (std::uint64_t word = 0; word < block_bytes / 8; ++word) {
+                std::memcpy(at(blocks_[friends[i]] + 8 * word), &name, sizeof name);
+            }
+        }
+        before_.assign(at(0), at(blocks_[freed] - 64));
         EXPECT_TRUE(heap_->free(me, blocks_[freed]));
         EXPECT_TRUE(heap_->free(me, blocks_[freed + 50]));  // Another one in the same list.
         const auto place = static_cast<std::int64_t>(blocks_[freed]) + 8 * word;
@@ -49,13 +59,12 @@ public:
         return number != freed && number != freed + 50;
     }
 
-    /// Those before the one that was freed are never touched.
+    /// Of those before the one that was freed, which nobody frees.
     [[nodiscard]] std::uint64_t changed_blocks() {
         std::uint64_t changed = 0;
         for (std::uint64_t i = 0; i + 1 < freed; ++i) {
-            const auto* const bytes = at(blocks_[i]);
-            changed += std::any_of(bytes, bytes + block_bytes,
-                                   [](std::byte one) { return one != content; });
+            const auto* const was = before_.data() + blocks_[i];
+            changed += std::memcmp(was, at(blocks_[i]), block_bytes) != 0 ? 1U : 0U;
         }
         return changed;
     }
@@ -80,6 +89,7 @@ private:
     HeapMemory memory_{1 << 20};
     std::unique_ptr<ByteHeap> heap_;
     std::vector<HeapOffset> blocks_;
+    std::vector<std::byte> before_;
     std::array<std::byte, sizeof(HeapHeader::regions)> regions_{};
 };
 
@@ -89,9 +99,10 @@ protected:
     template <typename Check>
     void with_each(Check check) {
         const Written any(GetParam(), 20, 0);
-        std::vector<std::uint64_t> values{
-            any.block(50),  any.block(50) - 16,  any.block(freed),   any.block(freed) - 16,
-            any.block(150), any.block(150) - 16, any.block(many - 1)};
+        std::vector<std::uint64_t> values{any.block(many - 1)};
+        for (const std::uint64_t number : {friends[0], friends[1], friends[2], freed, freed + 50}) {
+            for (const std::uint64_t header : headers) values.push_back(any.block(number) - header);
+        }
         for (std::uint64_t value = 0; value < sizeof(HeapHeader) + 64; value += 8) {
             values.push_back(value);
         }
