@@ -166,7 +166,7 @@ TEST(PrivateViewRefusal, NamesTheLimitOfLockedMemory) {
         const rlimit limit{1 << 20, 1 << 20};
         if (::setrlimit(RLIMIT_MEMLOCK, &limit) != 0) return 2;
         if (::geteuid() == 0 && ::setresuid(65534, 65534, 65534) != 0) return 3;
-        if (::mlockall(MCL_FUTURE) != 0) return 4;
+        if (::prctl(PR_SET_DUMPABLE, 1) != 0 || ::mlockall(MCL_FUTURE) != 0) return 4;
         const auto view = PrivateView::map({object}, bytes);
         if (view || view.error().code != Errc::out_of_memory) return 5;
         return view.error().message.find("ulimit -l") == std::string::npos ? 6 : 0;
