@@ -21,8 +21,8 @@
 /// wait for each other. What a body calls of this heap says would_block.
 ///
 /// Not for memory that hostile peers write to: the library believes what it finds there, and who
-/// works in a heap with nonsense in it may end by a signal. Nobody else does: the host runs none of
-/// its code, and an audit believes nothing.
+/// works in a heap with nonsense in it may end by a signal, or never end. Nobody else does: the
+/// host runs none of its code, and an audit believes nothing.
 ///
 /// Class: logged. Threads and processes: as byte_heap.hpp says.
 #pragma once

@@ -6,6 +6,7 @@
 
 #include <boost/interprocess/allocators/allocator.hpp>
 #include <boost/interprocess/offset_ptr.hpp>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>

@@ -121,8 +121,8 @@ Result<Descriptor> open_page_map() {
     Descriptor page_map(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
     if (page_map) return page_map;
     return fail_errno(errno == EACCES || errno == EPERM ? Errc::no_permission : Errc::system,
-                      "open /proc/self/pagemap (is /proc mounted? A program with file capabilities "
-                      "or of another user (setuid), and who has said PR_SET_DUMPABLE 0, may not)",
+                      "open /proc/self/pagemap (is /proc mounted? A process that is not dumpable "
+                      "may not: setuid, file capabilities, PR_SET_DUMPABLE 0)",
                       errno);
 }
 

@@ -7,9 +7,12 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstring>
+#include <string>
 
 #include "shmpool/platform/memory_object.hpp"
 #include "shmpool/platform/shared_mapping.hpp"
@@ -139,6 +142,36 @@ TEST_P(PrivateViewTest, ForgetsWhateverIsLockedAndWheneverItWas) {
         test::ForkedChild child([&] { return seen_after_locking(kind); });
         EXPECT_EQ(child.wait(), 0) << kind;
     }
+}
+
+TEST(PrivateViewRefusal, NamesTheProcessThatIsNotDumpable) {
+    const Descriptor object = create_memory_object("view", page_bytes).value();
+    test::ForkedChild child([&] {
+        if (::geteuid() == 0 && ::setresuid(65534, 65534, 65534) != 0) return 2;
+        if (::prctl(PR_SET_DUMPABLE, 0) != 0) return 3;
+        const auto view = PrivateView::map({object}, page_bytes);
+        if (view || view.error().code != Errc::no_permission) return 4;
+        return view.error().message.find("dumpable") == std::string::npos ? 5 : 0;
+    });
+    EXPECT_EQ(child.wait(), 0);
+}
+
+TEST(PrivateViewRefusal, NamesTheLimitOfLockedMemory) {
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    GTEST_SKIP() << "the sanitizers let nobody lock memory";
+#endif
+    constexpr std::uint64_t bytes = 64 << 20;
+    const Descriptor object = create_memory_object("view", bytes).value();
+    test::ForkedChild child([&] {
+        const rlimit limit{1 << 20, 1 << 20};
+        if (::setrlimit(RLIMIT_MEMLOCK, &limit) != 0) return 2;
+        if (::geteuid() == 0 && ::setresuid(65534, 65534, 65534) != 0) return 3;
+        if (::prctl(PR_SET_DUMPABLE, 1) != 0 || ::mlockall(MCL_FUTURE) != 0) return 4;
+        const auto view = PrivateView::map({object}, bytes);
+        if (view || view.error().code != Errc::out_of_memory) return 5;
+        return view.error().message.find("ulimit -l") == std::string::npos ? 6 : 0;
+    });
+    EXPECT_EQ(child.wait(), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Queries, PrivateViewTest,
