@@ -277,9 +277,7 @@ private:
         return links;
     }
     [[nodiscard]] bool is_free_and_names(HeapOffset other, std::uint64_t link, HeapOffset block) {
-        const tlsf::Region region = region_of(other);
-        return region.may_hold(other) && !is_live_at(region, other) &&
-               words_.get(other + link) == block;
+        return free_block_bytes(region_of(other), other) && words_.get(other + link) == block;
     }
 
     /// A block of that list or of the next one that has any; 0: none.

@@ -41,11 +41,12 @@ public:
         }
         for (std::size_t i = 0; i < friends.size(); ++i) {
             const std::uint64_t name = blocks_[freed] - headers[i];
-            for (std::uint64_t word = 0; word < block_bytes / 8; ++word) {
-                std::memcpy(at(blocks_[friends[i]] + 8 * word), &name, sizeof name);
+            for (std::uint64_t n = 0; n < block_bytes / 8; ++n) {
+                std::memcpy(at(blocks_[friends[i]] + 8 * n), &name, sizeof name);
             }
         }
-        before_.assign(at(0), at(blocks_[freed] - 64));
+        const auto all = memory_.view();
+        before_.assign(all.begin(), all.end());
         EXPECT_TRUE(heap_->free(me, blocks_[freed]));
         EXPECT_TRUE(heap_->free(me, blocks_[freed + 50]));  // Another one in the same list.
         const auto place = static_cast<std::int64_t>(blocks_[freed]) + 8 * word;
