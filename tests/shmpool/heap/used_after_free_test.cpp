@@ -72,6 +72,11 @@ public:
     [[nodiscard]] bool has_its_regions() {
         return std::memcmp(regions_.data(), header().regions, sizeof header().regions) == 0;
     }
+    [[nodiscard]] bool is_damaged() { return header().damaged.load() != 0; }
+    [[nodiscard]] bool is_whole() {
+        const auto findings = heap_->audit(me);
+        return findings && findings->empty();
+    }
     /// Of all that live; how many frees have failed.
     std::uint64_t free_all() {
         std::uint64_t failed = 0;
@@ -133,6 +138,7 @@ TEST_P(UsedAfterFree, KeepsNobodyFromFreeing) {
     with_each([](Written& heap) {
         EXPECT_LE(heap.free_all(), beside_it);
         EXPECT_TRUE(heap.has_its_regions());
+        EXPECT_TRUE(heap.is_whole() || heap.is_damaged()) << "nothing is lost in silence";
     });
 }
 
