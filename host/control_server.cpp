@@ -188,6 +188,10 @@ void ControlServer::serve(std::uint64_t session_id) {
         const auto found = sessions_.find(session_id);
         if (found == sessions_.end()) return;
         Session& session = found->second;
+        // Who has left already must not cost an attachment.
+        if (session.role == SessionRole::unintroduced && session.connection.has_been_hung_up()) {
+            return close(found, ClosedBy::peer);
+        }
         if (closer_.is_behind(session.credentials.uid) &&
             session.connection.next_brings_descriptors()) {
             return close_for(session, "more descriptors, while too many of this user wait");

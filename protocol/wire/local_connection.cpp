@@ -301,6 +301,11 @@ bool LocalConnection::next_brings_descriptors() const noexcept {
            (message.msg_flags & MSG_CTRUNC) != 0;
 }
 
+bool LocalConnection::has_been_hung_up() const noexcept {
+    pollfd state{socket_.get(), 0, 0};  // What is asked for by nobody is told anyway.
+    return ::poll(&state, 1, 0) == 1 && (state.revents & POLLHUP) != 0;
+}
+
 Result<LocalConnection::Received> LocalConnection::receive(const Deadline& deadline) {
     for (;;) {
         auto received = try_receive();

@@ -85,6 +85,9 @@ public:
     [[nodiscard]] Result<std::optional<Received>> try_peek();
     /// Whether descriptors came with the packet that is received next: they stay where they are.
     [[nodiscard]] bool next_brings_descriptors() const noexcept;
+    /// Whether the other side has gone, so that no answer reaches it; what it has sent before is
+    /// still there to be received.
+    [[nodiscard]] bool has_been_hung_up() const noexcept;
 
     /// Of the process that connected, or that listened, as the kernel noted it then.
     [[nodiscard]] Result<Credentials> credentials() const;

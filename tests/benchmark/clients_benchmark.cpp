@@ -90,6 +90,17 @@ LocalConnection connect(const std::string& socket) {
     }
 }
 
+/// The same, but waits until it is attached.
+[[noreturn]] void attach_and_leave(const std::string& socket) {
+    for (;;) {
+        try {
+            const test::PlainPeer peer(socket);
+        } catch (const std::runtime_error&) {
+            continue;  // Refused: its places are not free again yet.
+        }
+    }
+}
+
 /// Attached, asks as fast as it can and never reads an answer, until the host has had enough; then
 /// another does the same.
 [[noreturn]] void ask_and_not_read(const std::string& socket) {
@@ -175,6 +186,8 @@ SHMPOOL_BESIDE(an_honest_request, beside_one_that_floods, talk_nonsense, 1);
 SHMPOOL_BESIDE(an_honest_request, beside_four_that_flood, talk_nonsense, 4);
 SHMPOOL_BESIDE(an_honest_request, beside_one_that_hangs_up, attach_and_hang_up, 1);
 SHMPOOL_BESIDE(an_honest_request, beside_four_that_hang_up, attach_and_hang_up, 4);
+SHMPOOL_BESIDE(an_honest_request, beside_one_that_attaches_and_leaves, attach_and_leave, 1);
+SHMPOOL_BESIDE(an_honest_request, beside_four_that_attach_and_leave, attach_and_leave, 4);
 SHMPOOL_BESIDE(an_honest_request, beside_one_that_sends_what_lingers, send_what_lingers, 1);
 SHMPOOL_BESIDE(an_honest_request, beside_four_that_send_what_lingers, send_what_lingers, 4);
 SHMPOOL_BESIDE(an_honest_request, beside_one_that_opens_and_closes, open_and_close, 1);
@@ -187,6 +200,8 @@ SHMPOOL_BESIDE(an_honest_attach, beside_one_that_floods, talk_nonsense, 1);
 SHMPOOL_BESIDE(an_honest_attach, beside_four_that_flood, talk_nonsense, 4);
 SHMPOOL_BESIDE(an_honest_attach, beside_one_that_hangs_up, attach_and_hang_up, 1);
 SHMPOOL_BESIDE(an_honest_attach, beside_four_that_hang_up, attach_and_hang_up, 4);
+SHMPOOL_BESIDE(an_honest_attach, beside_one_that_attaches_and_leaves, attach_and_leave, 1);
+SHMPOOL_BESIDE(an_honest_attach, beside_four_that_attach_and_leave, attach_and_leave, 4);
 SHMPOOL_BESIDE(an_honest_attach, beside_four_that_compute, compute, 4);
 
 }  // namespace

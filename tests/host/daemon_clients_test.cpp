@@ -153,6 +153,21 @@ TEST_F(DaemonClients, DoesNotTakeAFewWhoLeaveAtOnceForAFlood) {
     EXPECT_THAT(daemon.log(), testing::Not(HasSubstr("flood")));
 }
 
+/// An attachment is the dearest that anybody can ask for.
+TEST_F(DaemonClients, AttachesNobodyWhoHasLeftBeforeItsHelloIsRead) {
+    const wire::Packet hello = wire::encode(honest_hello(), 1);
+    daemon.signal(SIGSTOP);
+    for (int i = 0; i < 10; ++i) {
+        LocalConnection caller = connect_to(daemon.socket());
+        ASSERT_TRUE(caller.send(hello, {}, Deadline::after(std::chrono::seconds(5))));
+    }
+    daemon.signal(SIGCONT);
+    expect_honest_service();
+    ASSERT_TRUE(daemon.logs(" attached"));
+    const std::string log = daemon.log();
+    EXPECT_EQ(log.find(" attached"), log.rfind(" attached")) << log;
+}
+
 /// Strangers who come and go as fast as they are let in.
 class DaemonBesideAFlood : public DaemonClients {
 protected:

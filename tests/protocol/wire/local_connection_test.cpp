@@ -165,6 +165,14 @@ TEST_F(LocalConnectionTest, StillReadsWhatWasSentBeforeTheOtherSideWent) {
     EXPECT_EQ(right().receive(soon()).error().code, Errc::host_gone);
 }
 
+TEST_F(LocalConnectionTest, KnowsThatTheOtherSideHasGoneBeforeItReadsWhatItSent) {
+    ASSERT_TRUE(left().send(some_packet(), {}, soon()));
+    EXPECT_FALSE(right().has_been_hung_up());
+    hang_up();
+    EXPECT_TRUE(right().has_been_hung_up());
+    EXPECT_TRUE(right().receive(soon()));
+}
+
 TEST_F(LocalConnectionTest, SaysGoneWhenTheOtherSideLeftWithoutReading) {
     ASSERT_TRUE(right().send(some_packet(), {}, soon()));
     hang_up();
