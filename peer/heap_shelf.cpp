@@ -42,7 +42,9 @@ Result<std::shared_ptr<HeapUse>> HeapShelf::open(const std::shared_ptr<PeerCore>
         return fail(Errc::damaged_header,
                     "heap '" + std::string(name) + "' does not lie in the memory of heaps");
     }
-    auto use = std::make_shared<HeapUse>(core, std::move(*entry), memory);
+    const auto place = static_cast<std::uint64_t>(memory.data() - region->bytes.data());
+    const auto origin = HeapOrigin::of(place, opened->incarnation);
+    auto use = std::make_shared<HeapUse>(core, std::move(*entry), memory, origin);
     known = use;
     return use;
 }

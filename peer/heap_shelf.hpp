@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "protocol/heap_table.hpp"
+#include "shmpool/heap/heap_origin.hpp"
 #include "shmpool/platform/private_view.hpp"
 
 namespace shmpool {
@@ -20,8 +21,9 @@ class PeerCore;
 /// One open heap. As long as it lives the host does not destroy it, and its memory stays mapped.
 class HeapUse {
 public:
-    HeapUse(std::shared_ptr<PeerCore> core, HeapEntry entry, std::span<std::byte> memory)
-        : core_(std::move(core)), entry_(std::move(entry)), memory_(memory) {}
+    HeapUse(std::shared_ptr<PeerCore> core, HeapEntry entry, std::span<std::byte> memory,
+            HeapOrigin origin)
+        : core_(std::move(core)), entry_(std::move(entry)), memory_(memory), origin_(origin) {}
     ~HeapUse();
     HeapUse(const HeapUse&) = delete;
     HeapUse& operator=(const HeapUse&) = delete;
@@ -30,6 +32,8 @@ public:
     /// As it was when it was opened.
     [[nodiscard]] const HeapEntry& entry() const { return entry_; }
     [[nodiscard]] std::span<std::byte> memory() const { return memory_; }
+    /// Of the offsets that it hands out, the same in every process.
+    [[nodiscard]] HeapOrigin origin() const { return origin_; }
     /// The object that it lies in, and where.
     [[nodiscard]] MemoryPlace place() const;
 
@@ -37,6 +41,7 @@ private:
     std::shared_ptr<PeerCore> core_;
     HeapEntry entry_;
     std::span<std::byte> memory_;
+    HeapOrigin origin_;
 };
 
 /// Threads.

@@ -88,15 +88,15 @@ public:
         const auto who = user_of(use_);
         if (!who) return tl::unexpected(who.error());
         return heap_.allocate(*who, bytes, alignment).map([&](HeapOffset block) {
-            return static_cast<void*>(use_.memory().data() + block);
+            return static_cast<void*>(use_.memory().data() + use_.origin().inside(block));
         });
     }
     Outcome<void> free(void* block) override {
         const auto who = user_of(use_);
         if (!who) return tl::unexpected(who.error());
-        const auto offset = reinterpret_cast<std::uintptr_t>(block) -
-                            reinterpret_cast<std::uintptr_t>(use_.memory().data());
-        return heap_.free(who->holder, offset);
+        const auto distance = reinterpret_cast<std::uintptr_t>(block) -
+                              reinterpret_cast<std::uintptr_t>(use_.memory().data());
+        return heap_.free(who->holder, use_.origin().given(distance));
     }
     HeapHeader& heap() const override {
         return *reinterpret_cast<HeapHeader*>(use_.memory().data());
@@ -156,11 +156,20 @@ Result<std::shared_ptr<HeapUse>> Peer::use_heap(std::string_view name) {
     return core_->heaps().open(core_, name);
 }
 
+/// What hands out numbers has no origin.
 template <typename Shared, auto Open>
 Result<Shared> Peer::open_heap(std::string_view name) {
     auto use = use_heap(name);
     if (!use) return tl::unexpected(use.error());
-    auto heap = Open((*use)->memory(), heap_patience);
+    const auto open = [&] {
+        const auto memory = (*use)->memory();
+        if constexpr (requires { Open(memory, heap_patience, HeapOrigin()); }) {
+            return Open(memory, heap_patience, (*use)->origin());
+        } else {
+            return Open(memory, heap_patience);
+        }
+    };
+    auto heap = open();
     if (!heap) return of_heap(name, heap.error());
     return Shared(std::move(*use), std::move(*heap));
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The heaps of a pool as a peer has them: shared memory for what is no message. What they hand out
-/// is named by offsets from the heap's beginning, the same in every process; `at` and `offset_of`
-/// translate. Whoever dies in the middle of a call leaves the heap as it was before.
+/// is named by an offset, the same in every process, which is of this heap and of no other; `at`
+/// and `offset_of` translate. Whoever dies in the middle of a call leaves the heap as it was
+/// before.
 ///
 ///   auto table = peer.byte_heap("table").value();
 ///   const HeapOffset block = table.allocate(1000).value();
@@ -65,13 +66,14 @@ public:
     /// Where an offset lies in this process; null if it does not lie in the heap. A read-only peer
     /// may read there.
     [[nodiscard]] void* at(HeapOffset offset) const {
-        return offset < memory().size() ? memory().data() + offset : nullptr;
+        const HeapOffset inside = use_->origin().inside(offset);
+        return inside < memory().size() ? memory().data() + inside : nullptr;
     }
     /// The offset of what lies in the heap; 0 if it does not.
     [[nodiscard]] HeapOffset offset_of(const void* address) const {
         const auto distance = reinterpret_cast<std::uintptr_t>(address) -
                               reinterpret_cast<std::uintptr_t>(memory().data());
-        return distance < memory().size() ? distance : 0;
+        return distance < memory().size() ? use_->origin().given(distance) : 0;
     }
 
     /// Where users begin to look; 0: nobody has said so. One word, which anybody may set.
@@ -340,9 +342,9 @@ public:
     /// peer may read them.
     [[nodiscard]] std::span<std::byte> bytes(const StackHandle& handle) const {
         const auto all = heap().stack().value_or(std::span<std::byte>());
-        const bool lies_inside =
-            handle.offset <= all.size() && handle.len <= all.size() - handle.offset;
-        return lies_inside ? all.subspan(handle.offset, handle.len) : std::span<std::byte>();
+        const HeapOffset inside = use().origin().inside(handle.offset);
+        const bool lies_inside = inside <= all.size() && handle.len <= all.size() - inside;
+        return lies_inside ? all.subspan(inside, handle.len) : std::span<std::byte>();
     }
 
     [[nodiscard]] Outcome<StackHandle> alloc(std::uint64_t len) {

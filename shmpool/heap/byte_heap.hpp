@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A heap of bytes as one process has it, whatever its engine. Everything that is handed out is an
-/// offset from the beginning of the heap's memory, the same in every process.
+/// offset from the heap's origin (heap_origin.hpp), the same in every process.
 ///
 /// Processes and threads: any may call anything at any time; each says who it is (`HeapHolder`, one
 /// for each thread). One change at a time: who comes waits, no longer than `patience`, for whoever
@@ -23,6 +23,7 @@
 #include "shmpool/heap/heap_cell.hpp"
 #include "shmpool/heap/heap_census.hpp"
 #include "shmpool/heap/heap_format.hpp"
+#include "shmpool/heap/heap_origin.hpp"
 #include "shmpool/heap/heap_owner.hpp"
 #include "shmpool/heap/heap_words.hpp"
 
@@ -73,9 +74,11 @@ public:
 };
 
 /// Of any kind that hands out bytes. `memory` is what format_heap had, at any address of that
-/// alignment, and outlives the heap. wrong_magic, wrong_layout_version, damaged_header,
-/// misaligned_base, config_mismatch (a heap of another kind), unsupported.
+/// alignment, and outlives the heap. `origin`: the same for all who open it. wrong_magic,
+/// wrong_layout_version, damaged_header, misaligned_base, config_mismatch (a heap of another kind),
+/// unsupported.
 [[nodiscard]] Result<std::unique_ptr<ByteHeap>> open_byte_heap(
-    std::span<std::byte> memory, std::chrono::nanoseconds patience = heap_patience);
+    std::span<std::byte> memory, std::chrono::nanoseconds patience = heap_patience,
+    HeapOrigin origin = {});
 
 }  // namespace shmpool

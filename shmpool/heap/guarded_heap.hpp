@@ -14,6 +14,7 @@
 #include "shmpool/heap/byte_heap.hpp"
 #include "shmpool/heap/heap_cell.hpp"
 #include "shmpool/heap/heap_guard.hpp"
+#include "shmpool/heap/heap_origin.hpp"
 #include "shmpool/heap/owned_blocks.hpp"
 #include "shmpool/platform/alignment.hpp"
 
@@ -49,8 +50,10 @@ public:
     }
 
     /// The header has been checked, and is of this kind.
-    GuardedHeap(std::span<std::byte> memory, std::chrono::nanoseconds patience)
+    GuardedHeap(std::span<std::byte> memory, std::chrono::nanoseconds patience,
+                HeapOrigin origin = {})
         : guard_(memory, plan, patience),
+          origin_(origin),
           owned_(guard_.header().owned != 0),
           map_alignment_(guard_.header().map_alignment) {}
 
@@ -58,18 +61,20 @@ public:
                                                   std::uint64_t alignment) override {
         if (!may_align(alignment)) return fail(Errc::invalid_argument);
         return change(user.holder, [&](Words& words, Engine& engine) {
-            return take(words, engine, user.owner, bytes, alignment);
+            return take(words, engine, user.owner, bytes, alignment).map(as_given());
         });
     }
 
     [[gnu::flatten]] Outcome<void> free(HeapHolder holder, HeapOffset block) override {
-        return change(
-            holder, [&](Words& words, Engine& engine) { return give_back(words, engine, block); });
+        return change(holder, [&](Words& words, Engine& engine) {
+            return give_back(words, engine, origin_.inside(block));
+        });
     }
 
     Outcome<std::uint64_t> usable_bytes(HeapHolder holder, HeapOffset block) override {
-        return change(holder,
-                      [&](Words& words, Engine& engine) { return usable(words, engine, block); });
+        return change(holder, [&](Words& words, Engine& engine) {
+            return usable(words, engine, origin_.inside(block));
+        });
     }
 
     Outcome<HeapOffset> allocate_into(HeapHolder holder, std::uint64_t bytes,
@@ -77,7 +82,8 @@ public:
         if (!may_align(alignment)) return fail(Errc::invalid_argument);
         return change(holder, [&](Words& words, Engine& engine) {
             return empty_place(words, engine, cell).and_then([&](HeapOffset place) {
-                return take(words, engine, nobodys, bytes, alignment).map([&](HeapOffset block) {
+                const auto taken = take(words, engine, nobodys, bytes, alignment).map(as_given());
+                return taken.map([&](HeapOffset block) {
                     words.set_when_decided(place, block);
                     return block;
                 });
@@ -88,7 +94,7 @@ public:
     Outcome<void> keep_in(HeapHolder holder, HeapOffset block, const HeapCell& cell) override {
         return change(holder, [&](Words& words, Engine& engine) {
             return empty_place(words, engine, cell).and_then([&](HeapOffset place) {
-                return give_to(words, engine, block, nobodys).map([&] {
+                return give_to(words, engine, origin_.inside(block), nobodys).map([&] {
                     words.set_when_decided(place, block);
                 });
             });
@@ -97,10 +103,9 @@ public:
 
     Outcome<void> free_from(HeapHolder holder, const HeapCell& cell) override {
         return change(holder, [&](Words& words, Engine& engine) -> Outcome<void> {
-            const auto place =
-                place_of(cell, [&](HeapOffset block) { return usable(words, engine, block); });
+            const auto place = place_of(origin_, cell, usable_in(words, engine));
             if (!place) return tl::unexpected(place.error());
-            const HeapOffset block = words.get(*place);
+            const HeapOffset block = origin_.inside(words.get(*place));
             words.set(*place, 0);
             return give_back(words, engine, block);
         });
@@ -109,7 +114,7 @@ public:
     Outcome<void> set_owner(HeapHolder holder, HeapOffset block, HeapOwner owner) override {
         if (!owned_) return fail(Errc::unsupported);
         return change(holder, [&](Words& words, Engine& engine) {
-            return give_to(words, engine, block, owner);
+            return give_to(words, engine, origin_.inside(block), owner);
         });
     }
 
@@ -203,7 +208,7 @@ private:
         return std::has_single_bit(alignment) && alignment <= map_alignment_;
     }
 
-    // Parts of a change.
+    // Parts of a change. What they call a block, the engine calls so.
     Answer<HeapOffset> take(Words& words, Engine& engine, HeapOwner owner, std::uint64_t bytes,
                             std::uint64_t alignment) {
         const std::uint64_t prefix = owned_ ? Owned::prefix_for(alignment) : 0;
@@ -237,8 +242,13 @@ private:
         });
     }
     Answer<HeapOffset> empty_place(Words& words, Engine& engine, const HeapCell& cell) {
-        return empty_place_of(words, cell,
-                              [&](HeapOffset block) { return usable(words, engine, block); });
+        return empty_place_of(words, origin_, cell, usable_in(words, engine));
+    }
+    [[nodiscard]] auto usable_in(Words& words, Engine& engine) {
+        return [this, &words, &engine](HeapOffset block) { return usable(words, engine, block); };
+    }
+    [[nodiscard]] auto as_given() const {
+        return [this](HeapOffset block) { return origin_.given(block); };
     }
 
     static void look_at_prefixes(Words& words, Engine& engine, HeapCensus& census) {
@@ -275,6 +285,7 @@ private:
     }
 
     HeapGuard<StoreHook> guard_;
+    HeapOrigin origin_;
     // Read once: whoever writes nonsense may do it now.
     bool owned_;
     std::uint64_t map_alignment_;

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "shmpool/heap/heap_guard.hpp"
+#include "shmpool/heap/heap_origin.hpp"
 #include "shmpool/heap/object_census.hpp"
 #include "shmpool/heap/object_heap.hpp"
 #include "shmpool/heap/object_slabs.hpp"
@@ -35,8 +36,8 @@ public:
 
     /// The header has been checked, and is of this plan.
     GuardedObjectHeap(std::span<std::byte> memory, const ObjectPlan& plan,
-                      std::chrono::nanoseconds patience)
-        : plan_(plan), guard_(memory, plan.heap, patience) {}
+                      std::chrono::nanoseconds patience, HeapOrigin origin = {})
+        : plan_(plan), guard_(memory, plan.heap, patience), origin_(origin) {}
 
     [[nodiscard]] std::uint64_t object_bytes() const override { return plan_.shape.object_bytes; }
     [[nodiscard]] std::uint64_t object_alignment() const override {
@@ -48,23 +49,25 @@ public:
         return change(user.holder, [&](Words& words, Engine& engine) {
             return engine.allocate(user.owner).map([&](HeapOffset object) {
                 count(words, 1);
-                return object;
+                return origin_.given(object);
             });
         });
     }
 
     [[gnu::flatten]] Outcome<void> free(HeapHolder holder, HeapOffset object) override {
-        return change(
-            holder, [&](Words& words, Engine& engine) { return free_one(words, engine, object); });
+        return change(holder, [&](Words& words, Engine& engine) {
+            return free_one(words, engine, origin_.inside(object));
+        });
     }
 
     Outcome<HeapOffset> allocate_into(HeapHolder holder, const HeapCell& cell) override {
         return change(holder, [&](Words& words, Engine& engine) {
-            return empty_place_of(words, cell, usable_in(engine)).and_then([&](HeapOffset place) {
+            const auto place = empty_place_of(words, origin_, cell, usable_in(engine));
+            return place.and_then([&](HeapOffset at) {
                 return engine.allocate(nobodys).map([&](HeapOffset object) {
                     count(words, 1);
-                    words.set_when_decided(place, object);
-                    return object;
+                    words.set_when_decided(at, origin_.given(object));
+                    return origin_.given(object);
                 });
             });
         });
@@ -72,10 +75,10 @@ public:
 
     Outcome<void> keep_in(HeapHolder holder, HeapOffset object, const HeapCell& cell) override {
         return change(holder, [&](Words& words, Engine& engine) -> Outcome<void> {
-            const auto place = empty_place_of(words, cell, usable_in(engine));
+            const auto place = empty_place_of(words, origin_, cell, usable_in(engine));
             if (!place) return tl::unexpected(place.error());
-            if (!engine.is_live(object)) return fail(Errc::not_allocated);
-            if (plan_.owned) (void)engine.set_owner(object, nobodys);
+            if (!engine.is_live(origin_.inside(object))) return fail(Errc::not_allocated);
+            if (plan_.owned) (void)engine.set_owner(origin_.inside(object), nobodys);
             words.set_when_decided(*place, object);
             return {};
         });
@@ -83,9 +86,9 @@ public:
 
     Outcome<void> free_from(HeapHolder holder, const HeapCell& cell) override {
         return change(holder, [&](Words& words, Engine& engine) -> Outcome<void> {
-            const auto place = place_of(cell, usable_in(engine));
+            const auto place = place_of(origin_, cell, usable_in(engine));
             if (!place) return tl::unexpected(place.error());
-            const HeapOffset object = words.get(*place);
+            const HeapOffset object = origin_.inside(words.get(*place));
             words.set(*place, 0);
             return free_one(words, engine, object);
         });
@@ -93,14 +96,14 @@ public:
 
     Outcome<bool> is_live(HeapHolder holder, HeapOffset object) override {
         return change(holder, [&](Words&, Engine& engine) -> Outcome<bool> {
-            return engine.is_live(object);
+            return engine.is_live(origin_.inside(object));
         });
     }
 
     Outcome<void> set_owner(HeapHolder holder, HeapOffset object, HeapOwner owner) override {
         if (!plan_.owned) return fail(Errc::unsupported);
         return change(holder, [&](Words&, Engine& engine) -> Outcome<void> {
-            return engine.set_owner(object, owner);
+            return engine.set_owner(origin_.inside(object), owner);
         });
     }
 
@@ -173,6 +176,7 @@ private:
 
     ObjectPlan plan_;
     HeapGuard<StoreHook> guard_;
+    HeapOrigin origin_;
 };
 
 }  // namespace shmpool

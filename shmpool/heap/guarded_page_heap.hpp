@@ -8,6 +8,7 @@
 
 #include "shmpool/heap/bitmap_pages.hpp"
 #include "shmpool/heap/heap_guard.hpp"
+#include "shmpool/heap/heap_origin.hpp"
 #include "shmpool/heap/page_heap.hpp"
 
 namespace shmpool {
@@ -35,9 +36,10 @@ public:
 
     /// The header has been checked, and is of this plan.
     GuardedPageHeap(std::span<std::byte> memory, const PagePlan& plan,
-                    std::chrono::nanoseconds patience)
+                    std::chrono::nanoseconds patience, HeapOrigin origin = {})
         : plan_(plan),
           guard_(memory, plan.heap, patience),
+          origin_(origin),
           map_alignment_(guard_.header().map_alignment) {}
 
     [[nodiscard]] std::uint64_t bytes_per_page() const override { return plan_.bytes_per_page; }
@@ -46,23 +48,25 @@ public:
                                        std::uint64_t alignment_bytes) override {
         if (count == 0 || !may_align(alignment_bytes)) return fail(Errc::invalid_argument);
         return change(user.holder, [&](Words&, Engine& engine) {
-            return engine.allocate(count, alignment_bytes, user.owner);
+            return engine.allocate(count, alignment_bytes, user.owner).map(as_given());
         });
     }
 
     Outcome<HeapOffset> allocate_pages_at(HeapUser user, HeapOffset base, std::uint64_t count,
                                           std::uint64_t alignment_bytes) override {
-        if (count == 0 || !may_align(alignment_bytes) || base % alignment_bytes != 0) {
+        const HeapOffset place = origin_.inside(base);
+        if (count == 0 || !may_align(alignment_bytes) || place % alignment_bytes != 0) {
             return fail(Errc::invalid_argument);
         }
         return change(user.holder, [&](Words&, Engine& engine) {
-            return engine.allocate_at(base, count, user.owner);
+            return engine.allocate_at(place, count, user.owner).map(as_given());
         });
     }
 
     Outcome<void> free_pages(HeapHolder holder, HeapOffset offset, std::uint64_t count) override {
-        if (count == 0 || offset % plan_.bytes_per_page != 0) return fail(Errc::invalid_argument);
-        return change(holder, [&](Words&, Engine& engine) { return engine.free(offset, count); });
+        const HeapOffset first = origin_.inside(offset);
+        if (count == 0 || first % plan_.bytes_per_page != 0) return fail(Errc::invalid_argument);
+        return change(holder, [&](Words&, Engine& engine) { return engine.free(first, count); });
     }
 
     Outcome<HeapOffset> allocate_pages_into(HeapHolder holder, std::uint64_t count,
@@ -70,9 +74,10 @@ public:
                                             const HeapCell& cell) override {
         if (count == 0 || !may_align(alignment_bytes)) return fail(Errc::invalid_argument);
         return change(holder, [&](Words& words, Engine& engine) {
-            const auto place = empty_place_of(words, cell, usable_in(engine));
+            const auto place = empty_place_of(words, origin_, cell, usable_in(engine));
             return place.and_then([&](HeapOffset at) {
-                return engine.allocate(count, alignment_bytes, nobodys).map([&](HeapOffset page) {
+                const auto taken = engine.allocate(count, alignment_bytes, nobodys).map(as_given());
+                return taken.map([&](HeapOffset page) {
                     words.set_when_decided(at, page);
                     return page;
                 });
@@ -82,12 +87,13 @@ public:
 
     Outcome<void> keep_pages_in(HeapHolder holder, HeapOffset offset, std::uint64_t count,
                                 const HeapCell& cell) override {
-        if (count == 0 || offset % plan_.bytes_per_page != 0) return fail(Errc::invalid_argument);
+        const HeapOffset first = origin_.inside(offset);
+        if (count == 0 || first % plan_.bytes_per_page != 0) return fail(Errc::invalid_argument);
         return change(holder, [&](Words& words, Engine& engine) -> Outcome<void> {
-            const auto place = empty_place_of(words, cell, usable_in(engine));
+            const auto place = empty_place_of(words, origin_, cell, usable_in(engine));
             if (!place) return tl::unexpected(place.error());
-            if (!engine.are_live(offset, count)) return fail(Errc::not_allocated);
-            engine.keep(offset, count);
+            if (!engine.are_live(first, count)) return fail(Errc::not_allocated);
+            engine.keep(first, count);
             words.set_when_decided(*place, offset);
             return {};
         });
@@ -97,9 +103,9 @@ public:
                                   const HeapCell& cell) override {
         if (count == 0) return fail(Errc::invalid_argument);
         return change(holder, [&](Words& words, Engine& engine) -> Outcome<void> {
-            const auto place = place_of(cell, usable_in(engine));
+            const auto place = place_of(origin_, cell, usable_in(engine));
             if (!place) return tl::unexpected(place.error());
-            const HeapOffset page = words.get(*place);
+            const HeapOffset page = origin_.inside(words.get(*place));
             if (page % plan_.bytes_per_page != 0) return fail(Errc::not_allocated);
             words.set(*place, 0);
             return engine.free(page, count);
@@ -109,10 +115,11 @@ public:
     Outcome<void> set_owner(HeapHolder holder, HeapOffset offset, std::uint64_t count,
                             HeapOwner owner) override {
         if (plan_.owners == 0) return fail(Errc::unsupported);
-        if (count == 0 || offset % plan_.bytes_per_page != 0) return fail(Errc::invalid_argument);
+        const HeapOffset first = origin_.inside(offset);
+        if (count == 0 || first % plan_.bytes_per_page != 0) return fail(Errc::invalid_argument);
         return guard_.one_by_one(count, [&](std::uint64_t i) {
             return change(holder, [&](Words&, Engine& engine) -> Outcome<void> {
-                const HeapOffset page = offset + i * plan_.bytes_per_page;
+                const HeapOffset page = first + i * plan_.bytes_per_page;
                 if (!engine.are_live(page, count - i)) return fail(Errc::not_allocated);
                 engine.set_owner(page, owner);
                 return {};
@@ -157,6 +164,10 @@ private:
                alignment_bytes <= map_alignment_;
     }
 
+    [[nodiscard]] auto as_given() const {
+        return [this](HeapOffset page) { return origin_.given(page); };
+    }
+
     /// Of one page.
     [[nodiscard]] auto usable_in(Engine& engine) const {
         return [&](HeapOffset page) -> Outcome<std::uint64_t> {
@@ -176,6 +187,7 @@ private:
 
     PagePlan plan_;
     HeapGuard<StoreHook> guard_;
+    HeapOrigin origin_;
     std::uint64_t map_alignment_;  ///< Read once, as the plan.
 };
 

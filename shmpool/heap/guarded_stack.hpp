@@ -5,9 +5,12 @@
 /// whether anything was lost. Behind it: what this change has decided is finished.
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
+#include <vector>
 
 #include "shmpool/heap/heap_guard.hpp"
+#include "shmpool/heap/heap_origin.hpp"
 #include "shmpool/heap/stack.hpp"
 #include "shmpool/heap/stack_heap.hpp"
 
@@ -52,8 +55,11 @@ public:
 
     /// The header has been checked, and is of this plan.
     GuardedStack(std::span<std::byte> memory, const StackPlan& plan,
-                 std::chrono::nanoseconds patience, StoreHook hook = {})
-        : memory_(memory), plan_(plan), guard_(memory, plan.heap, patience, hook) {}
+                 std::chrono::nanoseconds patience, HeapOrigin origin = {}, StoreHook hook = {})
+        : memory_(memory),
+          plan_(plan),
+          guard_(memory, plan.heap, patience, hook),
+          origin_(origin) {}
 
     /// What the stack begins with, without the lock: words that never change, and `len`, which is
     /// right before and behind each store. wrong_magic, damaged_header, config_mismatch.
@@ -70,7 +76,7 @@ public:
 
     Outcome<StackHandle> alloc(HeapHolder holder, std::uint64_t len) override {
         if (Engine::has_null && len == 0) return StackHandle{};
-        return change(holder, [&](Engine& engine) { return engine.alloc(len); });
+        return change(holder, [&](Engine& engine) { return engine.alloc(len).map(as_given()); });
     }
 
     Outcome<StackHandle> realloc(HeapHolder holder, const StackHandle& handle,
@@ -79,23 +85,33 @@ public:
         if (Engine::has_null && len == 0) {
             return dealloc(holder, handle).map([] { return StackHandle{}; });
         }
-        return change(holder, [&](Engine& engine) { return engine.realloc(handle, len); });
+        return change(holder, [&](Engine& engine) {
+            return engine.realloc(inside(handle), len).map(as_given());
+        });
     }
 
     Outcome<void> dealloc(HeapHolder holder, const StackHandle& handle) override {
         if (Engine::has_null && handle.is_null()) return {};
-        return change(holder, [&](Engine& engine) { return engine.dealloc(handle); });
+        return change(holder, [&](Engine& engine) { return engine.dealloc(inside(handle)); });
     }
 
     Outcome<std::vector<StackHandle>> alloc_bulk(HeapHolder holder,
                                                  std::span<const std::uint64_t> lengths) override {
         if (lengths.empty()) return std::vector<StackHandle>{};
-        return change(holder, [&](Engine& engine) { return engine.alloc_bulk(lengths); });
+        return change(holder, [&](Engine& engine) {
+            return engine.alloc_bulk(lengths).map([&](std::vector<StackHandle> handles) {
+                std::ranges::transform(handles, handles.begin(), as_given());
+                return handles;
+            });
+        });
     }
 
     Outcome<void> dealloc_bulk(HeapHolder holder, std::span<const StackHandle> handles) override {
         if (handles.empty()) return {};
-        return change(holder, [&](Engine& engine) { return engine.dealloc_bulk(handles); });
+        std::vector<StackHandle> blocks;
+        blocks.reserve(handles.size());
+        for (const StackHandle& one : handles) blocks.push_back(inside(one));
+        return change(holder, [&](Engine& engine) { return engine.dealloc_bulk(blocks); });
     }
 
     Outcome<std::uint64_t> len(HeapHolder holder) override {
@@ -141,6 +157,17 @@ public:
     void holder_died(HeapHolder holder) override { guard_.holder_died(holder); }
 
 private:
+    [[nodiscard]] auto as_given() const {
+        return [this](const StackHandle& block) {
+            if (Engine::has_null && block.is_null()) return block;
+            return StackHandle{origin_.given(block.offset), block.len};
+        };
+    }
+    [[nodiscard]] StackHandle inside(const StackHandle& handle) const {
+        if (Engine::has_null && handle.is_null()) return handle;
+        return {origin_.inside(handle.offset), handle.len};
+    }
+
     Outcome<void> write_stack_header() {
         return guard_.change(1, [&](Words& words) -> Outcome<void> {
             words.set(offsetof(HeapHeader, total_bytes), plan_.capacity);
@@ -175,6 +202,7 @@ private:
     std::span<std::byte> memory_;
     StackPlan plan_;
     HeapGuard<StoreHook> guard_;
+    HeapOrigin origin_;
     bool is_open_ = false;  ///< Read and written under the heap's lock.
 };
 

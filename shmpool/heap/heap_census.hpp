@@ -11,7 +11,7 @@
 namespace shmpool {
 
 struct HeapFinding {
-    HeapOffset at = 0;
+    HeapOffset at = 0;  ///< From the beginning of the heap's memory, whatever its origin.
     std::string text;
 };
 

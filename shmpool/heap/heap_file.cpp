@@ -67,7 +67,7 @@ struct HeapFile::Parts {
                                                                        heap_patience, hook);
             });
         } else {
-            opened = open_stack_heap_with(file.memory(), heap_patience, hook)
+            opened = open_stack_heap_with(file.memory(), heap_patience, HeapOrigin(), hook)
                          .map([&](std::unique_ptr<StackHeap> heap) { stack = std::move(heap); });
         }
         if (!opened) return of_file(file.path(), opened.error());

@@ -7,7 +7,8 @@
 namespace shmpool {
 
 Result<std::unique_ptr<ObjectHeap>> open_object_heap(std::span<std::byte> memory,
-                                                     std::chrono::nanoseconds patience) {
+                                                     std::chrono::nanoseconds patience,
+                                                     HeapOrigin origin) {
     const auto kind = kind_of_heap(memory);
     if (!kind) return tl::unexpected(kind.error());
     if (*kind != HeapKind::slab_cache) return wrong_kind(*kind, "a heap of objects (slab_cache)");
@@ -17,8 +18,9 @@ Result<std::unique_ptr<ObjectHeap>> open_object_heap(std::span<std::byte> memory
                                      header.owned != 0);
     if (!plan) return fail(Errc::damaged_header, plan.error().message);
     if (auto good = check_header(memory, plan->heap); !good) return tl::unexpected(good.error());
-    return if_built<HeapKind::slab_cache, std::unique_ptr<ObjectHeap>>(
-        [&](auto) { return std::make_unique<GuardedObjectHeap<>>(memory, *plan, patience); });
+    return if_built<HeapKind::slab_cache, std::unique_ptr<ObjectHeap>>([&](auto) {
+        return std::make_unique<GuardedObjectHeap<>>(memory, *plan, patience, origin);
+    });
 }
 
 }  // namespace shmpool

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A heap of objects of one size as one process has it (kind slab_cache), handed out in a bounded
-/// time, whatever is live, as offsets from the beginning of the heap's memory, the same in every
+/// time, whatever is live, as offsets from the heap's origin (heap_origin.hpp), the same in every
 /// process. Objects of a C++ type: slab_cache.hpp.
 ///
 /// Processes and threads: as of a heap of bytes (byte_heap.hpp), and deaths as well.
@@ -21,6 +21,7 @@
 #include "shmpool/heap/heap_cell.hpp"
 #include "shmpool/heap/heap_census.hpp"
 #include "shmpool/heap/heap_format.hpp"
+#include "shmpool/heap/heap_origin.hpp"
 #include "shmpool/heap/heap_owner.hpp"
 
 namespace shmpool {
@@ -74,6 +75,7 @@ public:
 /// outlives the heap. wrong_magic, wrong_layout_version, damaged_header, misaligned_base,
 /// config_mismatch (a heap of another kind), unsupported.
 [[nodiscard]] Result<std::unique_ptr<ObjectHeap>> open_object_heap(
-    std::span<std::byte> memory, std::chrono::nanoseconds patience = heap_patience);
+    std::span<std::byte> memory, std::chrono::nanoseconds patience = heap_patience,
+    HeapOrigin origin = {});
 
 }  // namespace shmpool

@@ -7,7 +7,8 @@
 namespace shmpool {
 
 Result<std::unique_ptr<PageHeap>> open_page_heap(std::span<std::byte> memory,
-                                                 std::chrono::nanoseconds patience) {
+                                                 std::chrono::nanoseconds patience,
+                                                 HeapOrigin origin) {
     const auto kind = kind_of_heap(memory);
     if (!kind) return tl::unexpected(kind.error());
     if (*kind != HeapKind::bitmap_pages) return wrong_kind(*kind, "a heap of pages (bitmap_pages)");
@@ -18,7 +19,7 @@ Result<std::unique_ptr<PageHeap>> open_page_heap(std::span<std::byte> memory,
     if (!plan) return fail(Errc::damaged_header, plan.error().message);
     if (auto good = check_header(memory, plan->heap); !good) return tl::unexpected(good.error());
     return if_built<HeapKind::bitmap_pages, std::unique_ptr<PageHeap>>(
-        [&](auto) { return std::make_unique<GuardedPageHeap<>>(memory, *plan, patience); });
+        [&](auto) { return std::make_unique<GuardedPageHeap<>>(memory, *plan, patience, origin); });
 }
 
 }  // namespace shmpool

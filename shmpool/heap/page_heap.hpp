@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A heap of pages as one process has it: runs of pages of one size, handed out lowest first, as
-/// offsets from the beginning of the heap's memory, the same in every process. What is aligned are
+/// offsets from the heap's origin (heap_origin.hpp), the same in every process. What is aligned are
 /// the offsets; the mapping's alignment (`HeapOptions::map_alignment`) makes that true of the
 /// addresses too, so no alignment may be larger.
 ///
@@ -22,6 +22,7 @@
 #include "shmpool/heap/heap_cell.hpp"
 #include "shmpool/heap/heap_census.hpp"
 #include "shmpool/heap/heap_format.hpp"
+#include "shmpool/heap/heap_origin.hpp"
 #include "shmpool/heap/heap_owner.hpp"
 
 namespace shmpool {
@@ -86,6 +87,7 @@ public:
 /// outlives the heap. wrong_magic, wrong_layout_version, damaged_header, misaligned_base,
 /// config_mismatch (a heap of another kind), unsupported.
 [[nodiscard]] Result<std::unique_ptr<PageHeap>> open_page_heap(
-    std::span<std::byte> memory, std::chrono::nanoseconds patience = heap_patience);
+    std::span<std::byte> memory, std::chrono::nanoseconds patience = heap_patience,
+    HeapOrigin origin = {});
 
 }  // namespace shmpool

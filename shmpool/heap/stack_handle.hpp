@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What the heaps of the stack family hand out: where a block begins, in bytes from the beginning
-/// of its stack, and how many bytes of it its user asked for. A plain value of 16 bytes, the same
-/// in every process; nothing is kept for it but by its user.
+/// of its stack plus the heap's origin (heap_origin.hpp), and how many bytes of it its user asked
+/// for. A plain value of 16 bytes, the same in every process; nothing is kept for it but by its
+/// user.
 #pragma once
 
 #include <array>

@@ -6,8 +6,9 @@
 namespace shmpool {
 
 Result<std::unique_ptr<StackHeap>> open_stack_heap(std::span<std::byte> memory,
-                                                   std::chrono::nanoseconds patience) {
-    return open_stack_heap_with(memory, patience, NoStoreHook{});
+                                                   std::chrono::nanoseconds patience,
+                                                   HeapOrigin origin) {
+    return open_stack_heap_with(memory, patience, origin, NoStoreHook{});
 }
 
 }  // namespace shmpool

@@ -10,9 +10,9 @@
 ///   A block that was handed out is zero, and so is what `realloc` adds to one.
 ///   But for linear: 0 bytes are the null handle, which nothing is kept for; `realloc` of it is
 ///   `alloc`, `realloc` to 0 is `dealloc`, `dealloc` of it does nothing.
-///   A handle is used as it was handed out. A part of it, or one of another heap, is refused where
-///   it can be told: first_fit, exactly; ghost_tree and slabs, if it needs another number of their
-///   units; linear, if it reaches behind the end.
+///   A handle is used as it was handed out. One of a heap with another origin is refused; a part of
+///   one where it can be told: first_fit, exactly; ghost_tree and slabs, if it needs another number
+///   of their units; linear, if it reaches behind the end.
 ///
 /// Errors: no_memory, invalid_argument (nothing can begin there, or the block has another length),
 /// not_allocated (nothing live begins there), unsupported, would_block, heap_damaged. After an
@@ -29,6 +29,7 @@
 
 #include "shmpool/heap/heap_census.hpp"
 #include "shmpool/heap/heap_format.hpp"
+#include "shmpool/heap/heap_origin.hpp"
 #include "shmpool/heap/heap_owner.hpp"
 #include "shmpool/heap/stack_handle.hpp"
 
@@ -112,6 +113,7 @@ static_assert(StackBulkAllocator<StackHeap>);
 /// and outlives the heap. wrong_magic, wrong_layout_version, damaged_header, misaligned_base,
 /// config_mismatch (a heap of another kind, or blocks of another length), unsupported.
 [[nodiscard]] Result<std::unique_ptr<StackHeap>> open_stack_heap(
-    std::span<std::byte> memory, std::chrono::nanoseconds patience = heap_patience);
+    std::span<std::byte> memory, std::chrono::nanoseconds patience = heap_patience,
+    HeapOrigin origin = {});
 
 }  // namespace shmpool

@@ -19,7 +19,7 @@ namespace shmpool {
 template <HeapKind Kind, template <typename> typename EngineOf, typename StoreHook>
 Result<std::unique_ptr<StackHeap>> open_stack_as(std::span<std::byte> memory,
                                                  std::chrono::nanoseconds patience,
-                                                 StoreHook hook) {
+                                                 HeapOrigin origin, StoreHook hook) {
     if constexpr (is_built(Kind)) {
         using Heap = GuardedStack<EngineOf, StoreHook>;
         // Read once: whoever writes nonsense may do it now.
@@ -31,7 +31,7 @@ Result<std::unique_ptr<StackHeap>> open_stack_as(std::span<std::byte> memory,
         }
         const StackPlan plan = StackPlan::of(Heap::Engine::shape(block_bytes), memory.size());
         if (auto good = check_header(memory, plan.heap); !good) return tl::unexpected(good.error());
-        auto heap = std::make_unique<Heap>(memory, plan, patience, hook);
+        auto heap = std::make_unique<Heap>(memory, plan, patience, origin, hook);
         if (auto good = heap->check(); !good) {
             return fail(good.error(),
                         "the heap is damaged: what it begins with is no beginning of a " +
@@ -48,20 +48,21 @@ Result<std::unique_ptr<StackHeap>> open_stack_as(std::span<std::byte> memory,
 template <typename StoreHook>
 Result<std::unique_ptr<StackHeap>> open_stack_heap_with(std::span<std::byte> memory,
                                                         std::chrono::nanoseconds patience,
-                                                        StoreHook hook) {
+                                                        HeapOrigin origin, StoreHook hook) {
     const auto kind = kind_of_heap(memory);
     if (!kind) return tl::unexpected(kind.error());
     switch (*kind) {
         case HeapKind::linear:
-            return open_stack_as<HeapKind::linear, Linear>(memory, patience, hook);
+            return open_stack_as<HeapKind::linear, Linear>(memory, patience, origin, hook);
         case HeapKind::first_fit:
-            return open_stack_as<HeapKind::first_fit, FirstFit>(memory, patience, hook);
+            return open_stack_as<HeapKind::first_fit, FirstFit>(memory, patience, origin, hook);
         case HeapKind::ghost_tree:
-            return open_stack_as<HeapKind::ghost_tree, GhostTree>(memory, patience, hook);
+            return open_stack_as<HeapKind::ghost_tree, GhostTree>(memory, patience, origin, hook);
         case HeapKind::slab_stack:
-            return open_stack_as<HeapKind::slab_stack, SlabStack>(memory, patience, hook);
+            return open_stack_as<HeapKind::slab_stack, SlabStack>(memory, patience, origin, hook);
         case HeapKind::checked_slab:
-            return open_stack_as<HeapKind::checked_slab, CheckedSlab>(memory, patience, hook);
+            return open_stack_as<HeapKind::checked_slab, CheckedSlab>(memory, patience, origin,
+                                                                      hook);
         default: break;
     }
     return wrong_kind(*kind,

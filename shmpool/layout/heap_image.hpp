@@ -18,7 +18,8 @@ inline constexpr std::uint64_t heap_magic = 0x706165'686D687301;  // "\1shmheap"
 inline constexpr std::uint32_t heap_layout_version = 3;
 inline constexpr std::uint32_t heap_regions_max = 16;
 
-/// Bytes from the beginning of the heap's memory.
+/// Bytes from the beginning of the heap's memory, or, as its users call it, from its origin
+/// (heap_origin.hpp).
 using HeapOffset = std::uint64_t;
 
 enum class HeapKind : std::uint32_t {

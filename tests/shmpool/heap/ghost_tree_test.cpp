@@ -156,7 +156,7 @@ TEST_F(GhostTreeTest, JoinsNeighboursWhenItIsOpened) {  // T-BS-48
     own.free(joined);
 }
 
-TEST_F(GhostTreeTest, RefusesWhatIsNoTree) {  // T-BS-49, T-BS-50, D-BS-8
+TEST_F(GhostTreeTest, RefusesWhatIsNoTree) {  // T-BS-49
     const auto opening_error = [&] { return open_stack_heap(own.memory.view()).error().code; };
     EXPECT_EQ(std::memcmp(&own.word(32), "ALGT\0\1", 6), 0);
     own.len_word() = 4;

@@ -137,7 +137,8 @@ void work_until_killed(const std::string& path, HeapKind kind, const Reporter& r
             file.memory(), plan_of_page_chain(file.memory()).value(), heap_patience);
         test::work(pages, file.memory(), reporter, 3, steps);
     } else {
-        const auto heap = open_stack_heap_with(file.memory(), heap_patience, KilledBefore{});
+        const auto heap =
+            open_stack_heap_with(file.memory(), heap_patience, HeapOrigin(), KilledBefore{});
         test::work(**heap, reporter, 3, steps);
     }
 }

@@ -217,7 +217,8 @@ protected:
                 memory.view(), plan_of_page_chain(memory.view()).value(), heap_patience, hook);
             body(static_cast<PageChain&>(heap));
         } else {
-            const auto heap = open_stack_heap_with(memory.view(), heap_patience, hook);
+            const auto heap =
+                open_stack_heap_with(memory.view(), heap_patience, HeapOrigin(), hook);
             body(**heap);
         }
     }
@@ -243,7 +244,8 @@ TEST(FileChanges, AreWhatAnOperationMovesToo) {
     ASSERT_TRUE((*plain)->alloc(me, 10)) << "it can not grow where it is";
     Medium medium(memory.view());
     FileChanges changes(memory.view(), HeapSync::each_change, Medium::sync);
-    const auto heap = open_stack_heap_with(memory.view(), heap_patience, FileStores(changes));
+    const auto heap =
+        open_stack_heap_with(memory.view(), heap_patience, HeapOrigin(), FileStores(changes));
     const StackHandle moved = (*heap)->realloc(me, block, 120'000).value();
     EXPECT_NE(moved.offset, block.offset);
     EXPECT_TRUE(medium.is_like_memory());
@@ -284,7 +286,8 @@ TEST(FileChanges, AreNotSyncedWhereNobodyAsks) {
     ASSERT_TRUE(format_heap(memory.view(), HeapKind::first_fit));
     const Medium medium(memory.view());
     FileChanges changes(memory.view(), HeapSync::when_asked, Medium::sync);
-    const auto heap = open_stack_heap_with(memory.view(), heap_patience, FileStores(changes));
+    const auto heap =
+        open_stack_heap_with(memory.view(), heap_patience, HeapOrigin(), FileStores(changes));
     EXPECT_TRUE((*heap)->alloc(me, 100));
     EXPECT_EQ(Medium::syncs, 0);
 }

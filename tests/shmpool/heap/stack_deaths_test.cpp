@@ -223,5 +223,34 @@ INSTANTIATE_TEST_SUITE_P(Of, StackDeath,
                                     "_" + test::name_of_play(steps(), std::get<1>(tested.param));
                          });
 
+template <typename Kind>
+class BirthOfStacks : public testing::Test {};
+using BornKinds = testing::Types<Kind<Linear>, Kind<FirstFit>, Kind<GhostTree>, Kind<SlabStack>,
+                                 Kind<CheckedSlab>>;
+TYPED_TEST_SUITE(BirthOfStacks, BornKinds);
+
+TYPED_TEST(BirthOfStacks, IsDoneOrCanBeBegunAnew) {  // T-BS-50, D-BS-8
+    using Heap = typename TypeParam::Heap;
+    bool lived = false;
+    for (std::uint64_t store = 0; !lived; ++store) {
+        ASSERT_LT(store, 1'000U);
+        HeapMemory memory(test::dying_memory_bytes);
+        Dying::dies(store);
+        try {
+            ASSERT_TRUE(Heap::format(memory.view(), TypeParam::Play::options()));
+            lived = true;
+        } catch (const test::Death&) {
+            EXPECT_EQ(open_stack_heap(memory.view()).error().code, Errc::wrong_magic) << store;
+        }
+        Dying::lives();
+        ASSERT_TRUE(Heap::format(memory.view(), TypeParam::Play::options())) << store;
+        const auto heap = open_stack_heap(memory.view());
+        ASSERT_TRUE(heap) << store;
+        EXPECT_EQ(test::broken(**heap, next), "") << store;
+        EXPECT_TRUE((*heap)->alloc(next, 40)) << store;
+        EXPECT_GT(lived ? store : 1U, 0U) << "stores were counted";
+    }
+}
+
 }  // namespace
 }  // namespace shmpool
