@@ -104,11 +104,14 @@ Result<Descriptor> create_memory_object(const std::string& name, std::uint64_t b
     return object;
 }
 
-Result<void> commit(const Descriptor& object, std::uint64_t offset, std::uint64_t bytes) {
+Result<void> check_memory_for(const Descriptor& object, std::uint64_t offset, std::uint64_t bytes) {
     if (auto lies_inside = check_range(object, offset, bytes); !lies_inside) return lies_inside;
-    if (missing_bytes(object.get(), offset, bytes) > available_memory_bytes()) {
-        return fail_commit(offset, bytes);
-    }
+    if (missing_bytes(object.get(), offset, bytes) <= available_memory_bytes()) return {};
+    return fail_commit(offset, bytes);
+}
+
+Result<void> commit(const Descriptor& object, std::uint64_t offset, std::uint64_t bytes) {
+    if (auto enough = check_memory_for(object, offset, bytes); !enough) return enough;
     const int error_number = allocate(object.get(), 0, offset, bytes);
     if (error_number == ENOSPC || error_number == ENOMEM) return fail_commit(offset, bytes);
     if (error_number != 0) {

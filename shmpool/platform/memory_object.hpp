@@ -23,6 +23,11 @@ namespace shmpool {
 [[nodiscard]] Result<void> commit(const Descriptor& object, std::uint64_t offset,
                                   std::uint64_t bytes);
 
+/// Whether there is memory enough to commit the range, as far as anybody can know: to be asked
+/// first by who commits it in pieces. Errors as of `commit`.
+[[nodiscard]] Result<void> check_memory_for(const Descriptor& object, std::uint64_t offset,
+                                            std::uint64_t bytes);
+
 /// Gives the memory of the range back; it reads as zero from then on and must be committed again
 /// before it is used. Whole pages only.
 [[nodiscard]] Result<void> punch(const Descriptor& object, std::uint64_t offset,
