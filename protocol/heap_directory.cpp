@@ -159,7 +159,7 @@ Result<HeapWorkId> HeapDirectory::grow(HeapId id, std::uint64_t to_bytes) {
     }
     work.end = whole_pages(to_bytes);
     if (auto enough =
-            check_memory_for(segment_.payload(), in_payload(work) + work.at, work.end - work.at);
+            pieces_.check(segment_.payload(), in_payload(work) + work.at, work.end - work.at);
         !enough) {
         return of_heap(entry->name, enough.error());
     }

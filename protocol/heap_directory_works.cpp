@@ -138,8 +138,8 @@ Result<void> HeapDirectory::place(HeapWork& work) {
                                                 "configuration"});
     }
     const std::uint64_t backed_bytes = whole_pages(request.bytes);
-    if (auto enough = check_memory_for(segment_.payload(), memory_.image.offset_bytes + *offset,
-                                       backed_bytes);
+    if (auto enough =
+            pieces_.check(segment_.payload(), memory_.image.offset_bytes + *offset, backed_bytes);
         !enough) {
         return of_heap(request.name, enough.error());
     }
@@ -297,6 +297,15 @@ void HeapDirectory::go_on_taking_back(HeapWork& work) {
 
 /// Memory that is there already stays as it is.
 Result<void> HeapDirectory::commit_piece(HeapWork& work) {
+    if (work.at >= work.checked_to) {
+        const std::uint64_t bytes =
+            std::min(heap_pieces_per_check * pieces_.bytes, work.end - work.at);
+        if (auto enough = pieces_.check(segment_.payload(), in_payload(work) + work.at, bytes);
+            !enough) {
+            return enough;
+        }
+        work.checked_to = work.at + bytes;
+    }
     const std::uint64_t bytes = std::min(pieces_.bytes, work.end - work.at);
     std::uint64_t& backed_to = backed_to_[work.heap.index];
     backed_to = std::max(backed_to, work.at + bytes);

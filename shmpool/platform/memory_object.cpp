@@ -112,6 +112,11 @@ Result<void> check_memory_for(const Descriptor& object, std::uint64_t offset, st
 
 Result<void> commit(const Descriptor& object, std::uint64_t offset, std::uint64_t bytes) {
     if (auto enough = check_memory_for(object, offset, bytes); !enough) return enough;
+    return commit_checked(object, offset, bytes);
+}
+
+Result<void> commit_checked(const Descriptor& object, std::uint64_t offset, std::uint64_t bytes) {
+    if (auto lies_inside = check_range(object, offset, bytes); !lies_inside) return lies_inside;
     const int error_number = allocate(object.get(), 0, offset, bytes);
     if (error_number == ENOSPC || error_number == ENOMEM) return fail_commit(offset, bytes);
     if (error_number != 0) {

@@ -23,10 +23,12 @@ namespace shmpool {
 [[nodiscard]] Result<void> commit(const Descriptor& object, std::uint64_t offset,
                                   std::uint64_t bytes);
 
-/// Whether there is memory enough to commit the range, as far as anybody can know: to be asked
-/// first by who commits it in pieces. Errors as of `commit`.
+/// The two halves of `commit`, for who commits in pieces: to ask whether there is enough takes half
+/// as long as to take a piece. Errors as of `commit`.
 [[nodiscard]] Result<void> check_memory_for(const Descriptor& object, std::uint64_t offset,
                                             std::uint64_t bytes);
+[[nodiscard]] Result<void> commit_checked(const Descriptor& object, std::uint64_t offset,
+                                          std::uint64_t bytes);
 
 /// Gives the memory of the range back; it reads as zero from then on and must be committed again
 /// before it is used. Whole pages only.
