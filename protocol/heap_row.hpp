@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "protocol/layout/protocol_images.hpp"
-#include "shmpool/heap/heap_words.hpp"
+#include "shmpool/heap/heap_lock.hpp"
 #include "shmpool/platform/alignment.hpp"
 
 namespace shmpool::heap_row {

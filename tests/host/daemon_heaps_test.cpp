@@ -16,9 +16,12 @@ namespace {
 constexpr std::uint64_t mib = 1 << 20;
 constexpr std::uint64_t all_bytes = 512 * mib;  // More than a hundred pieces.
 
+Deadline soon() {
+    return Deadline::after(std::chrono::seconds(30));
+}
+
 void send(LocalConnection& connection, const wire::Body& request, std::uint32_t id = 7) {
-    EXPECT_TRUE(
-        connection.send(wire::encode(request, id), {}, Deadline::after(std::chrono::seconds(30))));
+    EXPECT_TRUE(connection.send(wire::encode(request, id), {}, soon()));
 }
 
 bool has_heard(LocalConnection& connection) {
@@ -117,16 +120,23 @@ TEST_F(DaemonHeaps, AreGivenToAllWhoWaitWithTheSameTicket) {
     const auto created = expect<wire::HeapCreated>(next_message(second.connection));
     EXPECT_EQ(expect<wire::HeapCreated>(next_message(third.connection)).incarnation,
               created.incarnation);
+    EXPECT_EQ(state_of(other, created.heap_index), HeapState::open);
 }
 
 TEST_F(DaemonHeaps, AreNotAskedForByOneConnectionWithoutEnd) {
     PlainPeer asking(daemon->socket());
-    for (int i = 0; i < 16; ++i) send(asking.connection, creation("large", all_bytes, 9));
+    for (std::uint32_t id = 100; id < 116; ++id) {
+        send(asking.connection, creation("large", all_bytes, 9), id);
+    }
     const auto refused =
         expect<wire::Refused>(ask(asking.connection, creation("large", all_bytes, 9)));
     EXPECT_EQ(refused.code, static_cast<std::uint32_t>(Errc::would_block));
-    for (int i = 0; i < 16; ++i) {
-        (void)expect<wire::HeapCreated>(next_message(asking.connection));
+    for (std::uint32_t id = 100; id < 116; ++id) {
+        const auto received = asking.connection.receive(soon());
+        ASSERT_TRUE(received);
+        const auto answer = wire::decode(received->packet.bytes(), 0);
+        EXPECT_EQ(answer->request_id, id) << "each under the number of its request";
+        (void)expect<wire::HeapCreated>(answer->body);
     }
 }
 
