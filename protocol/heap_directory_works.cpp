@@ -315,12 +315,18 @@ Result<void> HeapDirectory::commit_piece(HeapWork& work) {
     return done;
 }
 
+/// How far the memory goes is not always known, so a turn ends with the first piece in which there
+/// was some.
 void HeapDirectory::punch_piece(HeapWork& work) {
-    const std::uint64_t bytes = std::min(pieces_.bytes, work.end - work.at);
-    // Nothing is lost if it fails: whoever gets this place next has the memory.
-    (void)punch(segment_.payload(), in_payload(work) + work.at, bytes);
-    work.at += bytes;
-    SHMPOOL_CRASH_POINT(heap_piece_given_back);
+    const std::uint64_t backed = backed_bytes(segment_.payload());
+    for (unsigned i = 0; i < heap_empty_pieces_per_turn && work.has_pieces(); ++i) {
+        const std::uint64_t bytes = std::min(pieces_.bytes, work.end - work.at);
+        // Nothing is lost if it fails: whoever gets this place next has the memory.
+        (void)punch(segment_.payload(), in_payload(work) + work.at, bytes);
+        work.at += bytes;
+        SHMPOOL_CRASH_POINT(heap_piece_given_back);
+        if (backed_bytes(segment_.payload()) != backed) return;
+    }
 }
 
 /// Where the heap begins there.

@@ -135,6 +135,13 @@ Result<void> punch(const Descriptor& object, std::uint64_t offset, std::uint64_t
     return {};
 }
 
+std::uint64_t backed_bytes(const Descriptor& object) noexcept {
+    constexpr std::uint64_t block_bytes = 512;  // Whatever the file system has.
+    struct stat status {};
+    if (::fstat(object.get(), &status) != 0) return 0;
+    return static_cast<std::uint64_t>(status.st_blocks) * block_bytes;
+}
+
 Result<std::uint64_t> size_of(const Descriptor& object) {
     struct stat status {};
     if (::fstat(object.get(), &status) != 0) {

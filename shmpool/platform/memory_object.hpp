@@ -35,6 +35,9 @@ namespace shmpool {
 [[nodiscard]] Result<void> punch(const Descriptor& object, std::uint64_t offset,
                                  std::uint64_t bytes);
 
+/// How much of it has memory; 0 if the kernel does not say.
+[[nodiscard]] std::uint64_t backed_bytes(const Descriptor& object) noexcept;
+
 [[nodiscard]] Result<std::uint64_t> size_of(const Descriptor& object);
 
 /// Whether what came from elsewhere is memory that can no longer change its size. Errc::refused if

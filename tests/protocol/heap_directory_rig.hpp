@@ -3,7 +3,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
 #include <set>
 #include <utility>
@@ -49,13 +48,6 @@ inline void finish_all(HeapDirectory& heaps) {
     while (heaps.has_work()) (void)heaps.do_a_piece();
 }
 
-/// What the payload has of the machine's memory, by the kernel's word.
-inline std::uint64_t bytes_by_kernel(const Segment& segment) {
-    struct stat status {};
-    EXPECT_EQ(::fstat(segment.payload().get(), &status), 0);
-    return static_cast<std::uint64_t>(status.st_blocks) * 512;
-}
-
 class HeapDirectoryTest : public ::testing::Test {
 protected:
     [[nodiscard]] HeapPieces pieces() {
@@ -92,7 +84,8 @@ protected:
     [[nodiscard]] std::uint64_t committed_bytes() {
         return host.segment().header().committed_bytes.load();
     }
-    [[nodiscard]] std::uint64_t taken_bytes() { return bytes_by_kernel(host.segment()); }
+    /// By the kernel's word.
+    [[nodiscard]] std::uint64_t taken_bytes() { return backed_bytes(host.segment().payload()); }
     [[nodiscard]] Errc error_of(const HeapRequest& request) {
         const auto created = create(request);
         return created ? Errc::internal_fault : created.error().code;

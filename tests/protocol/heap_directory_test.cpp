@@ -143,7 +143,7 @@ struct HostProcess {
     [[nodiscard]] std::uint64_t committed_bytes() {
         return other.segment().header().committed_bytes.load();
     }
-    [[nodiscard]] std::uint64_t taken_bytes() { return bytes_by_kernel(other.segment()); }
+    [[nodiscard]] std::uint64_t taken_bytes() { return backed_bytes(other.segment().payload()); }
     ChildProcess::End run(const std::function<void()>& prepare) {
         ChildProcess child([&] {
             prepare();

@@ -263,7 +263,7 @@ TEST_F(HeapWorks, AskAgainOnTheirWayWhetherThereIsMemoryEnough) {
     HeapPieces tiny = pieces();
     tiny.bytes = page_bytes;
     HeapDirectory other(host.segment(), host.pool().view(), host.view(), memory, tiny);
-    const HeapWorkId work = other.create(asked("a", 40 * page_bytes)).value();
+    const HeapWorkId work = other.create(asked("a", 200 * page_bytes)).value();
     for (int i = 0; i < 10; ++i) (void)other.do_a_piece();
     available_bytes = page_bytes;
     const auto made = other.finish(work);
@@ -333,6 +333,15 @@ TEST_F(HeapWorks, OfAHostThatHasDiedAreTakenBackByTheNextOnePieceByPiece) {
     const auto again = next.create(asked("a", 600'000, 7));
     ASSERT_TRUE(again) << "the room is being given back";
     EXPECT_EQ(read_heap(host.view(), next.finish(*again)->index)->name, "a");
+}
+
+TEST_F(HeapWorks, OfAHostThatHasDiedPassOverWhatWasNeverThere) {
+    (void)create_growing();
+    HeapDirectory next = make_directory();
+    next.take_over();
+    ASSERT_TRUE(next.has_work()) << "it can not know";
+    (void)next.do_a_piece();
+    EXPECT_FALSE(next.has_work());
 }
 
 }  // namespace
