@@ -219,6 +219,7 @@ bool ControlServer::handle_one(Session& session, LocalConnection::Received& rece
                                " is for the host to send");
         return false;
     }
+    if (answer->later) return true;
     // Proven to be memory that this host has mapped: to close it is quick.
     if (std::holds_alternative<wire::Rejoined>(answer->body)) (void)received.descriptors.release();
     const bool introduced_now = !was_introduced && session.role != SessionRole::unintroduced;
@@ -246,6 +247,15 @@ std::optional<ClosedBy> ControlServer::deliver(Session& session, const wire::Pac
     if (sent.error().code == Errc::host_gone) return ClosedBy::peer;
     complain(describe(session) + " does not take its messages: " + sent.error().message);
     return ClosedBy::host;
+}
+
+void ControlServer::do_a_piece() {
+    for (const LateAnswer& late : desk_.do_a_piece()) {
+        const auto session = sessions_.find(late.session_id);
+        if (session == sessions_.end()) continue;  // Behind an answer that it did not take.
+        const wire::Packet packet = wire::encode(late.body, late.request_id);
+        if (const auto ended = deliver(session->second, packet, Answer{})) close(session, *ended);
+    }
 }
 
 void ControlServer::tell_all(const wire::Body& body) {
@@ -281,6 +291,7 @@ void ControlServer::close(Sessions::iterator session, ClosedBy who) {
     if (now_ns < session->second.accepted_ns + at_once_ns) {
         door_.left_at_once(cost_of(role), now_ns);
     }
+    desk_.session_ended(session->second);
     const uid_t user = session->second.credentials.uid;
     const PeerId peer = session->second.peer;
     const std::uint64_t id = session->first;

@@ -42,6 +42,12 @@ public:
     /// Drops who is silent, and opens the door when it was shut for long enough.
     void tick(std::uint64_t now_ns);
 
+    /// There is a piece to do: the loop is not to wait.
+    [[nodiscard]] bool has_work() const { return desk_.has_work(); }
+    /// A piece of what takes longer than a turn of the loop, if anybody has asked for such a thing;
+    /// who waits for it is answered when it is done.
+    void do_a_piece();
+
     /// To everybody who has introduced himself.
     void tell_all(const wire::Body& body);
 

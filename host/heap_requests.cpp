@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What is asked about heaps: to create, grow and destroy them, which takes a right of its own, and
-/// to open and close them. The rest of request_desk.hpp.
+/// What is asked about heaps: to create, grow and destroy them, which takes a right of its own and
+/// more than one turn of the loop, and to open and close them. The rest of request_desk.hpp.
+#include <algorithm>
+#include <cstddef>
 #include <string>
+#include <utility>
+#include <variant>
+#include <vector>
 
 #include "host/access_rules.hpp"
 #include "host/answers.hpp"
@@ -9,6 +14,9 @@
 
 namespace shmpool::host {
 namespace {
+
+/// So that nobody can fill the host's memory with requests.
+constexpr std::ptrdiff_t works_per_session_max = 16;
 
 HeapRequest heap_request_of(const wire::CreateHeap& request, uid_t user) {
     HeapRequest wanted;
@@ -30,43 +38,107 @@ HeapRequest heap_request_of(const wire::CreateHeap& request, uid_t user) {
 
 }  // namespace
 
-RequestDesk::Granted RequestDesk::grant(Session& session, const wire::CreateHeap& request) {
-    const auto allowed =
-        check_right(config_.access, Right::grow, session.credentials, own_user_id());
-    if (!allowed) return refuse(allowed.error());
+RequestDesk::Granted RequestDesk::grant(Session& session, const wire::CreateHeap& request,
+                                        std::uint32_t request_id) {
+    if (auto allowed = check_may_change_heaps(session); !allowed) {
+        return tl::unexpected(allowed.error());
+    }
     const HeapRequest wanted = heap_request_of(request, session.credentials.uid);
-    const auto created = steward_.heaps().create(wanted);
-    if (!created) return refuse(created.error());
-    log_.info("heap '" + wanted.name + "' of " + std::to_string(wanted.bytes) +
-              " bytes was created by pid " + std::to_string(session.credentials.pid));
-    return plain(wire::HeapCreated{created->index, created->incarnation});
+    return wait_for(steward_.heaps().create(wanted),
+                    {session.id, request_id, 0, wire::HeapCreated{},
+                     "heap '" + wanted.name + "' of " + std::to_string(wanted.bytes) +
+                         " bytes was created by pid " + std::to_string(session.credentials.pid)});
 }
 
-RequestDesk::Granted RequestDesk::grant(Session& session, const wire::DestroyHeap& request) {
-    const auto allowed =
-        check_right(config_.access, Right::grow, session.credentials, own_user_id());
-    if (!allowed) return refuse(allowed.error());
-    if (auto done = steward_.heaps().destroy({request.heap_index, request.incarnation}); !done) {
-        return refuse(done.error());
+RequestDesk::Granted RequestDesk::grant(Session& session, const wire::DestroyHeap& request,
+                                        std::uint32_t request_id) {
+    if (auto allowed = check_may_change_heaps(session); !allowed) {
+        return tl::unexpected(allowed.error());
     }
-    log_.info("heap number " + std::to_string(request.heap_index) + " was destroyed by pid " +
-              std::to_string(session.credentials.pid));
-    return plain(wire::HeapDestroyed{});
+    return wait_for(steward_.heaps().destroy({request.heap_index, request.incarnation}),
+                    {session.id, request_id, 0, wire::HeapDestroyed{},
+                     "heap number " + std::to_string(request.heap_index) +
+                         " was destroyed by pid " + std::to_string(session.credentials.pid)});
 }
 
-RequestDesk::Granted RequestDesk::grant(Session& session, const wire::GrowHeap& request) {
-    const auto allowed =
-        check_right(config_.access, Right::grow, session.credentials, own_user_id());
-    if (!allowed) return refuse(allowed.error());
+RequestDesk::Granted RequestDesk::grant(Session& session, const wire::GrowHeap& request,
+                                        std::uint32_t request_id) {
+    if (auto allowed = check_may_change_heaps(session); !allowed) {
+        return tl::unexpected(allowed.error());
+    }
     const HeapId heap{request.heap_index, request.incarnation};
-    if (auto done = steward_.heaps().grow(heap, request.bytes); !done) {
-        return refuse(done.error());
-    }
-    log_.info("heap number " + std::to_string(request.heap_index) + " has " +
-              std::to_string(request.bytes) + " bytes now, as pid " +
-              std::to_string(session.credentials.pid) + " wished");
-    return plain(wire::HeapGrown{});
+    return wait_for(steward_.heaps().grow(heap, request.bytes),
+                    {session.id, request_id, 0, wire::HeapGrown{},
+                     "heap number " + std::to_string(request.heap_index) + " has " +
+                         std::to_string(request.bytes) + " bytes now, as pid " +
+                         std::to_string(session.credentials.pid) + " wished"});
 }
+
+/// Honest clients have one under way, or a few that they did not wait for.
+RequestDesk::Allowed RequestDesk::check_may_change_heaps(const Session& session) const {
+    if (auto allowed = check_right(config_.access, Right::grow, session.credentials, own_user_id());
+        !allowed) {
+        return refuse(allowed.error());
+    }
+    const auto waiting = std::ranges::count(waiters_, session.id, &Waiter::session_id);
+    if (waiting < works_per_session_max) return {};
+    return refuse(Errc::would_block, std::to_string(waiting) +
+                                         " requests of this connection about heaps are under way; "
+                                         "wait for an answer before the next one");
+}
+
+// --- what takes longer ---------------------------------------------------------------------------
+
+RequestDesk::Granted RequestDesk::wait_for(const Result<HeapWorkId>& work, Waiter waiter) {
+    if (!work) return refuse(work.error());
+    waiter.work = *work;
+    waiters_.push_back(std::move(waiter));
+    Answer answer;
+    answer.later = true;
+    return answer;
+}
+
+std::vector<LateAnswer> RequestDesk::do_a_piece() {
+    std::vector<LateAnswer> answers;
+    for (const HeapDone& done : steward_.heaps().do_a_piece()) {
+        for (const Waiter& waiter : waiters_) {
+            if (waiter.work == done.work) answers.push_back(answer_late(waiter, done));
+        }
+        std::erase_if(waiters_, [&](const Waiter& one) { return one.work == done.work; });
+    }
+    return answers;
+}
+
+LateAnswer RequestDesk::answer_late(const Waiter& waiter, const HeapDone& done) const {
+    LateAnswer answer{waiter.session_id, waiter.request_id, waiter.granted};
+    if (!done.result) {
+        log_.debug("a request about a heap has failed: " + printable(done.result.error().message));
+        answer.body = wire::refusal_of(done.result.error());
+        return answer;
+    }
+    if (auto* const created = std::get_if<wire::HeapCreated>(&answer.body)) {
+        *created = {done.result->index, done.result->incarnation};
+    }
+    log_.info(waiter.news);
+    return answer;
+}
+
+/// What is done for nobody else either is given up.
+void RequestDesk::session_ended(const Session& session) {
+    std::vector<HeapWorkId> works;
+    for (const Waiter& one : waiters_) {
+        if (one.session_id == session.id) works.push_back(one.work);
+    }
+    if (works.empty()) return;
+    log_.info("pid " + std::to_string(session.credentials.pid) + " has hung up on " +
+              std::to_string(works.size()) + " requests about heaps that were under way");
+    std::erase_if(waiters_, [&](const Waiter& one) { return one.session_id == session.id; });
+    for (const HeapWorkId work : works) {
+        if (std::ranges::count(waiters_, work, &Waiter::work) == 0) steward_.heaps().give_up(work);
+    }
+}
+
+// --- open and close ------------------------------------------------------------------------------
 
 RequestDesk::Granted RequestDesk::grant(Session& session, const wire::OpenHeap& request) {
     const auto opened = steward_.heaps().open(request.name.view(), session.peer.index);

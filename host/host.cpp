@@ -141,6 +141,7 @@ Result<void> Host::run() {
             dispatch(token);
             if (replace_pool()) break;  // The other tokens were of the old one, or come again.
         }
+        service_->server.do_a_piece();
         service_->server.tick(monotonic_ns());
         service_->reaper.tick();
         if (service_->registry.present_count() != 0) service_->damage.look_if_due(monotonic_ns());
@@ -151,6 +152,7 @@ Result<void> Host::run() {
 
 std::chrono::nanoseconds Host::time_to_next_look() const {
     using std::chrono::nanoseconds;
+    if (service_->server.has_work()) return nanoseconds::zero();
     nanoseconds longest = stop_deadline_ ? stop_deadline_->remaining() : nanoseconds::max();
     const std::uint64_t now_ns = monotonic_ns();
     const auto damage_look_ns = service_->registry.present_count() == 0

@@ -47,6 +47,12 @@ constexpr bool for_peers_only =
     std::is_same_v<Request, wire::CloseSubscriber> || std::is_same_v<Request, wire::OpenHeap> ||
     std::is_same_v<Request, wire::CloseHeap>;
 
+/// Requests that are answered when their work is done.
+template <typename Request>
+constexpr bool takes_longer =
+    std::is_same_v<Request, wire::CreateHeap> || std::is_same_v<Request, wire::DestroyHeap> ||
+    std::is_same_v<Request, wire::GrowHeap>;
+
 }  // namespace
 
 RequestDesk::RequestDesk(SegmentSteward& steward, ChannelDirectory& directory,
@@ -68,7 +74,7 @@ std::optional<Answer> RequestDesk::answer(Session& session, const wire::Message&
         [&](const auto& request) -> std::optional<Answer> {
             using Request = std::decay_t<decltype(request)>;
             constexpr bool rejoins = std::is_same_v<Request, wire::Rejoin>;
-            if constexpr (rejoins ||
+            if constexpr (rejoins || takes_longer<Request> ||
                           requires(RequestDesk & desk) { desk.grant(session, request); }) {
                 constexpr bool first = rejoins || std::is_same_v<Request, wire::Hello>;
                 const bool introduced = session.role != SessionRole::unintroduced;
@@ -82,6 +88,8 @@ std::optional<Answer> RequestDesk::answer(Session& session, const wire::Message&
                                      "an observer only looks; attach as a peer for this request");
                 } else if constexpr (rejoins) {
                     granted = grant(session, request, descriptors);
+                } else if constexpr (takes_longer<Request>) {
+                    granted = grant(session, request, message.request_id);
                 } else {
                     granted = grant(session, request);
                 }

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -24,6 +25,14 @@ struct Answer {
     std::vector<Descriptor> owned;  ///< Sent, then closed.
     std::vector<int> descriptors;   ///< Sent, in this order.
     bool last = false;              ///< The connection ends behind it.
+    bool later = false;             ///< Not this: it comes from do_a_piece.
+};
+
+/// To a request that has taken more than one turn of the loop.
+struct LateAnswer {
+    std::uint64_t session_id = no_session;
+    std::uint32_t request_id = 0;
+    wire::Body body;
 };
 
 /// The event loop's thread.
@@ -40,6 +49,13 @@ public:
     /// The answer to this hello could not be delivered: nobody knows of the peer.
     void undo_hello(Session& session);
 
+    /// There is a piece to do: the loop is not to wait.
+    [[nodiscard]] bool has_work() const { return steward_.heaps().has_work(); }
+    /// One piece of what takes longer, and the answers that are due by now.
+    [[nodiscard]] std::vector<LateAnswer> do_a_piece();
+
+    /// Nobody hears the answers that it waits for.
+    void session_ended(const Session& session);
     /// The connection of one that only looked is over.
     void observer_left(uid_t user) { --observers_[user]; }
 
@@ -62,14 +78,29 @@ private:
     [[nodiscard]] Granted grant(Session& session, const wire::OpenSubscriber& request);
     [[nodiscard]] Granted grant(Session& session, const wire::ClosePublisher& request);
     [[nodiscard]] Granted grant(Session& session, const wire::CloseSubscriber& request);
-    [[nodiscard]] Granted grant(Session& session, const wire::CreateHeap& request);
-    [[nodiscard]] Granted grant(Session& session, const wire::DestroyHeap& request);
-    [[nodiscard]] Granted grant(Session& session, const wire::GrowHeap& request);
+    [[nodiscard]] Granted grant(Session& session, const wire::CreateHeap& request,
+                                std::uint32_t request_id);
+    [[nodiscard]] Granted grant(Session& session, const wire::DestroyHeap& request,
+                                std::uint32_t request_id);
+    [[nodiscard]] Granted grant(Session& session, const wire::GrowHeap& request,
+                                std::uint32_t request_id);
     [[nodiscard]] Granted grant(Session& session, const wire::OpenHeap& request);
     [[nodiscard]] Granted grant(Session& session, const wire::CloseHeap& request);
     [[nodiscard]] Granted grant(Session& session, const wire::Kick& request);
     [[nodiscard]] Granted grant(Session& session, const wire::Rebuild& request);
     [[nodiscard]] Granted grant(Session& session, const wire::Goodbye& request);
+
+    /// Who waits for a work on a heap.
+    struct Waiter {
+        std::uint64_t session_id = no_session;
+        std::uint32_t request_id = 0;
+        HeapWorkId work = 0;
+        wire::Body granted;  ///< What it hears if all goes well; of HeapCreated without its number.
+        std::string news;    ///< And the log.
+    };
+    [[nodiscard]] Allowed check_may_change_heaps(const Session& session) const;
+    [[nodiscard]] Granted wait_for(const Result<HeapWorkId>& work, Waiter waiter);
+    [[nodiscard]] LateAnswer answer_late(const Waiter& waiter, const HeapDone& done) const;
 
     template <typename First>
     [[nodiscard]] Allowed check_caller(const Session& session, Right right,
@@ -95,6 +126,7 @@ private:
     bool stopping_ = false;
     LineLimit complaints_;
     std::map<uid_t, std::uint32_t> observers_;  ///< Connections of each user.
+    std::vector<Waiter> waiters_;
     std::optional<PoolParts> replacement_;
 };
 

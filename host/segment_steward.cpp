@@ -75,7 +75,9 @@ Result<std::unique_ptr<SegmentSteward>> SegmentSteward::create(const PoolConfig&
     std::unique_ptr<SegmentSteward> steward(new SegmentSteward(
         std::move(*segment), std::move(*pool), *view, *heap_memory, std::move(*locked), false));
     for (const HeapRequest& heap : config.heaps) {
-        if (auto created = steward->heaps_.create(heap); !created) {
+        const auto created = steward->heaps_.create(heap).and_then(
+            [&](HeapWorkId work) { return steward->heaps_.finish(work); });
+        if (!created) {
             return fail(created.error().code,
                         "[[heap]] '" + heap.name + "': " + created.error().message);
         }

@@ -5,31 +5,17 @@
 #include <bit>
 #include <vector>
 
+#include "protocol/heap_row.hpp"
 #include "protocol/wire/names.hpp"
 #include "shmpool/heap/heap_audit.hpp"
 #include "shmpool/layout/abi_constants.hpp"
-#include "shmpool/platform/alignment.hpp"
 #include "shmpool/platform/crash_point.hpp"
-#include "shmpool/platform/memory_object.hpp"
-#include "shmpool/platform/monotonic_clock.hpp"
 
 namespace shmpool {
+
+using namespace heap_row;
+
 namespace {
-
-std::uint64_t load(const Atomic<std::uint64_t>& word) {
-    return word.load(std::memory_order_relaxed);  // The host alone writes the table.
-}
-std::uint32_t load(const Atomic<std::uint32_t>& word) {
-    return word.load(std::memory_order_relaxed);
-}
-
-HeapState state_of(const HeapImage& heap) {
-    return static_cast<HeapState>(load(heap.state));
-}
-
-void set_state(HeapImage& heap, HeapState state) {
-    heap.state.store(static_cast<std::uint32_t>(state), std::memory_order_release);  // [R-heaps]
-}
 
 Atomic<std::uint64_t>& users_word(HeapImage& heap, std::uint32_t peer_index) {
     return heap.users[peer_index / 64];
@@ -52,38 +38,39 @@ std::string text_of_peers(const std::vector<std::uint32_t>& peers) {
     return text;
 }
 
-constexpr HeapHolder holder_of_host = host_lane + 1;
 static_assert(may_be_owner(owner_of_peer(0, 1)) &&
               may_be_owner(owner_of_peer(peer_count_max - 1, ~0U)));
 
-/// For a heap that grows: longer than most changes, shorter than anybody notices. Who is in it for
-/// longer is not waited for; whoever asks asks again.
-constexpr std::chrono::microseconds patience_to_grow{100};
+tl::unexpected<Error> fail_name_taken(std::string_view name) {
+    return fail(Errc::name_taken, "there is a heap '" + std::string(name) +
+                                      "' already; open it, or destroy it first");
+}
 
-std::uint64_t whole_pages(std::uint64_t bytes) {
-    return align_up(bytes, page_bytes);
+/// Who has asked for it asks again.
+bool is_ticket_of(const HeapRequest& request, std::uint64_t ticket) {
+    return request.ticket != 0 && request.ticket == ticket;
 }
 
 }  // namespace
 
 // --- create --------------------------------------------------------------------------------------
 
-Result<HeapId> HeapDirectory::create(const HeapRequest& request) {
+Result<HeapWorkId> HeapDirectory::create(const HeapRequest& request) {
     if (auto sound = check_request(request); !sound) return tl::unexpected(sound.error());
     if (const auto there = find_heap(view_, request.name)) {
         const HeapImage& heap = view_.heaps.at(there->id.index);
-        if (request.ticket != 0 && load(heap.ticket) == request.ticket) return there->id;
-        return fail(Errc::name_taken,
-                    "there is a heap '" + request.name + "' already; open it, or destroy it first");
+        if (is_ticket_of(request, load(heap.ticket))) return note_done(there->id);
+        return fail_name_taken(request.name);
     }
-    const auto place = free_place();
-    if (!place) return tl::unexpected(place.error());
-    HeapImage& heap = view_.heaps.at(*place);
-    if (auto made = make(heap, request); !made) {
-        take_back(heap);
-        return of_heap(request.name, made.error());
+    if (const HeapWork* const making = find_making(request.name)) {
+        if (is_ticket_of(request, making->request.ticket)) return making->id;
+        return fail_name_taken(request.name);
     }
-    return HeapId{*place, load(heap.incarnation)};
+    HeapWork work{.task = HeapTask::make, .request = request};
+    if (auto placed = place(work); !placed && !is_giving_back()) {
+        return tl::unexpected(placed.error());
+    }
+    return add(std::move(work));
 }
 
 Result<void> HeapDirectory::check_request(const HeapRequest& request) const {
@@ -115,7 +102,8 @@ Result<void> HeapDirectory::check_request(const HeapRequest& request) const {
 
 Result<std::uint32_t> HeapDirectory::free_place() const {
     for (std::uint32_t i = 0; i < view_.heaps.count; ++i) {
-        if (state_of(view_.heaps.at(i)) == HeapState::empty) return i;
+        // Of a heap whose state somebody else has written, the work goes on.
+        if (state_of(view_.heaps.at(i)) == HeapState::empty && find_work(i) == nullptr) return i;
     }
     return fail(Errc::too_many_heaps,
                 "there are " + std::to_string(view_.heaps.count) +
@@ -142,117 +130,45 @@ std::optional<std::uint64_t> HeapDirectory::find_room(std::uint64_t bytes,
     return std::nullopt;
 }
 
-/// On failure the caller takes back what was done.
-Result<void> HeapDirectory::make(HeapImage& heap, const HeapRequest& request) {
-    const std::uint64_t bytes = whole_pages(std::max(request.bytes, request.max_bytes));
-    const auto offset = find_room(bytes, request.options.map_alignment);
-    if (!offset) {
-        return fail(Errc::no_heap_room,
-                    "no " + std::to_string(bytes) +
-                        " bytes lie together between "
-                        "the heaps; destroy some, or raise [limits] heap_bytes in "
-                        "the host's configuration");
-    }
-    heap.incarnation.fetch_add(1, std::memory_order_relaxed);
-    heap.kind.store(static_cast<std::uint32_t>(request.kind), std::memory_order_relaxed);
-    heap.on_death.store(static_cast<std::uint32_t>(request.on_death), std::memory_order_relaxed);
-    heap.offset.store(*offset, std::memory_order_relaxed);
-    heap.bytes.store(bytes, std::memory_order_relaxed);
-    heap.committed_bytes.store(0, std::memory_order_relaxed);
-    heap.ticket.store(request.ticket, std::memory_order_relaxed);
-    heap.created_by.store(request.user, std::memory_order_relaxed);
-    heap.created_ns.store(monotonic_ns(), std::memory_order_relaxed);
-    std::ranges::fill(heap.name, '\0');
-    std::ranges::copy(request.name, heap.name);
-    for (auto& word : heap.users) word.store(0, std::memory_order_relaxed);
-    SHMPOOL_CRASH_POINT(heap_described);
-    set_state(heap, HeapState::creating);
-    SHMPOOL_CRASH_POINT(heap_announced);
-
-    HeapOptions options = request.options;
-    options.backed_bytes = whole_pages(request.bytes);
-    if (auto done = commit_memory(heap, 0, options.backed_bytes); !done) return done;
-    heap.committed_bytes.store(options.backed_bytes, std::memory_order_relaxed);
-    show_committed();
-    SHMPOOL_CRASH_POINT(heap_committed);
-    options.owned = request.on_death == OnDeath::reclaim;
-    if (auto done = format_heap(memory_of(heap), request.kind, options); !done) return done;
-    SHMPOOL_CRASH_POINT(heap_formatted);
-    set_state(heap, HeapState::open);
-    return {};
-}
-
 // --- grow ----------------------------------------------------------------------------------------
 
-Result<void> HeapDirectory::grow(HeapId id, std::uint64_t to_bytes) {
+Result<HeapWorkId> HeapDirectory::grow(HeapId id, std::uint64_t to_bytes) {
     const auto entry = read_heap(view_, id.index);
     if (!entry || entry->id != id) {
         return fail(Errc::no_heap, "there is no such heap any more; look with 'shmpool heap list'");
     }
+    if (const HeapWork* const under_way = find_work(id.index)) {
+        const bool suffices = under_way->task == HeapTask::grow && to_bytes <= under_way->end;
+        if (suffices) return under_way->id;
+        return fail(Errc::would_block, "heap '" + entry->name +
+                                           "' is just being given memory, or gives some back; ask "
+                                           "again in a moment");
+    }
     HeapImage& heap = view_.heaps.at(id.index);
     // No memory is taken for a heap that somebody does not leave.
-    if (!note_growth(heap)) return fail_to_enter(*entry);
-    const std::uint64_t has = load(heap.committed_bytes);
-    if (to_bytes <= has) return {};
-    if (to_bytes > entry->bytes) {
+    if (!note_growth(heap)) return fail_to_enter(entry->name);
+    HeapWork work = work_on(HeapTask::grow, id);
+    work.request.name = entry->name;
+    work.at = load(heap.committed_bytes);
+    if (to_bytes <= work.at) return note_done(id);
+    if (to_bytes > work.memory.size()) {
         return fail(Errc::no_heap_room, "heap '" + entry->name + "' may have " +
-                                            std::to_string(entry->bytes) + " bytes, not " +
+                                            std::to_string(work.memory.size()) + " bytes, not " +
                                             std::to_string(to_bytes) +
                                             "; that is said by max_size when it is created");
     }
-    auto grown = make_larger(heap, has, whole_pages(to_bytes));
-    if (!grown && note_growth(heap)) give_back_unused(heap);
-    show_committed();
-    if (!grown && grown.error().code == Errc::would_block) return fail_to_enter(*entry);
-    return grown;
-}
-
-Result<void> HeapDirectory::make_larger(HeapImage& heap, std::uint64_t has_bytes,
-                                        std::uint64_t to_bytes) {
-    if (auto done = commit_memory(heap, has_bytes, to_bytes); !done) return done;
-    SHMPOOL_CRASH_POINT(heap_has_more_memory);
-    if (auto done = grow_heap(memory_of(heap), holder_of_host, to_bytes, patience_to_grow); !done) {
-        return done;
+    work.end = whole_pages(to_bytes);
+    if (auto enough =
+            pieces_.check(segment_.payload(), in_payload(work) + work.at, work.end - work.at);
+        !enough) {
+        return of_heap(entry->name, enough.error());
     }
-    SHMPOOL_CRASH_POINT(heap_has_grown);
-    heap.committed_bytes.store(to_bytes, std::memory_order_relaxed);
-    return {};
+    return add(std::move(work));
 }
 
-tl::unexpected<Error> HeapDirectory::fail_to_enter(const HeapEntry& heap) const {
+tl::unexpected<Error> HeapDirectory::fail_to_enter(std::string_view name) {
     return fail(Errc::would_block,
-                "somebody is in heap '" + heap.name + "' just now; ask again in a moment");
-}
-
-/// Behind what the heap has, and was committed for it all the same.
-void HeapDirectory::give_back_unused(const HeapImage& heap) const {
-    const std::uint64_t has = load(heap.committed_bytes);
-    if (const auto memory = memory_of(heap); has < memory.size()) {
-        const std::uint64_t begin = memory_.image.offset_bytes + load(heap.offset) + has;
-        // Nothing is lost if it fails: the heap has it when it grows, or when it is destroyed.
-        (void)punch(segment_.payload(), begin, memory.size() - has);
-    }
-}
-
-/// Another host may have ended before it could say so. What it had only begun is undone first, or
-/// the table of regions would name one that never was. False: somebody is in the heap for longer,
-/// and nothing is known.
-bool HeapDirectory::note_growth(HeapImage& heap) {
-    const auto memory = memory_of(heap);
-    const auto settled = settle_heap(memory, holder_of_host, patience_to_grow);
-    if (!settled && settled.error().code == Errc::would_block) return false;
-    const std::uint64_t end = whole_pages(end_of_regions(memory));
-    if (end > load(heap.committed_bytes)) {
-        heap.committed_bytes.store(end, std::memory_order_relaxed);
-    }
-    return true;
-}
-
-/// Memory that is there already stays as it is.
-Result<void> HeapDirectory::commit_memory(HeapImage& heap, std::uint64_t from_bytes,
-                                          std::uint64_t to_bytes) {
-    const std::uint64_t in_payload = memory_.image.offset_bytes + load(heap.offset) + from_bytes;
-    return commit(segment_.payload(), in_payload, to_bytes - from_bytes);
+                "somebody is in heap '" + std::string(name) + "' just now; ask again in a moment");
 }
 
 /// From the table, so that a host that dies in between is not missed.
@@ -285,34 +201,24 @@ bool HeapDirectory::close(std::uint32_t heap_index, std::uint32_t peer_index) {
     return true;
 }
 
-Result<void> HeapDirectory::destroy(HeapId id) {
+Result<HeapWorkId> HeapDirectory::destroy(HeapId id) {
     if (view_.heaps.find(id.index) == nullptr) {
         return fail(Errc::no_heap, "there is no heap number " + std::to_string(id.index));
     }
     const auto heap = read_heap(view_, id.index);
-    if (!heap || heap->id != id) return {};
+    if (!heap || heap->id != id) {
+        const HeapWork* const going = find_work(id.index);
+        const bool is_it = going != nullptr && going->task == HeapTask::take_back &&
+                           going->heap == id && !going->failure;
+        return is_it ? going->id : note_done(id);
+    }
     if (!heap->users.empty()) {
         return fail(Errc::heap_in_use, "heap '" + heap->name + "' is in use by " +
                                            text_of_peers(heap->users) +
                                            "; let them close it first");
     }
-    take_back(view_.heaps.at(id.index));
-    return {};
-}
-
-void HeapDirectory::take_back(HeapImage& heap) {
-    if (state_of(heap) == HeapState::empty) return;
-    set_state(heap, HeapState::destroying);
-    SHMPOOL_CRASH_POINT(heap_condemned);
-    if (const auto memory = memory_of(heap); !memory.empty()) {
-        const std::uint64_t in_payload = memory_.image.offset_bytes + load(heap.offset);
-        // Nothing is lost if it fails: whoever gets this place next has the memory.
-        (void)punch(segment_.payload(), in_payload, memory.size());
-    }
-    heap.committed_bytes.store(0, std::memory_order_relaxed);
-    show_committed();
-    SHMPOOL_CRASH_POINT(heap_given_back);
-    set_state(heap, HeapState::empty);
+    drop_work(id.index);
+    return take_back(id);
 }
 
 // --- deaths --------------------------------------------------------------------------------------
@@ -362,10 +268,12 @@ void HeapDirectory::take_over() {
     for (std::uint32_t i = 0; i < view_.heaps.count; ++i) {
         HeapImage& heap = view_.heaps.at(i);
         const HeapState state = state_of(heap);
-        if (state == HeapState::creating || state == HeapState::destroying) take_back(heap);
+        const HeapId id{i, load(heap.incarnation)};
+        backed_to_[i] = memory_of(heap).size();  // How far that host had come, nobody knows.
+        if (state == HeapState::creating || state == HeapState::destroying) (void)take_back(id);
         if (state != HeapState::open) continue;  // Where it lay may be another one's by now.
         orphan_lock_of_heap(memory_of(heap), holder_of_host);
-        if (note_growth(heap)) give_back_unused(heap);
+        give_back_unused(id);
         note_to_reclaim(i);
     }
     show_committed();

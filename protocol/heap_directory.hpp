@@ -8,18 +8,26 @@
 /// a host that dies in the middle of a verb leaves nothing that the next one can not see: what was
 /// being created is taken back, what was being destroyed is destroyed.
 ///
+/// The kernel needs up to 0.4 s for 1 GiB. So create, grow and destroy only begin their work
+/// (heap_work.hpp), and `do_a_piece` does one piece of it; others are served between two pieces. A
+/// heap has one work at most: `creating` and `destroying` in the table are works, but for those of
+/// another host, which `take_over` begins anew; a heap that grows is `open` all the while. Works
+/// take turns, so a small one does not wait for a large one.
+///
 /// Host only, one thread.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
-#include "protocol/heap_request.hpp"
-#include "protocol/heap_table.hpp"
+#include "protocol/heap_work.hpp"
 #include "shmpool/heap/heap_owner.hpp"
 #include "shmpool/pool/pool_view.hpp"
 
@@ -29,23 +37,42 @@ class HeapDirectory {
 public:
     /// `memory`: the segment's region heap_memory. All of them outlive this.
     HeapDirectory(const Segment& segment, const PoolView& pool, const ProtocolView& view,
-                  const Segment::Region& memory)
-        : segment_(segment), pool_(pool), view_(view), memory_(memory) {}
+                  const Segment::Region& memory, HeapPieces pieces = {})
+        : segment_(segment),
+          pool_(pool),
+          view_(view),
+          memory_(memory),
+          pieces_(std::move(pieces)),
+          backed_to_(view.heaps.count) {}
 
-    /// invalid_argument, name_taken, too_many_heaps, no_heap_room, out_of_memory, and what
-    /// format_heap says. Takes as long as the kernel needs to commit the memory.
-    [[nodiscard]] Result<HeapId> create(const HeapRequest& request);
-    /// From now on it has `to_bytes`, whole pages of them; it has more already: nothing happens.
-    /// no_heap, unsupported, no_heap_room (more than it may have), out_of_memory, would_block
-    /// (somebody is in it for longer than a moment), and what grow_heap says. To ask again after an
-    /// error loses nothing; what it was to have is given back.
-    [[nodiscard]] Result<void> grow(HeapId id, std::uint64_t to_bytes);
+    /// invalid_argument, name_taken (also of one that is being created), too_many_heaps,
+    /// no_heap_room, out_of_memory, and at the end what format_heap says. Who asks with the ticket
+    /// of one that is being created waits for that one. Room that is being given back is waited
+    /// for.
+    [[nodiscard]] Result<HeapWorkId> create(const HeapRequest& request);
+    /// At the end it has `to_bytes`, whole pages of them; it has more already: nothing happens.
+    /// no_heap (it may be destroyed meanwhile), unsupported, no_heap_room (more than it may have),
+    /// out_of_memory, would_block (somebody is in it for longer than a moment, or another growth of
+    /// it is not yet over), and what grow_heap says. To ask again after an error loses nothing;
+    /// what it was to have is given back.
+    [[nodiscard]] Result<HeapWorkId> grow(HeapId id, std::uint64_t to_bytes);
     /// The peer uses it from now on; twice is once. no_heap.
     [[nodiscard]] Result<HeapId> open(std::string_view name, std::uint32_t peer_index);
     /// False: the peer does not have it open.
     bool close(std::uint32_t heap_index, std::uint32_t peer_index);
-    /// Done already: nothing happens. heap_in_use; no_heap: no heap ever had that index.
-    [[nodiscard]] Result<void> destroy(HeapId id);
+    /// Nobody can open it from now on. Done already: nothing happens. A growth of it ends with
+    /// no_heap. heap_in_use; no_heap: no heap ever had that index.
+    [[nodiscard]] Result<HeapWorkId> destroy(HeapId id);
+
+    [[nodiscard]] bool has_work() const { return !works_.empty() || !done_.empty(); }
+    /// Of the work whose turn it is. Returns what is over.
+    [[nodiscard]] std::vector<HeapDone> do_a_piece();
+    /// All works to their ends, in one go: for who serves nobody yet. Returns what this one came
+    /// to.
+    [[nodiscard]] Result<HeapId> finish(HeapWorkId work);
+    /// Nobody waits for it any more: what is being created is taken back, what a heap was to have
+    /// is given back; what is being destroyed is destroyed.
+    void give_up(HeapWorkId work);
 
     /// The peer is dead, or has left, and its lanes are still its own: what it had locked is free
     /// for the next, who finds what is to be undone; and it has nothing open. Idempotent.
@@ -55,32 +82,65 @@ public:
     std::uint64_t reclaim(const IsGone& is_gone);
     /// Somebody has gone, or another host has ended, and `reclaim` has not yet been everywhere.
     [[nodiscard]] bool has_to_reclaim() const { return !to_reclaim_.empty(); }
-    /// After another host: ends what that one has begun.
+    /// After another host: begins to end what that one has begun.
     void take_over();
 
 private:
+    // heap_directory.cpp: what is in the table.
     [[nodiscard]] Result<void> check_request(const HeapRequest& request) const;
     [[nodiscard]] Result<std::uint32_t> free_place() const;
     [[nodiscard]] std::optional<std::uint64_t> find_room(std::uint64_t bytes,
                                                          std::uint64_t alignment) const;
-    [[nodiscard]] Result<void> make(HeapImage& heap, const HeapRequest& request);
-    [[nodiscard]] Result<void> commit_memory(HeapImage& heap, std::uint64_t from_bytes,
-                                             std::uint64_t to_bytes);
-    [[nodiscard]] Result<void> make_larger(HeapImage& heap, std::uint64_t has_bytes,
-                                           std::uint64_t to_bytes);
-    [[nodiscard]] tl::unexpected<Error> fail_to_enter(const HeapEntry& heap) const;
-    [[nodiscard]] bool note_growth(HeapImage& heap);
-    void give_back_unused(const HeapImage& heap) const;
-    void take_back(HeapImage& heap);
+    [[nodiscard]] static tl::unexpected<Error> fail_to_enter(std::string_view name);
     void note_to_reclaim(std::uint32_t index);
     void show_committed() const;
     [[nodiscard]] std::span<std::byte> memory_of(const HeapImage& heap) const;
+
+    // heap_directory_works.cpp: what is done piece by piece.
+    [[nodiscard]] HeapWork work_on(HeapTask task, HeapId heap) const;
+    HeapWorkId add(HeapWork work);
+    [[nodiscard]] const HeapWork* find_work(std::uint32_t heap_index) const;
+    [[nodiscard]] const HeapWork* find_making(std::string_view name) const;
+    [[nodiscard]] bool is_giving_back() const;
+    [[nodiscard]] HeapWorkId note_done(HeapId heap);
+    void drop_work(std::uint32_t heap_index);
+    void go_on(HeapWork& work);
+    void end(HeapWork& work, Result<HeapId> result);
+    void end_after_giving_back(HeapWork& work);
+
+    [[nodiscard]] Result<void> place(HeapWork& work);
+    void announce(HeapWork& work, std::uint64_t offset);
+    void go_on_making(HeapWork& work);
+    [[nodiscard]] Result<void> make_of_memory(HeapWork& work);
+    void fail_making(HeapWork& work, const Error& error);
+
+    void go_on_growing(HeapWork& work);
+    [[nodiscard]] bool note_growth(HeapImage& heap);
+    void fail_growing(HeapWork& work, const Error& error);
+
+    void give_back_unused(HeapId heap);
+    void begin_to_give_back(HeapWork& work);
+    void go_on_giving_back(HeapWork& work);
+    HeapWorkId take_back(HeapId heap);
+    void begin_to_take_back(HeapWork& work);
+    void go_on_taking_back(HeapWork& work);
+
+    [[nodiscard]] Result<void> commit_piece(HeapWork& work);
+    void punch_piece(HeapWork& work);
+    [[nodiscard]] std::uint64_t in_payload(const HeapWork& work) const;
+    [[nodiscard]] HeapImage& image_of(const HeapWork& work) const;
 
     const Segment& segment_;
     const PoolView& pool_;
     const ProtocolView& view_;
     Segment::Region memory_;
+    HeapPieces pieces_;
     std::set<std::uint32_t> to_reclaim_;  ///< Indices of heaps.
+    std::deque<HeapWork> works_;          ///< The first is the next.
+    std::vector<HeapDone> done_;
+    HeapWorkId last_work_ = 0;
+    /// Of each heap: behind that there is no memory. More than it has, behind a growth that failed.
+    std::vector<std::uint64_t> backed_to_;
 };
 
 }  // namespace shmpool

@@ -104,11 +104,19 @@ Result<Descriptor> create_memory_object(const std::string& name, std::uint64_t b
     return object;
 }
 
-Result<void> commit(const Descriptor& object, std::uint64_t offset, std::uint64_t bytes) {
+Result<void> check_memory_for(const Descriptor& object, std::uint64_t offset, std::uint64_t bytes) {
     if (auto lies_inside = check_range(object, offset, bytes); !lies_inside) return lies_inside;
-    if (missing_bytes(object.get(), offset, bytes) > available_memory_bytes()) {
-        return fail_commit(offset, bytes);
-    }
+    if (missing_bytes(object.get(), offset, bytes) <= available_memory_bytes()) return {};
+    return fail_commit(offset, bytes);
+}
+
+Result<void> commit(const Descriptor& object, std::uint64_t offset, std::uint64_t bytes) {
+    if (auto enough = check_memory_for(object, offset, bytes); !enough) return enough;
+    return commit_checked(object, offset, bytes);
+}
+
+Result<void> commit_checked(const Descriptor& object, std::uint64_t offset, std::uint64_t bytes) {
+    if (auto lies_inside = check_range(object, offset, bytes); !lies_inside) return lies_inside;
     const int error_number = allocate(object.get(), 0, offset, bytes);
     if (error_number == ENOSPC || error_number == ENOMEM) return fail_commit(offset, bytes);
     if (error_number != 0) {
@@ -125,6 +133,13 @@ Result<void> punch(const Descriptor& object, std::uint64_t offset, std::uint64_t
         return fail_errno(Errc::system, "give back " + range_text(offset, bytes), error_number);
     }
     return {};
+}
+
+std::uint64_t backed_bytes(const Descriptor& object) noexcept {
+    constexpr std::uint64_t block_bytes = 512;  // Whatever the file system has.
+    struct stat status {};
+    if (::fstat(object.get(), &status) != 0) return 0;
+    return static_cast<std::uint64_t>(status.st_blocks) * block_bytes;
 }
 
 Result<std::uint64_t> size_of(const Descriptor& object) {

@@ -23,10 +23,20 @@ namespace shmpool {
 [[nodiscard]] Result<void> commit(const Descriptor& object, std::uint64_t offset,
                                   std::uint64_t bytes);
 
+/// The two halves of `commit`, for who commits in pieces: to ask whether there is enough takes half
+/// as long as to take a piece. Errors as of `commit`.
+[[nodiscard]] Result<void> check_memory_for(const Descriptor& object, std::uint64_t offset,
+                                            std::uint64_t bytes);
+[[nodiscard]] Result<void> commit_checked(const Descriptor& object, std::uint64_t offset,
+                                          std::uint64_t bytes);
+
 /// Gives the memory of the range back; it reads as zero from then on and must be committed again
 /// before it is used. Whole pages only.
 [[nodiscard]] Result<void> punch(const Descriptor& object, std::uint64_t offset,
                                  std::uint64_t bytes);
+
+/// How much of it has memory; 0 if the kernel does not say.
+[[nodiscard]] std::uint64_t backed_bytes(const Descriptor& object) noexcept;
 
 [[nodiscard]] Result<std::uint64_t> size_of(const Descriptor& object);
 

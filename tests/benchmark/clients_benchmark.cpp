@@ -2,8 +2,9 @@
 /// What bad clients of the control socket cost an honest one: the time from its request to the
 /// host's answer, alone, and beside clients that are silent, that flood the host with nonsense on
 /// ever new connections, that attach and hang up, that are attached and ask for more than they
-/// read, and that send descriptors whose close waits. Beside four busy processes everybody waits
-/// for a processor, so there is a row for four that only compute.
+/// read, that send descriptors whose close waits, and that create and destroy heaps of 1 GiB.
+/// Beside four busy processes everybody waits for a processor, so there is a row for four that only
+/// compute.
 #include <benchmark/benchmark.h>
 #include <sys/socket.h>
 
@@ -11,6 +12,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "peer/heaps.hpp"
 #include "peer/peer.hpp"
 #include "protocol/wire/codec.hpp"
 #include "protocol/wire/local_socket.hpp"
@@ -132,6 +134,17 @@ LocalConnection connect(const std::string& socket) {
     }
 }
 
+/// All the memory that heaps may have, over and over.
+[[noreturn]] void create_and_destroy_heaps(const std::string&) {
+    HeapSpec spec;
+    spec.bytes = 1 << 30;
+    for (;;) {
+        auto peer = Peer::attach("test");
+        while (peer && peer->create_heap("large", spec) && peer->destroy_heap("large")) {
+        }
+    }
+}
+
 using Step = Result<void> (*)(const std::string& pool, Peer& peer);
 
 Result<void> ask(const std::string&, Peer& peer) {
@@ -195,6 +208,7 @@ SHMPOOL_BESIDE(an_honest_request, beside_four_that_open_and_close, open_and_clos
 SHMPOOL_BESIDE(an_honest_request, beside_four_that_compute, compute, 4);
 SHMPOOL_BESIDE(an_honest_request, beside_one_that_does_not_read, ask_and_not_read, 1);
 SHMPOOL_BESIDE(an_honest_request, beside_four_that_do_not_read, ask_and_not_read, 4);
+SHMPOOL_BESIDE(an_honest_request, beside_one_that_creates_heaps, create_and_destroy_heaps, 1);
 SHMPOOL_BESIDE(an_honest_attach, alone, nullptr, 0);
 SHMPOOL_BESIDE(an_honest_attach, beside_one_that_floods, talk_nonsense, 1);
 SHMPOOL_BESIDE(an_honest_attach, beside_four_that_flood, talk_nonsense, 4);

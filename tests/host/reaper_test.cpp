@@ -179,9 +179,14 @@ HeapRequest reclaimed(const char* name, HeapKind kind) {
     return request;
 }
 
+Result<HeapId> make_heap(SegmentSteward& steward, const HeapRequest& request) {
+    return steward.heaps().create(request).and_then(
+        [&](HeapWorkId work) { return steward.heaps().finish(work); });
+}
+
 TEST_F(ReaperTest, TakesNoNonsenseForAnOwnerWhoIsGone) {
     build(SuspectPolicy::wait);
-    ASSERT_TRUE(steward->heaps().create(reclaimed("table", HeapKind::tlsf)));
+    ASSERT_TRUE(make_heap(*steward, reclaimed("table", HeapKind::tlsf)));
     const Segment segment = *Segment::open(*Descriptor::duplicate(steward->control()),
                                            *Descriptor::duplicate(steward->payload()),
                                            Access::read_write, protocol_fingerprint);
@@ -211,9 +216,9 @@ TEST_F(ReaperTest, TakesNoNonsenseForAnOwnerWhoIsGone) {
 
 TEST_F(ReaperTest, TakesNoNonsenseForWhoHeldPagesIdsOrPins) {
     build(SuspectPolicy::wait);
-    ASSERT_TRUE(steward->heaps().create(reclaimed("pages", HeapKind::bitmap_pages)));
-    ASSERT_TRUE(steward->heaps().create(reclaimed("ids", HeapKind::ids)));
-    ASSERT_TRUE(steward->heaps().create(reclaimed("chain", HeapKind::page_chain)));
+    ASSERT_TRUE(make_heap(*steward, reclaimed("pages", HeapKind::bitmap_pages)));
+    ASSERT_TRUE(make_heap(*steward, reclaimed("ids", HeapKind::ids)));
+    ASSERT_TRUE(make_heap(*steward, reclaimed("chain", HeapKind::page_chain)));
     const Segment segment = *Segment::open(*Descriptor::duplicate(steward->control()),
                                            *Descriptor::duplicate(steward->payload()),
                                            Access::read_write, protocol_fingerprint);

@@ -109,6 +109,8 @@ TEST(Commit, RefusesMoreThanTheMachineHasBeforeAnythingIsKilled) {
     EXPECT_THAT(done.error().message, testing::HasSubstr(std::to_string(too_much)));
     EXPECT_THAT(done.error().message, testing::HasSubstr("bytes are available"));
     EXPECT_EQ(committed_bytes(*object), 0U);
+    EXPECT_EQ(check_memory_for(*object, 0, too_much).error().code, Errc::out_of_memory);
+    EXPECT_TRUE(check_memory_for(*object, 0, page_bytes));
 }
 
 TEST(Commit, GrowsUnderTheSealsAndKeepsTheSize) {
