@@ -80,6 +80,10 @@ RequestDesk::Allowed RequestDesk::check_may_change_heaps(const Session& session)
         !allowed) {
         return refuse(allowed.error());
     }
+    return check_may_wait(session);
+}
+
+RequestDesk::Allowed RequestDesk::check_may_wait(const Session& session) const {
     const auto waiting = std::ranges::count(waiters_, session.id, &Waiter::session_id);
     if (waiting < works_per_session_max) return {};
     return refuse(Errc::would_block, std::to_string(waiting) +
@@ -111,6 +115,15 @@ std::vector<LateAnswer> RequestDesk::do_a_piece() {
 
 LateAnswer RequestDesk::answer_late(const Waiter& waiter, const HeapDone& done) const {
     LateAnswer answer{waiter.session_id, waiter.request_id, waiter.granted};
+    if (auto* const opened = std::get_if<wire::HeapOpened>(&answer.body)) {
+        const auto heap = steward_.heaps().open(waiter.opens, waiter.peer_index);
+        if (!heap) {
+            answer.body = wire::refusal_of(heap.error());
+        } else {
+            *opened = {heap->index, heap->incarnation};
+        }
+        return answer;
+    }
     if (!done.result) {
         log_.debug("a request about a heap has failed: " + printable(done.result.error().message));
         answer.body = wire::refusal_of(done.result.error());
@@ -130,8 +143,8 @@ void RequestDesk::session_ended(const Session& session) {
         if (one.session_id == session.id) works.push_back(one.work);
     }
     if (works.empty()) return;
-    log_.info("pid " + std::to_string(session.credentials.pid) + " has hung up on " +
-              std::to_string(works.size()) + " requests about heaps that were under way");
+    log_.debug("pid " + std::to_string(session.credentials.pid) + " has hung up on " +
+               std::to_string(works.size()) + " requests about heaps that were under way");
     std::erase_if(waiters_, [&](const Waiter& one) { return one.session_id == session.id; });
     for (const HeapWorkId work : works) {
         if (std::ranges::count(waiters_, work, &Waiter::work) == 0) steward_.heaps().give_up(work);
@@ -140,7 +153,16 @@ void RequestDesk::session_ended(const Session& session) {
 
 // --- open and close ------------------------------------------------------------------------------
 
-RequestDesk::Granted RequestDesk::grant(Session& session, const wire::OpenHeap& request) {
+/// One that is being created is waited for: who was told that the name is taken may open it.
+RequestDesk::Granted RequestDesk::grant(Session& session, const wire::OpenHeap& request,
+                                        std::uint32_t request_id) {
+    if (const auto making = steward_.heaps().making(request.name.view())) {
+        if (auto allowed = check_may_wait(session); !allowed) {
+            return tl::unexpected(allowed.error());
+        }
+        return wait_for(*making, {session.id, request_id, 0, wire::HeapOpened{}, "",
+                                  std::string(request.name.view()), session.peer.index});
+    }
     const auto opened = steward_.heaps().open(request.name.view(), session.peer.index);
     if (!opened) return refuse(opened.error());
     return plain(wire::HeapOpened{opened->index, opened->incarnation});

@@ -262,6 +262,7 @@ void Reaper::tick() {
     if (replaced_look_at_ns_ != 0 && now_ns >= replaced_look_at_ns_) look_for_replaced();
     if (stopped_look_at_ns_ != 0 && now_ns >= stopped_look_at_ns_) look_for_stopped(now_ns);
     judge_silent(now_ns);
+    if (drain_at_ns_ == 0 && steward_.heaps().has_to_reclaim()) look_soon();
     if (drain_at_ns_ != 0 && now_ns >= drain_at_ns_) drain(now_ns);
 }
 

@@ -47,11 +47,11 @@ constexpr bool for_peers_only =
     std::is_same_v<Request, wire::CloseSubscriber> || std::is_same_v<Request, wire::OpenHeap> ||
     std::is_same_v<Request, wire::CloseHeap>;
 
-/// Requests that are answered when their work is done.
+/// Requests that are answered when their work is done, or somebody else's.
 template <typename Request>
 constexpr bool takes_longer =
     std::is_same_v<Request, wire::CreateHeap> || std::is_same_v<Request, wire::DestroyHeap> ||
-    std::is_same_v<Request, wire::GrowHeap>;
+    std::is_same_v<Request, wire::GrowHeap> || std::is_same_v<Request, wire::OpenHeap>;
 
 }  // namespace
 

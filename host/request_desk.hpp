@@ -84,7 +84,8 @@ private:
                                 std::uint32_t request_id);
     [[nodiscard]] Granted grant(Session& session, const wire::GrowHeap& request,
                                 std::uint32_t request_id);
-    [[nodiscard]] Granted grant(Session& session, const wire::OpenHeap& request);
+    [[nodiscard]] Granted grant(Session& session, const wire::OpenHeap& request,
+                                std::uint32_t request_id);
     [[nodiscard]] Granted grant(Session& session, const wire::CloseHeap& request);
     [[nodiscard]] Granted grant(Session& session, const wire::Kick& request);
     [[nodiscard]] Granted grant(Session& session, const wire::Rebuild& request);
@@ -97,8 +98,11 @@ private:
         HeapWorkId work = 0;
         wire::Body granted;  ///< What it hears if all goes well; of HeapCreated without its number.
         std::string news;    ///< And the log.
+        std::string opens{};           ///< Of HeapOpened: which heap,
+        std::uint32_t peer_index = 0;  ///< and for whom.
     };
     [[nodiscard]] Allowed check_may_change_heaps(const Session& session) const;
+    [[nodiscard]] Allowed check_may_wait(const Session& session) const;
     [[nodiscard]] Granted wait_for(const Result<HeapWorkId>& work, Waiter waiter);
     [[nodiscard]] LateAnswer answer_late(const Waiter& waiter, const HeapDone& done) const;
 

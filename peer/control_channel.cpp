@@ -103,10 +103,11 @@ Result<Attachment> ControlChannel::attach_once(const AttachRequest& request,
     return attachment;
 }
 
-Result<wire::Body> ControlChannel::exchange(const wire::Body& body, Absence absence) {
+Result<wire::Body> ControlChannel::exchange(const wire::Body& body, Absence absence,
+                                            std::chrono::nanoseconds work_time) {
     const std::scoped_lock lock(mutex_);
     note_endpoint(body);
-    const Deadline deadline = Deadline::after(answer_timeout_);
+    const Deadline deadline = Deadline::after(answer_timeout_ + work_time);
     for (;;) {
         if (const auto alone = why_alone()) return tl::unexpected(*alone);
         if (host_gone()) {

@@ -68,9 +68,12 @@ public:
     [[nodiscard]] Result<void> hold_place(Place place);
 
     /// One request and its answer of type `Answer`; a refusal becomes the host's own error.
+    /// `work_time`: how long a host in good health may take for it, beyond what any request may.
     template <typename Answer>
-    [[nodiscard]] Result<Answer> request(const wire::Body& body, Absence absence = Absence::wait) {
-        auto reply = exchange(body, absence);
+    [[nodiscard]] Result<Answer> request(
+        const wire::Body& body, Absence absence = Absence::wait,
+        std::chrono::nanoseconds work_time = std::chrono::nanoseconds::zero()) {
+        auto reply = exchange(body, absence, work_time);
         if (!reply) return tl::unexpected(reply.error());
         if (const auto* answer = std::get_if<Answer>(&*reply)) return *answer;
         if (const auto* refused = std::get_if<wire::Refused>(&*reply)) {
@@ -98,7 +101,8 @@ public:
 private:
     [[nodiscard]] Result<Attachment> attach_once(const AttachRequest& request,
                                                  const Deadline& host_deadline);
-    [[nodiscard]] Result<wire::Body> exchange(const wire::Body& body, Absence absence);
+    [[nodiscard]] Result<wire::Body> exchange(const wire::Body& body, Absence absence,
+                                              std::chrono::nanoseconds work_time);
     [[nodiscard]] Result<wire::Body> exchange_once(const wire::Body& body,
                                                    const Deadline& deadline);
     [[nodiscard]] Result<wire::Message> receive(const Deadline& deadline,

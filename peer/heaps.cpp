@@ -25,6 +25,16 @@ std::uint64_t make_ticket() {
 /// Of somebody who is asked again.
 constexpr std::chrono::milliseconds pause_between_grows{10};
 
+/// That a host may take to move so much memory, others' in turn with it: a machine that is busy
+/// needs 0.4 s for 1 GiB, and some twenty may be at it.
+std::chrono::nanoseconds time_to_move(std::uint64_t bytes) {
+    constexpr std::uint64_t bytes_per_second = 128 << 20;
+    return std::chrono::seconds(bytes / bytes_per_second);
+}
+
+/// To give back what there may be.
+constexpr std::chrono::minutes time_to_destroy{1};
+
 }  // namespace
 
 Result<HeapId> create_heap(ControlChannel& control, std::string_view name, const HeapSpec& spec) {
@@ -42,7 +52,8 @@ Result<HeapId> create_heap(ControlChannel& control, std::string_view name, const
     request.id_count = spec.options.id_count;
     request.id_capacity = spec.options.id_capacity;
     request.block_bytes = spec.options.block_bytes;
-    const auto created = control.request<wire::HeapCreated>(request);
+    const auto created =
+        control.request<wire::HeapCreated>(request, Absence::wait, time_to_move(spec.bytes));
     if (!created) return tl::unexpected(created.error());
     return HeapId{created->heap_index, created->incarnation};
 }
@@ -52,7 +63,8 @@ Result<void> grow_heap(ControlChannel& control, HeapId heap, std::uint64_t to_by
     const wire::GrowHeap request{heap.index, heap.incarnation, to_bytes};
     const Deadline deadline = Deadline::after(heap_patience);
     for (;;) {
-        const auto grown = control.request<wire::HeapGrown>(request);
+        const auto grown =
+            control.request<wire::HeapGrown>(request, Absence::wait, time_to_move(to_bytes));
         if (grown) return {};
         const bool is_over = grown.error().code != Errc::would_block || deadline.expired();
         if (is_over) return tl::unexpected(grown.error());
@@ -61,8 +73,8 @@ Result<void> grow_heap(ControlChannel& control, HeapId heap, std::uint64_t to_by
 }
 
 Result<void> destroy_heap(ControlChannel& control, HeapId heap) {
-    const auto destroyed =
-        control.request<wire::HeapDestroyed>(wire::DestroyHeap{heap.index, heap.incarnation});
+    const auto destroyed = control.request<wire::HeapDestroyed>(
+        wire::DestroyHeap{heap.index, heap.incarnation}, Absence::wait, time_to_destroy);
     if (!destroyed) return tl::unexpected(destroyed.error());
     return {};
 }

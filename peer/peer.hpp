@@ -79,13 +79,15 @@ public:
 
     // --- heaps: shared memory for what is no message; see heaps.hpp
 
-    /// Committed and ready when this returns. name_taken, no_permission (the right to grow),
-    /// invalid_argument, too_many_heaps, no_heap_room, out_of_memory, unsupported.
+    /// Committed and ready when this returns. name_taken (it can be opened, as soon as it is ready),
+    /// no_permission (the right to grow), invalid_argument, too_many_heaps, no_heap_room,
+    /// out_of_memory, unsupported.
     Result<HeapId> create_heap(std::string_view name, const HeapSpec& spec);
     /// It has that many bytes from now on, if it had fewer; whoever has it open has them too.
     /// no_heap, no_heap_room (more than max_bytes), unsupported (of a kind that can not grow),
     /// region_too_small, no_memory (in parts too small for what it has, too often), out_of_memory,
-    /// would_block (somebody does not leave it, for 10 s), no_permission.
+    /// would_block (somebody does not leave it, or it is given other memory, for 10 s),
+    /// no_permission.
     Result<void> grow_heap(std::string_view name, std::uint64_t to_bytes);
     /// no_heap, heap_in_use (by this peer too), no_permission.
     Result<void> destroy_heap(std::string_view name);

@@ -10,6 +10,7 @@
 #include "shmpool/heap/heap_audit.hpp"
 #include "shmpool/layout/abi_constants.hpp"
 #include "shmpool/platform/crash_point.hpp"
+#include "shmpool/platform/monotonic_clock.hpp"
 
 namespace shmpool {
 
@@ -62,8 +63,8 @@ Result<HeapWorkId> HeapDirectory::create(const HeapRequest& request) {
         if (is_ticket_of(request, load(heap.ticket))) return note_done(there->id);
         return fail_name_taken(request.name);
     }
-    if (const HeapWork* const making = find_making(request.name)) {
-        if (is_ticket_of(request, making->request.ticket)) return making->id;
+    if (const HeapWork* const under_way = find_making(request.name)) {
+        if (is_ticket_of(request, under_way->request.ticket)) return under_way->id;
         return fail_name_taken(request.name);
     }
     HeapWork work{.task = HeapTask::make, .request = request};
@@ -71,6 +72,16 @@ Result<HeapWorkId> HeapDirectory::create(const HeapRequest& request) {
         return tl::unexpected(placed.error());
     }
     return add(std::move(work));
+}
+
+/// In a new segment a number that one before it did not have, most likely: offsets of heaps that
+/// were there are not to be taken for those of the new ones (heap_origin.hpp).
+std::uint32_t HeapDirectory::find_last_incarnation() const {
+    std::uint32_t last = 0;
+    for (std::uint32_t i = 0; i < view_.heaps.count; ++i) {
+        last = std::max(last, load(view_.heaps.at(i).incarnation));
+    }
+    return last != 0 ? last : static_cast<std::uint32_t>(monotonic_ns() >> 16);
 }
 
 Result<void> HeapDirectory::check_request(const HeapRequest& request) const {
@@ -115,6 +126,11 @@ Result<std::uint32_t> HeapDirectory::free_place() const {
 std::optional<std::uint64_t> HeapDirectory::find_room(std::uint64_t bytes,
                                                       std::uint64_t alignment) const {
     std::vector<HeapExtent> taken;
+    for (const HeapWork& one : works_) {  // Whatever somebody has written into the table.
+        if (one.has_place()) {
+            taken.push_back({in_payload(one) - memory_.image.offset_bytes, one.memory.size()});
+        }
+    }
     for (std::uint32_t i = 0; i < view_.heaps.count; ++i) {
         const HeapImage& heap = view_.heaps.at(i);
         if (state_of(heap) != HeapState::empty)
@@ -137,14 +153,16 @@ Result<HeapWorkId> HeapDirectory::grow(HeapId id, std::uint64_t to_bytes) {
     if (!entry || entry->id != id) {
         return fail(Errc::no_heap, "there is no such heap any more; look with 'shmpool heap list'");
     }
+    HeapImage& heap = view_.heaps.at(id.index);
+    if (to_bytes <= load(heap.committed_bytes)) return note_done(id);
     if (const HeapWork* const under_way = find_work(id.index)) {
-        const bool suffices = under_way->task == HeapTask::grow && to_bytes <= under_way->end;
-        if (suffices) return under_way->id;
+        const bool is_the_same =
+            under_way->task == HeapTask::grow && whole_pages(to_bytes) == under_way->end;
+        if (is_the_same) return under_way->id;
         return fail(Errc::would_block, "heap '" + entry->name +
                                            "' is just being given memory, or gives some back; ask "
                                            "again in a moment");
     }
-    HeapImage& heap = view_.heaps.at(id.index);
     // No memory is taken for a heap that somebody does not leave.
     if (!note_growth(heap)) return fail_to_enter(entry->name);
     HeapWork work = work_on(HeapTask::grow, id);
@@ -208,9 +226,11 @@ Result<HeapWorkId> HeapDirectory::destroy(HeapId id) {
     const auto heap = read_heap(view_, id.index);
     if (!heap || heap->id != id) {
         const HeapWork* const going = find_work(id.index);
-        const bool is_it = going != nullptr && going->task == HeapTask::take_back &&
-                           going->heap == id && !going->failure;
-        return is_it ? going->id : note_done(id);
+        if (going == nullptr || going->heap != id) return note_done(id);
+        if (going->task == HeapTask::take_back && !going->failure) return going->id;
+        return fail(Errc::would_block, "heap '" + going->request.name +
+                                           "' is just being created; ask again in a "
+                                           "moment");
     }
     if (!heap->users.empty()) {
         return fail(Errc::heap_in_use, "heap '" + heap->name + "' is in use by " +
@@ -261,6 +281,7 @@ std::uint64_t HeapDirectory::reclaim(const IsGone& is_gone) {
         freed += done.value_or(0);
         return done || done.error().code != Errc::would_block;
     });
+    std::erase_if(to_give_back_, [&](std::uint32_t index) { return give_back_by_now(index); });
     return freed;
 }
 

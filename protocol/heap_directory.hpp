@@ -43,7 +43,8 @@ public:
           view_(view),
           memory_(memory),
           pieces_(std::move(pieces)),
-          backed_to_(view.heaps.count) {}
+          backed_to_(view.heaps.count),
+          last_incarnation_(find_last_incarnation()) {}
 
     /// invalid_argument, name_taken (also of one that is being created), too_many_heaps,
     /// no_heap_room, out_of_memory, and at the end what format_heap says. Who asks with the ticket
@@ -64,7 +65,10 @@ public:
     /// no_heap. heap_in_use; no_heap: no heap ever had that index.
     [[nodiscard]] Result<HeapWorkId> destroy(HeapId id);
 
+    /// What waits for room does so for another work.
     [[nodiscard]] bool has_work() const { return !works_.empty() || !done_.empty(); }
+    /// A heap of this name is being created: by that work, if so.
+    [[nodiscard]] std::optional<HeapWorkId> making(std::string_view name) const;
     /// Of the work whose turn it is. Returns what is over.
     [[nodiscard]] std::vector<HeapDone> do_a_piece();
     /// All works to their ends, in one go: for who serves nobody yet. Returns what this one came
@@ -80,8 +84,11 @@ public:
     /// Frees what the gone have left in heaps with on_death = reclaim, as far as nobody is in them
     /// just now: how many blocks, pages and ids. `is_gone` is asked about owners of lanes.
     std::uint64_t reclaim(const IsGone& is_gone);
-    /// Somebody has gone, or another host has ended, and `reclaim` has not yet been everywhere.
-    [[nodiscard]] bool has_to_reclaim() const { return !to_reclaim_.empty(); }
+    /// `reclaim` has not yet been everywhere: somebody has gone, another host has ended, or memory
+    /// is to be given back of a heap in which somebody was.
+    [[nodiscard]] bool has_to_reclaim() const {
+        return !to_reclaim_.empty() || !to_give_back_.empty();
+    }
     /// After another host: begins to end what that one has begun.
     void take_over();
 
@@ -102,6 +109,8 @@ private:
     [[nodiscard]] const HeapWork* find_work(std::uint32_t heap_index) const;
     [[nodiscard]] const HeapWork* find_making(std::string_view name) const;
     [[nodiscard]] bool is_giving_back() const;
+    [[nodiscard]] std::uint32_t find_last_incarnation() const;
+    void let_those_try_who_wait();
     [[nodiscard]] HeapWorkId note_done(HeapId heap);
     void drop_work(std::uint32_t heap_index);
     void go_on(HeapWork& work);
@@ -119,6 +128,7 @@ private:
     void fail_growing(HeapWork& work, const Error& error);
 
     void give_back_unused(HeapId heap);
+    [[nodiscard]] bool give_back_by_now(std::uint32_t index);
     void begin_to_give_back(HeapWork& work);
     void go_on_giving_back(HeapWork& work);
     HeapWorkId take_back(HeapId heap);
@@ -135,12 +145,16 @@ private:
     const ProtocolView& view_;
     Segment::Region memory_;
     HeapPieces pieces_;
-    std::set<std::uint32_t> to_reclaim_;  ///< Indices of heaps.
-    std::deque<HeapWork> works_;          ///< The first is the next.
+    std::set<std::uint32_t> to_reclaim_;    ///< Indices of heaps.
+    std::set<std::uint32_t> to_give_back_;  ///< The same.
+    std::deque<HeapWork> works_;            ///< The first is the next.
+    std::deque<HeapWork> waiting_;  ///< For room that others give back; the oldest is first.
     std::vector<HeapDone> done_;
     HeapWorkId last_work_ = 0;
     /// Of each heap: behind that there is no memory. More than it has, behind a growth that failed.
     std::vector<std::uint64_t> backed_to_;
+    std::uint64_t checked_bytes_ = 0;  ///< For so many there was memory, and none of it is taken.
+    std::uint32_t last_incarnation_;
 };
 
 }  // namespace shmpool

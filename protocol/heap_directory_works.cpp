@@ -2,6 +2,7 @@
 /// What takes the host longer than a request may: the memory of heaps, piece by piece. The rest of
 /// heap_directory.hpp.
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "protocol/heap_directory.hpp"
@@ -43,10 +44,23 @@ std::vector<HeapDone> HeapDirectory::do_a_piece() {
     if (!works_.empty()) {
         HeapWork work = std::move(works_.front());
         works_.pop_front();
+        const bool was_giving_back = work.gives_back();
         go_on(work);
-        if (work.task != HeapTask::over) works_.push_back(std::move(work));
+        if (was_giving_back && work.task == HeapTask::over) let_those_try_who_wait();
+        if (work.task != HeapTask::over) {
+            const bool waits = work.task == HeapTask::make && !work.has_place();
+            (waits ? waiting_ : works_).push_back(std::move(work));
+        }
     }
+    if (works_.empty()) checked_bytes_ = 0;  // Who comes later asks anew.
     return std::exchange(done_, {});
+}
+
+/// Before all others, so that nobody who came later gets the room.
+void HeapDirectory::let_those_try_who_wait() {
+    works_.insert(works_.begin(), std::make_move_iterator(waiting_.begin()),
+                  std::make_move_iterator(waiting_.end()));
+    waiting_.clear();
 }
 
 void HeapDirectory::go_on(HeapWork& work) {
@@ -81,6 +95,7 @@ void HeapDirectory::end_after_giving_back(HeapWork& work) {
 }
 
 void HeapDirectory::give_up(HeapWorkId id) {
+    std::erase_if(waiting_, [&](const HeapWork& one) { return one.id == id; });
     const auto work = std::ranges::find(works_, id, &HeapWork::id);
     if (work == works_.end()) return;
     if (work->task == HeapTask::make && !work->has_place()) {
@@ -109,16 +124,23 @@ const HeapWork* HeapDirectory::find_work(std::uint32_t heap_index) const {
 }
 
 const HeapWork* HeapDirectory::find_making(std::string_view name) const {
-    const auto work = std::ranges::find_if(works_, [&](const HeapWork& one) {
+    const auto is_it = [&](const HeapWork& one) {
         return one.task == HeapTask::make && one.request.name == name;
-    });
-    return work == works_.end() ? nullptr : &*work;
+    };
+    for (const auto* const works : {&works_, &waiting_}) {
+        const auto work = std::ranges::find_if(*works, is_it);
+        if (work != works->end()) return &*work;
+    }
+    return nullptr;
+}
+
+std::optional<HeapWorkId> HeapDirectory::making(std::string_view name) const {
+    const HeapWork* const work = find_making(name);
+    return work == nullptr ? std::nullopt : std::optional(work->id);
 }
 
 bool HeapDirectory::is_giving_back() const {
-    return std::ranges::any_of(works_, [](const HeapWork& one) {
-        return one.task == HeapTask::give_back || one.task == HeapTask::take_back;
-    });
+    return std::ranges::any_of(works_, &HeapWork::gives_back);
 }
 
 // --- make ----------------------------------------------------------------------------------------
@@ -153,7 +175,9 @@ Result<void> HeapDirectory::place(HeapWork& work) {
 void HeapDirectory::announce(HeapWork& work, std::uint64_t offset) {
     const HeapRequest& request = work.request;
     HeapImage& heap = image_of(work);
-    work.heap.incarnation = heap.incarnation.fetch_add(1, std::memory_order_relaxed) + 1;
+    if (++last_incarnation_ == 0) ++last_incarnation_;  // Which would be none.
+    work.heap.incarnation = last_incarnation_;
+    heap.incarnation.store(last_incarnation_, std::memory_order_relaxed);
     heap.kind.store(static_cast<std::uint32_t>(request.kind), std::memory_order_relaxed);
     heap.on_death.store(static_cast<std::uint32_t>(request.on_death), std::memory_order_relaxed);
     heap.offset.store(offset, std::memory_order_relaxed);
@@ -210,7 +234,10 @@ void HeapDirectory::go_on_growing(HeapWork& work) {
     }
     SHMPOOL_CRASH_POINT(heap_has_more_memory);
     if (auto done = grow_heap(work.memory, holder_of_host, work.end, patience_to_grow); !done) {
-        return fail_growing(work, done.error());
+        const bool may_try_again =
+            done.error().code == Errc::would_block && ++work.tries < heap_growth_tries;
+        if (!may_try_again) fail_growing(work, done.error());
+        return;
     }
     SHMPOOL_CRASH_POINT(heap_has_grown);
     image_of(work).committed_bytes.store(work.end, std::memory_order_relaxed);
@@ -247,23 +274,37 @@ void HeapDirectory::give_back_unused(HeapId heap) {
     if (work.has_pieces()) (void)add(std::move(work));
 }
 
+/// True: there is nothing more to be done for it. Of a heap with another work the end of that says
+/// what it has.
+bool HeapDirectory::give_back_by_now(std::uint32_t index) {
+    HeapImage& heap = view_.heaps.at(index);
+    if (state_of(heap) != HeapState::open) return true;
+    if (find_work(index) != nullptr || !note_growth(heap)) return false;
+    give_back_unused({index, load(heap.incarnation)});
+    return true;
+}
+
 /// What was committed behind what the heap has. While somebody is in it, nobody knows how much that
-/// is; the next growth then finds the memory.
+/// is: then later.
 void HeapDirectory::begin_to_give_back(HeapWork& work) {
     HeapImage& heap = image_of(work);
     work.task = HeapTask::give_back;
     work.end = std::min<std::uint64_t>(backed_to_[work.heap.index], work.memory.size());
     work.at = work.end;
-    if (!note_growth(heap)) return;
+    if (!note_growth(heap)) {
+        to_give_back_.insert(work.heap.index);
+        return;
+    }
     const std::uint64_t has = load(heap.committed_bytes);
     if (has < work.end) work.at = whole_pages(has);
+    work.begin = work.at;
 }
 
 void HeapDirectory::go_on_giving_back(HeapWork& work) {
     if (work.has_pieces()) {
         punch_piece(work);
         if (work.has_pieces()) return;
-        backed_to_[work.heap.index] = load(image_of(work).committed_bytes);
+        backed_to_[work.heap.index] = work.begin;
     }
     end_after_giving_back(work);
 }
@@ -279,7 +320,7 @@ void HeapDirectory::begin_to_take_back(HeapWork& work) {
     SHMPOOL_CRASH_POINT(heap_condemned);
     work.task = HeapTask::take_back;
     work.at = 0;
-    work.end = std::min<std::uint64_t>(backed_to_[work.heap.index], work.memory.size());
+    work.end = work.memory.size();  // Who only looks behind what the heap has takes memory there.
 }
 
 void HeapDirectory::go_on_taking_back(HeapWork& work) {
@@ -297,16 +338,17 @@ void HeapDirectory::go_on_taking_back(HeapWork& work) {
 
 /// Memory that is there already stays as it is.
 Result<void> HeapDirectory::commit_piece(HeapWork& work) {
-    if (work.at >= work.checked_to) {
-        const std::uint64_t bytes =
+    const std::uint64_t bytes = std::min(pieces_.bytes, work.end - work.at);
+    if (checked_bytes_ < bytes) {
+        const std::uint64_t many =
             std::min(heap_pieces_per_check * pieces_.bytes, work.end - work.at);
-        if (auto enough = pieces_.check(segment_.payload(), in_payload(work) + work.at, bytes);
+        if (auto enough = pieces_.check(segment_.payload(), in_payload(work) + work.at, many);
             !enough) {
             return enough;
         }
-        work.checked_to = work.at + bytes;
+        checked_bytes_ = many;
     }
-    const std::uint64_t bytes = std::min(pieces_.bytes, work.end - work.at);
+    checked_bytes_ -= bytes;
     std::uint64_t& backed_to = backed_to_[work.heap.index];
     backed_to = std::max(backed_to, work.at + bytes);
     auto done = pieces_.commit(segment_.payload(), in_payload(work) + work.at, bytes);

@@ -25,9 +25,14 @@ namespace shmpool {
 /// and 0.8 ms, and whoever asks for something beside them waits 9 ms at p99 instead of 4.
 inline constexpr std::uint64_t heap_piece_bytes = 1 << 20;
 
-/// So many pieces later it is asked again whether there is memory enough, which takes 0.7 ms:
-/// others take of it too, and the kernel would rather end processes than refuse.
+/// So many pieces later, of whichever works, it is asked again whether there is memory enough,
+/// which takes 0.7 ms: others take of it too, and the kernel would rather end processes than
+/// refuse.
 inline constexpr std::uint64_t heap_pieces_per_check = 64;
+
+/// So often a heap that has its memory is asked to take it while others are at work in it, once in
+/// a turn, for 0.1 ms each.
+inline constexpr std::uint32_t heap_growth_tries = 1000;
 
 /// Where nothing is, a piece is given back in 3 us: so many of them in one go.
 inline constexpr unsigned heap_empty_pieces_per_turn = 256;
@@ -61,11 +66,15 @@ struct HeapWork {
     std::span<std::byte> memory{};   ///< All that is reserved for it.
     std::uint64_t at = 0;            ///< In the heap: where the next piece begins,
     std::uint64_t end = 0;           ///< and where the last one ends.
-    std::uint64_t checked_to = 0;    ///< In the heap: so far there was memory enough.
+    std::uint64_t begin = 0;         ///< Of give_back: where the first one began.
+    std::uint32_t tries = 0;         ///< Of grow, when it has its memory.
     std::optional<Error> failure{};  ///< What is said at the end of give_back and take_back.
 
     [[nodiscard]] bool has_place() const { return heap.index != nothing; }
     [[nodiscard]] bool has_pieces() const { return at < end; }
+    [[nodiscard]] bool gives_back() const {
+        return task == HeapTask::give_back || task == HeapTask::take_back;
+    }
 };
 
 }  // namespace shmpool

@@ -13,7 +13,7 @@
 namespace shmpool::wire {
 
 inline constexpr std::uint32_t wire_magic = 0x4C50'4853;  // "SHPL" in memory order.
-inline constexpr std::uint16_t wire_version = 4;
+inline constexpr std::uint16_t wire_version = 5;
 
 /// Text in a fixed number of bytes: ends with NUL, and all that follows is NUL too, so that equal
 /// texts are equal bytes.

@@ -15,9 +15,10 @@ namespace shmpool {
 class HeapOrigin {
 public:
     constexpr HeapOrigin() = default;
-    /// Of the heap that begins so many bytes behind the first byte of all heaps of a segment, and
-    /// is the `incarnation`th one in its place: an offset of one that was destroyed leads out of
-    /// the next one too, but for one in 65,536.
+    /// Of the heap that begins so many bytes behind the first byte of all heaps of a segment;
+    /// `incarnation`: no two heaps of it have the same. Offsets of those that are there are told
+    /// apart by either, and of those that were there by the latter: by its last 16 bits, so of the
+    /// 65,535 that were created last.
     static constexpr HeapOrigin of(std::uint64_t place, std::uint32_t incarnation) {
         return HeapOrigin((std::uint64_t{incarnation} << place_bits) + place);
     }

@@ -18,7 +18,7 @@ namespace shmpool {
 /// Equal and ordered as the handles are, wherever the memory lies.
 class StackSlice {
 public:
-    /// `stack`: of the heap that has handed it out. invalid_argument: it reaches out of it.
+    /// `stack`: of its heap, which has no origin. invalid_argument: it reaches out of it.
     [[nodiscard]] static Outcome<StackSlice> of(std::span<std::byte> stack,
                                                 const StackHandle& handle) {
         if (handle.offset > stack.size() || handle.len > stack.size() - handle.offset) {

@@ -126,6 +126,35 @@ TEST_F(DaemonHeaps, AreGivenToAllWhoWaitWithTheSameTicket) {
     EXPECT_EQ(state_of(other, created.heap_index), HeapState::open);
 }
 
+TEST_F(DaemonHeaps, AreOpenedByWhoComesWhileTheyAreMade) {
+    PlainPeer asking(daemon->socket());
+    PlainPeer other(daemon->socket());
+    send(asking.connection, creation("large", all_bytes, 1));
+    wait_until_it_is_being_made(other);
+    const auto taken = expect<wire::Refused>(ask(other.connection, creation("large", 100, 2)));
+    EXPECT_EQ(taken.code, static_cast<std::uint32_t>(Errc::name_taken));
+    const wire::OpenHeap open{*wire::Text<name_bytes>::of("large")};
+    const auto opened = expect<wire::HeapOpened>(ask(other.connection, open));
+    const auto created = expect<wire::HeapCreated>(next_message(asking.connection));
+    EXPECT_EQ(opened.heap_index, created.heap_index);
+    EXPECT_EQ(opened.incarnation, created.incarnation);
+    const auto in_use = expect<wire::Refused>(
+        ask(asking.connection, wire::DestroyHeap{created.heap_index, created.incarnation}));
+    EXPECT_EQ(in_use.code, static_cast<std::uint32_t>(Errc::heap_in_use)) << "the other has it";
+}
+
+TEST_F(DaemonHeaps, AreMadeForWhoWaitsToOpenThemThoughTheAskerHasGone) {
+    PlainPeer other(daemon->socket());
+    PlainPeer looking(daemon->socket());
+    auto asking = std::make_unique<PlainPeer>(daemon->socket());
+    send(asking->connection, creation("large", all_bytes, 1));
+    wait_until_it_is_being_made(looking);
+    send(other.connection, wire::OpenHeap{*wire::Text<name_bytes>::of("large")});
+    (void)expect<wire::Refused>(ask(looking.connection, wire::ClosePublisher{0xFFFF}));
+    asking.reset();
+    (void)expect<wire::HeapOpened>(next_message(other.connection));
+}
+
 TEST_F(DaemonHeaps, AreNotAskedForByOneConnectionWithoutEnd) {
     PlainPeer asking(daemon->socket());
     for (std::uint32_t id = 100; id < 116; ++id) {
@@ -170,6 +199,7 @@ TEST_F(DaemonHeaps, OfAHostThatDiesAreMadeByTheNextOneWhenAskedForAgain) {
     daemon->signal(SIGKILL);
     daemon->wait();
     ASSERT_EQ(state_of(asking, 0), HeapState::creating);
+    const std::uint32_t first_incarnation = asking.view.heaps.at(0).incarnation;
     daemon = std::make_unique<Daemon>(directory, setup);
     ASSERT_TRUE(eventually([&] {
         return LocalConnection::connect(daemon->socket(), Deadline::passed()).has_value();
@@ -177,7 +207,7 @@ TEST_F(DaemonHeaps, OfAHostThatDiesAreMadeByTheNextOneWhenAskedForAgain) {
     (void)expect<wire::Rejoined>(asking.rejoin(daemon->socket(), asking.rejoin_request()));
     const auto created =
         expect<wire::HeapCreated>(ask(asking.connection, creation("large", all_bytes, 1)));
-    EXPECT_EQ(created.incarnation, 2U) << "the first one was taken back";
+    EXPECT_EQ(created.incarnation, first_incarnation + 1) << "the first one was taken back";
     EXPECT_EQ(state_of(asking, created.heap_index), HeapState::open);
 }
 

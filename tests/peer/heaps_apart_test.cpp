@@ -10,10 +10,10 @@ namespace {
 
 class HeapsApart : public PeerTest {
 protected:
-    void create(const char* name, HeapKind kind) {
+    void create(const char* name, HeapKind kind, std::uint64_t bytes = 1 << 20) {
         HeapSpec spec;
         spec.kind = kind;
-        spec.bytes = 1 << 20;
+        spec.bytes = bytes;
         spec.options.block_bytes = 64;
         const auto created = peer_.create_heap(name, spec);
         ASSERT_TRUE(created) << created.error().message;
@@ -54,6 +54,23 @@ TEST_F(HeapsApart, KnowTheBlocksOfTheHeapThatWasThereBefore) {
     EXPECT_EQ(next.free(before).error(), Errc::not_allocated);
     EXPECT_EQ(next.at(before), nullptr);
     EXPECT_TRUE(next.free(first));
+}
+
+/// Neither the row of the table nor the size is what it was.
+TEST_F(HeapsApart, KnowTheBlocksOfAnyHeapThatWasThereBefore) {
+    create_two(HeapKind::tlsf);
+    const HeapOffset before = [&] { return peer_.byte_heap("one")->allocate(100).value(); }();
+    ASSERT_TRUE(peer_.destroy_heap("one"));
+    create("larger", HeapKind::tlsf, 2 << 20);  // Has the row, and lies elsewhere.
+    create("there", HeapKind::tlsf);            // Has the place, and another row.
+    for (const char* name : {"two", "larger", "there"}) {
+        auto heap = peer_.byte_heap(name).value();
+        const HeapOffset first = heap.allocate(100).value();
+        EXPECT_NE(first, before) << name;
+        EXPECT_EQ(heap.free(before).error(), Errc::not_allocated) << name;
+        EXPECT_EQ(heap.at(before), nullptr) << name;
+        EXPECT_TRUE(heap.free(first)) << name;
+    }
 }
 
 TEST_F(HeapsApart, KnowTheirPages) {

@@ -56,6 +56,8 @@ protected:
                                std::uint64_t bytes) -> Result<void> {
             if (pieces_left == 0) return fail(Errc::out_of_memory, "no piece is left");
             --pieces_left;
+            took_what_is_not_there = took_what_is_not_there || bytes > available_bytes;
+            available_bytes -= std::min(bytes, available_bytes);
             return commit_checked(object, offset, bytes);
         };
         pieces.check = [this](const Descriptor& object, std::uint64_t offset,
@@ -106,6 +108,7 @@ protected:
 
     int pieces_left = 1'000'000;                  ///< Before the kernel refuses one.
     std::uint64_t available_bytes = 1ULL << 40U;  ///< As it is said before.
+    bool took_what_is_not_there = false;
     TestHost host{shape_with_heaps()};
     Segment::Region memory = host.segment().region(RegionKind::heap_memory).value();
     HeapDirectory heaps = make_directory();

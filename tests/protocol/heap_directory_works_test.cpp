@@ -1,78 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Verbs of the table of heaps whose work is under way: what else may be asked meanwhile, what
 /// fails in the middle, and what is given up.
-#include <gmock/gmock.h>
-
-#include <map>
-
-#include "heap_directory_rig.hpp"
-#include "shmpool/heap/byte_heap.hpp"
+#include "heap_works_rig.hpp"
 
 namespace shmpool::testing_protocol {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-class HeapWorks : public HeapDirectoryTest {
-protected:
-    /// Some pieces of whatever is under way.
-    void do_pieces(int count) {
-        for (int i = 0; i < count; ++i) note(heaps.do_a_piece());
-    }
-    void do_all() {
-        while (heaps.has_work()) note(heaps.do_a_piece());
-    }
-    [[nodiscard]] bool is_over(HeapWorkId work) const { return over.contains(work); }
-    /// timed_out: it is not over; internal_fault: there was no error.
-    [[nodiscard]] Errc error_of_work(HeapWorkId work) const {
-        const auto found = over.find(work);
-        if (found == over.end()) return Errc::timed_out;
-        return found->second ? Errc::internal_fault : found->second.error().code;
-    }
-    /// It has 102,400 bytes, and may have 901,120.
-    HeapId create_growing() {
-        HeapRequest request = asked("growing", 100'000);
-        request.max_bytes = 900'000;
-        return create(request).value();
-    }
-    [[nodiscard]] std::uint64_t has_bytes(HeapId heap) {
-        return read_heap(host.view(), heap.index)->committed_bytes;
-    }
-    [[nodiscard]] HeapLock lock_of(HeapId heap) {
-        const auto its = heap_memory(memory, host.view().heaps.at(heap.index));
-        return HeapLock(reinterpret_cast<HeapHeader*>(its.data())->lock);
-    }
-    /// Piece by piece to its end; none takes or gives back more than a piece has. How many.
-    unsigned do_by_pieces(HeapWorkId work) {
-        unsigned pieces = 0;
-        for (std::uint64_t before = taken_bytes(); !is_over(work); before = taken_bytes()) {
-            do_pieces(1);
-            ++pieces;
-            EXPECT_LE(taken_bytes(), before + small_pieces().bytes);
-            EXPECT_LE(before, taken_bytes() + small_pieces().bytes);
-        }
-        return pieces;
-    }
-    /// As if nobody had asked for anything.
-    void expect_nothing_taken() {
-        do_all();
-        EXPECT_THAT(read_heaps(host.view()), IsEmpty());
-        EXPECT_EQ(committed_bytes(), without_heaps_bytes);
-        EXPECT_EQ(taken_bytes(), taken_at_first);
-        EXPECT_TRUE(create(asked("all", room_bytes))) << "no room is lost";
-    }
-
-    std::map<HeapWorkId, Result<HeapId>> over;
-    std::uint64_t taken_at_first = taken_bytes();
-
-private:
-    void note(const std::vector<HeapDone>& done) {
-        for (const HeapDone& one : done) {
-            EXPECT_TRUE(over.emplace(one.work, one.result).second) << "it was over already";
-        }
-    }
-};
 
 // --- pieces --------------------------------------------------------------------------------------
 
@@ -140,11 +75,16 @@ TEST_F(HeapWorks, AreWaitedForByWhoAsksAgain) {
     EXPECT_TRUE(destroy(heap)) << "it is gone already";
 }
 
-TEST_F(HeapWorks, OfAGrowthAreWaitedForByWhoWantsNoMore) {
+TEST_F(HeapWorks, OfAGrowthAreWaitedForByWhoWantsTheSame) {
     const HeapId heap = create_growing();
     const HeapWorkId work = heaps.grow(heap, 800'000).value();
     do_pieces(3);
-    EXPECT_EQ(heaps.grow(heap, 300'000).value(), work);
+    EXPECT_EQ(heaps.grow(heap, 799'999).value(), work);
+    EXPECT_EQ(heaps.grow(heap, 300'000).error().code, Errc::would_block) << "it may get that";
+    EXPECT_TRUE(over.empty());
+    const HeapWorkId nothing_more = heaps.grow(heap, 100'000).value();
+    do_pieces(1);
+    EXPECT_TRUE(over.at(nothing_more)) << "it has that already, whatever becomes of the other";
     const auto more = heaps.grow(heap, 900'000);
     ASSERT_FALSE(more);
     EXPECT_EQ(more.error().code, Errc::would_block);
@@ -196,6 +136,8 @@ TEST_F(HeapWorks, HaveTheirPlaceForThemselves) {
     const HeapWorkId second = heaps.create(asked("second", 100'000)).value();
     do_all();
     EXPECT_NE(over.at(first)->index, over.at(second)->index);
+    EXPECT_EQ(read_heaps(host.view()).size(), 2U);
+    expect_apart();
 }
 
 // --- failed --------------------------------------------------------------------------------------
