@@ -79,7 +79,7 @@ public:
 
     // --- heaps: shared memory for what is no message; see heaps.hpp
 
-    /// Committed and ready when this returns. name_taken (it can be opened, as soon as it is ready),
+    /// Committed and ready when this returns. name_taken (it can be opened as soon as it is ready),
     /// no_permission (the right to grow), invalid_argument, too_many_heaps, no_heap_room,
     /// out_of_memory, unsupported.
     Result<HeapId> create_heap(std::string_view name, const HeapSpec& spec);
