@@ -347,6 +347,12 @@ public:
         return lies_inside ? all.subspan(inside, handle.len) : std::span<std::byte>();
     }
 
+    /// What begins so many bytes behind the beginning of the stack: of the users' own bytes there,
+    /// or of all of a linear one.
+    [[nodiscard]] StackHandle handle_of(std::uint64_t begin, std::uint64_t len) const {
+        return {use().origin().given(begin), len};
+    }
+
     [[nodiscard]] Outcome<StackHandle> alloc(std::uint64_t len) {
         return call([&](StackHeap& heap, HeapUser who) { return heap.alloc(who.holder, len); });
     }

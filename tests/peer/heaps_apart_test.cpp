@@ -109,6 +109,17 @@ TEST_F(HeapsApart, KnowTheirHandles) {
     EXPECT_TRUE(for_other.dealloc(mine));
 }
 
+TEST_F(HeapsApart, HaveHandlesOfWhatLiesAtTheBeginningOfAStack) {
+    create_two(HeapKind::linear);
+    auto two = peer_.stack_heap("two").value();
+    const StackHandle first = two.alloc(40).value();
+    ASSERT_TRUE(two.alloc(60));
+    EXPECT_EQ(two.handle_of(0, 40), first);
+    EXPECT_EQ(two.bytes(two.handle_of(0, 100)).data(), two.bytes(first).data());
+    EXPECT_TRUE(two.dealloc(two.handle_of(0, 100))) << "all of it";
+    EXPECT_EQ(two.len().value(), 0U);
+}
+
 TEST_F(HeapsApart, KnowWhatTheirCellsName) {
     create_two(HeapKind::tlsf);
     auto two = peer_.byte_heap("two").value();

@@ -96,7 +96,7 @@ void StackShare::use_for_a_moment(SharedStackHeap& linear) {
 void StackShare::give_back_what_is_left(SharedStackHeap& heap, std::uint64_t len) {
     for (HeapOffset at = 0; at < len; at += 8) {
         for (const std::uint64_t length : stack_lengths) {
-            const auto freed = heap.dealloc({at, length});
+            const auto freed = heap.dealloc(heap.handle_of(at, length));
             if (!freed && !is_refusal(freed.error())) (void)judge_.went_well(freed);
         }
     }
@@ -112,7 +112,7 @@ void StackShare::expect_nothing_in(SharedStackHeap& heap, const std::string& nam
 
 void StackShare::count() {
     if (const auto len = linear_.len(); judge_.went_well(len)) {
-        (void)judge_.went_well(linear_.dealloc({0, *len}));
+        (void)judge_.went_well(linear_.dealloc(linear_.handle_of(0, *len)));
     }
     expect_nothing_in(linear_, linear_heap);
     for (Share& share : shares_) {
