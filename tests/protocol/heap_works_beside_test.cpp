@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Works on heaps beside each other and beside users of the heaps: memory that several want, memory
 /// that users have touched, locks that are held, and places that were another heap's.
+#include <optional>
 #include <set>
 
 #include "heap_works_rig.hpp"
@@ -127,18 +128,19 @@ TEST_F(HeapWorksBeside, AHeapThatIsBeingMadeDoNotDestroyIt) {
     EXPECT_TRUE(over.at(work));
 }
 
-/// A row and a place are not given away together.
+/// Whichever of the rows they get.
 TEST_F(HeapWorksBeside, GiveNoTwoHeapsOneIncarnation) {
     std::set<std::uint32_t> all;
+    std::set<std::uint32_t> rows;
+    std::optional<HeapId> before;
     for (int i = 0; i < 50; ++i) {
         const HeapId heap = create(asked(i % 2 == 0 ? "a" : "b", 100'000)).value();
         EXPECT_TRUE(all.insert(heap.incarnation).second);
-        if (i >= 1 && i % 3 == 0) {
-            for (const HeapEntry& one : read_heaps(host.view())) (void)destroy(one.id);
-        } else {
-            (void)destroy(heap);
-        }
+        rows.insert(heap.index);
+        if (before) (void)destroy(*before);
+        before = heap;
     }
+    EXPECT_GE(rows.size(), 2U);
     HeapDirectory next = make_directory();
     const HeapId heap = finished(next, next.create(asked("c", 100'000))).value();
     EXPECT_TRUE(all.insert(heap.incarnation).second) << "of the next host too";
