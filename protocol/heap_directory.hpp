@@ -62,7 +62,7 @@ public:
     /// False: the peer does not have it open.
     bool close(std::uint32_t heap_index, std::uint32_t peer_index);
     /// Nobody can open it from now on. Done already: nothing happens. A growth of it ends with
-    /// no_heap. heap_in_use; no_heap: no heap ever had that index.
+    /// no_heap. heap_in_use; would_block: it is being created; no_heap: none ever had the index.
     [[nodiscard]] Result<HeapWorkId> destroy(HeapId id);
 
     /// What waits for room does so for another work.

@@ -271,7 +271,7 @@ enum class OnDeath : std::uint32_t { keep = 0, reclaim = 1 };
 //  HeapImage: 256 bytes per heap. Written by the host only.
 //     offset  bytes  field            meaning
 //          0      4  state            HeapState
-//          4      4  incarnation      grows with every heap that gets this index
+//          4      4  incarnation      no two heaps of a segment have the same one
 //          8      4  kind             HeapKind
 //         12      4  on_death         OnDeath
 //         16      8  offset           in the memory of heaps

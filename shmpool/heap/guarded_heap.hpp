@@ -208,7 +208,7 @@ private:
         return std::has_single_bit(alignment) && alignment <= map_alignment_;
     }
 
-    // Parts of a change. What they call a block, the engine calls so.
+    // Parts of a change. They name blocks as the engine does, without the origin.
     Answer<HeapOffset> take(Words& words, Engine& engine, HeapOwner owner, std::uint64_t bytes,
                             std::uint64_t alignment) {
         const std::uint64_t prefix = owned_ ? Owned::prefix_for(alignment) : 0;
