@@ -5,6 +5,7 @@
 #include "host/host.hpp"
 #include "host/options.hpp"
 #include "protocol/protocol_table.hpp"
+#include "shmpool/platform/thread.hpp"
 #include "shmpool/quantity/byte_size.hpp"
 
 namespace {
@@ -27,6 +28,7 @@ int say_config_is_right(const PoolConfig& config) {
 int run_host(const PoolConfig& config) {
     const auto log = HostLog::open(config.log_level, config.log_file);
     if (!log) return complain(log.error());
+    ask_for_short_slices();
     const auto host = Host::create(config, *log);
     const auto ended = host ? (*host)->run() : Result<void>(tl::unexpected(host.error()));
     if (ended) return 0;

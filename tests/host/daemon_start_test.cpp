@@ -17,6 +17,7 @@
 #include "tests/host/daemon.hpp"
 #include "tests/host/descriptor_store.hpp"
 #include "tests/host/plain_peer.hpp"
+#include "tests/shmpool/platform/scheduling_of.hpp"
 
 namespace shmpool::test {
 namespace {
@@ -53,6 +54,21 @@ TEST(DaemonStart, PublishesARunningSegmentWithItsPid) {
     EXPECT_EQ(header.host_pid.load(), static_cast<std::uint32_t>(daemon.pid()));
     EXPECT_STREQ(header.pool_name, "test");
     EXPECT_EQ(observer.free_slots(), 256U + 64U);
+}
+
+TEST(DaemonStart, RunsSoonBesideWhoComputes) {
+    if (Scheduling(0).slice_ns() == 0) GTEST_SKIP() << "before Linux 6.12 it can not ask for that";
+    const TemporaryDirectory directory;
+    const Daemon daemon(directory);
+    ASSERT_TRUE(daemon.becomes_ready()) << daemon.log();
+    const PlainPeer peer(daemon.socket());  // For a thread that watches its beacon.
+    const auto threads = "/proc/" + std::to_string(daemon.pid()) + "/task";
+    int count = 0;
+    for (const auto& thread : std::filesystem::directory_iterator(threads)) {
+        EXPECT_EQ(Scheduling(std::stoi(thread.path().filename())).slice_ns(), 100'000U);
+        ++count;
+    }
+    EXPECT_GE(count, 2);
 }
 
 TEST(DaemonStart, TellsTheDescriptorStoreWhenItIsReadyAndWhenItStops) {
