@@ -9,7 +9,7 @@
 
 namespace shmpool::host {
 
-enum class TokenKind : std::uint8_t { signals, listener, beacons, session, process };
+enum class TokenKind : std::uint8_t { signals, listener, beacons, heaps, session, process };
 
 [[nodiscard]] constexpr std::uint64_t make_token(TokenKind kind, std::uint64_t value = 0) {
     return (std::uint64_t{static_cast<std::uint8_t>(kind)} << 56) | value;

@@ -50,15 +50,14 @@ Result<std::unique_ptr<Host>> Host::create(const PoolConfig& config, const HostL
     if (!queue) return tl::unexpected(queue.error());
     auto segment = find_or_make_segment(config, *listener, *closer, log);
     if (!segment) return tl::unexpected(segment.error());
-    auto beacons = BeaconWatcher::create();
-    if (!beacons) return tl::unexpected(beacons.error());
+    auto parts = PoolParts::around(std::move(segment->steward));
+    if (!parts) return tl::unexpected(parts.error());
 
     std::unique_ptr<Host> host(
         new Host({config, &log, std::move(closer), std::move(*listener), std::move(*queue),
                   std::move(*signals), std::move(segment->callers)}));
-    const auto serving = host->watch_descriptors().and_then([&] {
-        return host->serve({std::move(segment->steward), std::move(*beacons)});
-    });
+    const auto serving =
+        host->watch_descriptors().and_then([&] { return host->serve(std::move(*parts)); });
     if (!serving) return tl::unexpected(serving.error());
     if (host->service_->steward.taken_over()) host->take_over();
     host->announce_ready();
@@ -75,10 +74,12 @@ Result<void> Host::watch_descriptors() {
 }
 
 Result<void> Host::serve(PoolParts parts) {
-    if (auto watched = base_.queue.add(parts.beacons->descriptor(), make_token(TokenKind::beacons));
-        !watched) {
-        return watched;
-    }
+    EventQueue& queue = base_.queue;
+    const auto watched =
+        queue.add(parts.beacons->descriptor(), make_token(TokenKind::beacons)).and_then([&] {
+            return queue.add(parts.builder->descriptor(), make_token(TokenKind::heaps));
+        });
+    if (!watched) return watched;
     service_ = std::make_unique<PoolService>(
         std::move(parts),
         PoolSurroundings{base_.listener, base_.queue, *base_.closer, base_.config, *base_.log});
@@ -96,7 +97,9 @@ bool Host::replace_pool() {
         service_ = std::move(old);
         return false;
     }
-    base_.queue.remove(old->beacons.descriptor());
+    for (const Descriptor* const gone : {&old->beacons.descriptor(), &old->builder.descriptor()}) {
+        base_.queue.remove(*gone);
+    }
     old->steward.set_state(HostState::replaced);
     old->directory.wake_everybody();
     announce_ready();
@@ -172,6 +175,7 @@ void Host::dispatch(std::uint64_t token) {
         case TokenKind::listener: return service_->server.accept();
         case TokenKind::session: return service_->server.serve(token_value(token));
         case TokenKind::process: return process_ended(token_peer(token));
+        case TokenKind::heaps: return;  // Something is built: the turn goes on with it.
         case TokenKind::beacons:
             for (const auto& notice : service_->beacons.collect()) {
                 service_->reaper.beacon_fired(notice.peer, notice.noticed_ns);

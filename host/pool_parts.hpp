@@ -5,17 +5,21 @@
 #include <memory>
 
 #include "host/beacon_watcher.hpp"
+#include "host/heap_thread.hpp"
 #include "host/segment_steward.hpp"
 
 namespace shmpool::host {
 
-/// `beacons` is fresh with every segment, like all numbers of peers.
+/// All of it is fresh with every segment, like all numbers of peers.
 struct PoolParts {
     std::unique_ptr<SegmentSteward> steward;
     std::unique_ptr<BeaconWatcher> beacons;
+    std::unique_ptr<HeapThread> builder;  ///< Behind the steward, whose segment it writes into.
 
     /// A new segment. out_of_memory while an old one still needs the room.
     [[nodiscard]] static Result<PoolParts> create(const PoolConfig& config);
+    /// Of a segment that there is.
+    [[nodiscard]] static Result<PoolParts> around(std::unique_ptr<SegmentSteward> steward);
 };
 
 }  // namespace shmpool::host

@@ -32,6 +32,7 @@ private:
 public:
     SegmentSteward& steward;
     BeaconWatcher& beacons;
+    HeapThread& builder;
     ChannelDirectory directory;
     PeerRegistry registry;
     Reaper reaper;

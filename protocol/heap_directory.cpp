@@ -237,8 +237,7 @@ Result<HeapWorkId> HeapDirectory::destroy(HeapId id) {
                                            text_of_peers(heap->users) +
                                            "; let them close it first");
     }
-    drop_work(id.index);
-    return take_back(id);
+    return take_back_instead(id);
 }
 
 // --- deaths --------------------------------------------------------------------------------------

@@ -35,7 +35,8 @@ namespace shmpool {
 
 class HeapDirectory {
 public:
-    /// `memory`: the segment's region heap_memory. All of them outlive this.
+    /// `memory`: the segment's region heap_memory. All of them outlive this. Builds heaps in turn,
+    /// until `build_with`.
     HeapDirectory(const Segment& segment, const PoolView& pool, const ProtocolView& view,
                   const Segment::Region& memory, HeapPieces pieces = {})
         : segment_(segment),
@@ -65,14 +66,19 @@ public:
     /// no_heap. heap_in_use; would_block: it is being created; no_heap: none ever had the index.
     [[nodiscard]] Result<HeapWorkId> destroy(HeapId id);
 
-    /// What waits for room does so for another work.
-    [[nodiscard]] bool has_work() const { return !works_.empty() || !done_.empty(); }
+    /// From now on that one builds them; there is no work now. It outlives all calls of this, and
+    /// whoever hears from it that something is built calls `do_a_piece`.
+    void build_with(HeapBuilder& builder) { builder_ = &builder; }
+
+    /// There is a piece to be done now. What waits for room does so for another work, what is in
+    /// the builder's hands for him.
+    [[nodiscard]] bool has_work() const;
     /// A heap of this name is being created: by that work, if so.
     [[nodiscard]] std::optional<HeapWorkId> making(std::string_view name) const;
     /// Of the work whose turn it is. Returns what is over.
     [[nodiscard]] std::vector<HeapDone> do_a_piece();
-    /// All works to their ends, in one go: for who serves nobody yet. Returns what this one came
-    /// to.
+    /// All works to their ends, in one go: for who serves nobody yet, and builds in turn. Returns
+    /// what this one came to.
     [[nodiscard]] Result<HeapId> finish(HeapWorkId work);
     /// Nobody waits for it any more: what is being created is taken back, what a heap was to have
     /// is given back; what is being destroyed is destroyed.
@@ -103,7 +109,7 @@ private:
     void show_committed() const;
     [[nodiscard]] std::span<std::byte> memory_of(const HeapImage& heap) const;
 
-    // heap_directory_works.cpp: what is done piece by piece.
+    // heap_directory_works.cpp: what takes more than one turn.
     [[nodiscard]] HeapWork work_on(HeapTask task, HeapId heap) const;
     HeapWorkId add(HeapWork work);
     [[nodiscard]] const HeapWork* find_work(std::uint32_t heap_index) const;
@@ -112,18 +118,25 @@ private:
     [[nodiscard]] std::uint32_t find_last_incarnation() const;
     void let_those_try_who_wait();
     [[nodiscard]] HeapWorkId note_done(HeapId heap);
-    void drop_work(std::uint32_t heap_index);
+    template <typename Step>
+    void step(std::deque<HeapWork>::iterator of_work, Step&& what);
     void go_on(HeapWork& work);
+    void have_built(HeapWork& work, HeapBuilder::Task task);
+    void collect_built();
+    void go_on_built(HeapWork& work, const Result<void>& built);
     void end(HeapWork& work, Result<HeapId> result);
     void end_after_giving_back(HeapWork& work);
 
+    // heap_directory_tasks.cpp: what is done then.
     [[nodiscard]] Result<void> place(HeapWork& work);
     void announce(HeapWork& work, std::uint64_t offset);
     void go_on_making(HeapWork& work);
-    [[nodiscard]] Result<void> make_of_memory(HeapWork& work);
+    void make_of_memory(HeapWork& work);
+    void note_made(HeapWork& work, const Result<void>& made);
     void fail_making(HeapWork& work, const Error& error);
 
     void go_on_growing(HeapWork& work);
+    void note_grown(HeapWork& work, const Result<void>& grown);
     [[nodiscard]] bool note_growth(HeapImage& heap);
     void fail_growing(HeapWork& work, const Error& error);
 
@@ -132,6 +145,7 @@ private:
     void begin_to_give_back(HeapWork& work);
     void go_on_giving_back(HeapWork& work);
     HeapWorkId take_back(HeapId heap);
+    [[nodiscard]] HeapWorkId take_back_instead(HeapId heap);
     void begin_to_take_back(HeapWork& work);
     void go_on_taking_back(HeapWork& work);
 
@@ -145,9 +159,11 @@ private:
     const ProtocolView& view_;
     Segment::Region memory_;
     HeapPieces pieces_;
+    HeapBuilderInTurn in_turn_;
+    HeapBuilder* builder_ = &in_turn_;
     std::set<std::uint32_t> to_reclaim_;    ///< Indices of heaps.
     std::set<std::uint32_t> to_give_back_;  ///< The same.
-    std::deque<HeapWork> works_;            ///< The first is the next.
+    std::deque<HeapWork> works_;            ///< The first that is in nobody's hands is the next.
     std::deque<HeapWork> waiting_;  ///< For room that others give back; the oldest is first.
     std::vector<HeapDone> done_;
     HeapWorkId last_work_ = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// How the host, which alone writes the table of heaps, reads and writes a row of it; and as whom
-/// it is in a heap. For heap_directory.cpp and heap_directory_works.cpp.
+/// it is in a heap. For the sources of heap_directory.hpp.
 #pragma once
 
 #include <chrono>

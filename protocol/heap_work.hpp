@@ -6,6 +6,9 @@
 ///   grow     grow ──────────────────────▶ over: it has more
 ///              └─ an error, given up ──▶ give_back ──▶ over
 ///   destroy  take_back ─────────────────▶ over: its place is free
+///
+/// make and grow end in the hands of the builder (heap_builder.hpp), and whatever is to become of
+/// the heap waits until it has let go of it; a growth can not be given up any more by then.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +17,7 @@
 #include <optional>
 #include <span>
 
+#include "protocol/heap_builder.hpp"
 #include "protocol/heap_request.hpp"
 #include "protocol/heap_table.hpp"
 #include "shmpool/platform/memory_object.hpp"
@@ -46,9 +50,6 @@ struct HeapPieces {
     Ask commit = commit_checked;
 };
 
-/// Of one directory; never comes again.
-using HeapWorkId = std::uint64_t;
-
 /// A work is over: of which heap, or why it has come to nothing.
 struct HeapDone {
     HeapWorkId work = 0;
@@ -60,6 +61,7 @@ enum class HeapTask : std::uint8_t { make, grow, give_back, take_back, over };
 /// Where the heap lies is not read again from the table: others could write there meanwhile.
 struct HeapWork {
     HeapWorkId id = 0;
+    HeapWorkId built_as = 0;  ///< The builder has the heap in hand, for that work. 0: it has not.
     HeapTask task = HeapTask::over;
     HeapRequest request{};           ///< Of make; of grow its name.
     HeapId heap{};                   ///< Of make, `nothing` until there is a place for it.
@@ -70,6 +72,7 @@ struct HeapWork {
     std::uint32_t tries = 0;         ///< Of grow, when it has its memory.
     std::optional<Error> failure{};  ///< What is said at the end of give_back and take_back.
 
+    [[nodiscard]] bool is_in_hand() const { return built_as != 0; }
     [[nodiscard]] bool has_place() const { return heap.index != nothing; }
     [[nodiscard]] bool has_pieces() const { return at < end; }
     [[nodiscard]] bool gives_back() const {

@@ -2,7 +2,8 @@
 /// What bad clients of the control socket cost an honest one: the time from its request to the
 /// host's answer, alone, and beside clients that are silent, that flood the host with nonsense on
 /// ever new connections, that attach and hang up, that are attached and ask for more than they
-/// read, that send descriptors whose close waits, and that create and destroy heaps of 1 GiB.
+/// read, that send descriptors whose close waits, and that create and destroy heaps of 1 GiB,
+/// or let them grow to that.
 /// Beside four busy processes everybody waits for a processor, so there is a row for four that only
 /// compute.
 #include <benchmark/benchmark.h>
@@ -145,6 +146,20 @@ LocalConnection connect(const std::string& socket) {
     }
 }
 
+/// A table of 1/32 of the heap is copied each time.
+[[noreturn]] void let_heaps_grow(const std::string&) {
+    HeapSpec spec;
+    spec.kind = HeapKind::slab;
+    spec.bytes = 1 << 29;
+    spec.max_bytes = 1 << 30;
+    for (;;) {
+        auto peer = Peer::attach("test");
+        while (peer && peer->create_heap("growing", spec) &&
+               peer->grow_heap("growing", spec.max_bytes) && peer->destroy_heap("growing")) {
+        }
+    }
+}
+
 using Step = Result<void> (*)(const std::string& pool, Peer& peer);
 
 Result<void> ask(const std::string&, Peer& peer) {
@@ -209,6 +224,7 @@ SHMPOOL_BESIDE(an_honest_request, beside_four_that_compute, compute, 4);
 SHMPOOL_BESIDE(an_honest_request, beside_one_that_does_not_read, ask_and_not_read, 1);
 SHMPOOL_BESIDE(an_honest_request, beside_four_that_do_not_read, ask_and_not_read, 4);
 SHMPOOL_BESIDE(an_honest_request, beside_one_that_creates_heaps, create_and_destroy_heaps, 1);
+SHMPOOL_BESIDE(an_honest_request, beside_one_that_lets_heaps_grow, let_heaps_grow, 1);
 SHMPOOL_BESIDE(an_honest_attach, alone, nullptr, 0);
 SHMPOOL_BESIDE(an_honest_attach, beside_one_that_floods, talk_nonsense, 1);
 SHMPOOL_BESIDE(an_honest_attach, beside_four_that_flood, talk_nonsense, 4);

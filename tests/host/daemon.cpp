@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <thread>
@@ -114,6 +115,16 @@ Daemon::~Daemon() {
 
 std::string Daemon::log() const {
     return read_file(log_file_);
+}
+
+std::vector<std::string> Daemon::threads() const {
+    std::vector<std::string> names;
+    const auto folder = "/proc/" + std::to_string(pid_) + "/task";
+    for (const auto& thread : std::filesystem::directory_iterator(folder)) {
+        std::ifstream file(thread.path() / "comm");
+        std::getline(file, names.emplace_back());
+    }
+    return names;
 }
 
 bool Daemon::running() const {

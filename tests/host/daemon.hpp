@@ -47,6 +47,7 @@ public:
     /// Waits for its end: the exit code, or 1000 + the signal's number.
     int wait();
     [[nodiscard]] bool running() const;
+    [[nodiscard]] std::vector<std::string> threads() const;  ///< Their names.
 
     [[nodiscard]] pid_t pid() const { return pid_; }
     [[nodiscard]] const std::string& socket() const { return socket_; }

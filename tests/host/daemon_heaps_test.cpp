@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
+
 #include "protocol/wire/presence_mark.hpp"
 #include "tests/host/daemon.hpp"
 #include "tests/host/plain_peer.hpp"
@@ -92,6 +94,18 @@ TEST_F(DaemonHeaps, KeepNobodyWaitingWhileTheyAreMadeGrownAndDestroyed) {
     send(asking.connection, wire::DestroyHeap{0, image.incarnation});
     EXPECT_GT(answers_before(asking.connection, other.connection), in_few_turns);
     EXPECT_EQ(state_of(other, 0), HeapState::empty);
+}
+
+/// What can not be cut into pieces.
+TEST_F(DaemonHeaps, AreBuiltOnAThreadOfTheirOwn) {
+    const auto builders = [&] { return std::ranges::count(daemon->threads(), "shmpoold-heaps"); };
+    EXPECT_EQ(builders(), 0) << "nobody needs it yet";
+    PlainPeer peer(daemon->socket());
+    (void)expect<wire::HeapCreated>(ask(peer.connection, creation("first", mib, 1, 2 * mib)));
+    EXPECT_EQ(builders(), 1);
+    const auto incarnation = peer.view.heaps.at(0).incarnation.load();
+    (void)expect<wire::HeapGrown>(ask(peer.connection, wire::GrowHeap{0, incarnation, 2 * mib}));
+    EXPECT_EQ(builders(), 1);
 }
 
 TEST_F(DaemonHeaps, AreTakenBackWhenNobodyWaitsForThemAnyMore) {

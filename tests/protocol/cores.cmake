@@ -41,7 +41,7 @@ target_link_libraries(protocol_with_crash_points PUBLIC
 
 shmpool_test(protocol_death_test
     LABELS processes
-    SOURCES endless_rival_test.cpp heap_directory_growth_test.cpp heap_directory_test.cpp
-        heap_directory_works_test.cpp heap_works_beside_test.cpp host_death_test.cpp
-        peer_death_test.cpp zombie_test.cpp
+    SOURCES endless_rival_test.cpp heap_builder_test.cpp heap_directory_growth_test.cpp
+        heap_directory_test.cpp heap_directory_works_test.cpp heap_works_beside_test.cpp
+        host_death_test.cpp peer_death_test.cpp zombie_test.cpp
     LIBRARIES protocol_with_crash_points)
