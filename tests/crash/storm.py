@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host and fifteen peers at work, and random SIGKILLs and stops of any of them.
+"""A host and nineteen peers at work, and random SIGKILLs and stops of any of them.
 
 Writers, readers and churners are programs of their own: block, drop_newest and drop_oldest, raw
 slots, threads that come and go, forks, programs that replace themselves. Who is killed is replaced
 at once, the host too. Every payload is checked when it is taken and again before it is given back;
 a writer and a reader that live through it all must agree on every message. The pool is audited each
-second and counted at the end. Exit code 1 at the first violation of anything.
+second and counted at the end. Two peers work in heaps, two create, grow and destroy them, while the host
+that does so is killed; in the end as much memory is in use as at first. Exit code 1 at the first violation of anything.
 """
 
 import pathlib

@@ -18,6 +18,7 @@ int Actor::play() {
         case Part::reader: play_reader(*this); break;
         case Part::churner: play_churner(*this); break;
         case Part::keeper: play_keeper(*this); break;
+        case Part::founder: play_founder(*this); break;
     }
     return 0;
 }

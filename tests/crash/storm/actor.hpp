@@ -80,6 +80,7 @@ void play_writer(Actor& me);
 void play_reader(Actor& me);
 void play_churner(Actor& me);
 void play_keeper(Actor& me);
+void play_founder(Actor& me);
 
 /// Fills, publishes. False: nobody has got it, and its number is still to be given.
 bool publish_one(Actor& me, Publisher& publisher, const Message& message);

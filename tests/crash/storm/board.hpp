@@ -23,6 +23,7 @@ struct Totals {
     std::atomic<std::uint64_t> full{0};       ///< A queue was full, or no slot was free.
     std::atomic<std::uint64_t> raw_slots{0};  ///< Allocated without a channel.
     std::atomic<std::uint64_t> heap_calls{0};
+    std::atomic<std::uint64_t> heaps_made{0};
     std::atomic<std::uint64_t> threads{0};
     std::atomic<std::uint64_t> forks{0};
     std::atomic<std::uint64_t> programs{0};  ///< Actors that became another program.
@@ -74,6 +75,7 @@ inline constexpr std::size_t cells_of_seat = 16;     ///< Of the table.
 struct SeatRecords {
     Record<entries_of_seat> entries;
     Record<cells_of_seat> cells;
+    Record<1> own_heap;  ///< Of a founder; see founder.cpp.
 };
 
 struct Notice {

@@ -25,8 +25,8 @@ void print(const Storm& storm) {
         "  in order    {} of the writer that lived, all and once, at the reader that lived\n",
         storm.board()->last_number.load());
     fmt::print("  raw slots   {}\n", totals.raw_slots.load());
-    fmt::print("  heaps       {} calls; {} entries of the table found as they were\n",
-               totals.heap_calls.load(), toll.entries);
+    fmt::print("  heaps       {} calls; {} entries of the table found as they were; {} created\n",
+               totals.heap_calls.load(), toll.entries, totals.heaps_made.load());
     fmt::print("  full        {} times no slot, no block or no room in a queue\n",
                totals.full.load());
     fmt::print("  churn       {} attachments, {} threads, {} forks, {} programs replaced\n",

@@ -10,11 +10,11 @@
 
 namespace shmpool::storm {
 
-enum class Part : std::uint8_t { writer, reader, churner, keeper };
+enum class Part : std::uint8_t { writer, reader, churner, keeper, founder };
 
 struct Seat {
     Part part;
-    const char* channel;  ///< A keeper has none.
+    const char* channel;  ///< Keepers and founders have none.
     ChannelPolicy policy;
     bool killed = true;  ///< Now and then. All are stopped now and then.
 };
@@ -38,6 +38,8 @@ inline constexpr std::array seats{
     Seat{Part::churner, "oldest", ChannelPolicy::drop_oldest},
     Seat{Part::keeper, "", ChannelPolicy::block},
     Seat{Part::keeper, "", ChannelPolicy::block},
+    Seat{Part::founder, "", ChannelPolicy::block},
+    Seat{Part::founder, "", ChannelPolicy::block},
 };
 inline constexpr std::size_t steady_reader = 0;
 inline constexpr std::size_t steady_writer = 1;
@@ -49,6 +51,7 @@ static_assert(seats.size() <= seats_max);
         case Part::reader: return "reader";
         case Part::churner: return "churner";
         case Part::keeper: return "keeper";
+        case Part::founder: return "founder";
     }
     return "";
 }

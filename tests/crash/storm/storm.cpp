@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "founded.hpp"
 #include "peer/cli/protocol_audit.hpp"
 #include "peer/cli/snapshot.hpp"
 #include "shmpool/pool/pool_audit.hpp"
@@ -54,6 +55,7 @@ Storm::Storm(const StormOptions& options) : options_(options), board_(folder_.fi
     auto observer = cli::Observer::attach({.pool = pool_name, .socket_path = ""});
     if (!observer) throw std::runtime_error("no look into the pool: " + observer.error().message);
     observer_ = std::move(*observer);
+    measure_memory();
     start(steady_reader);
     const bool reads = test::eventually([this] {
         const auto channels = cli::take_snapshot(*observer_).channels;
@@ -61,6 +63,12 @@ Storm::Storm(const StormOptions& options) : options_(options), board_(folder_.fi
     });
     if (!reads) throw std::runtime_error("the first reader does not come up");
     for (std::size_t seat = steady_reader + 1; seat < seats.size(); ++seat) start(seat);
+}
+
+void Storm::measure_memory() {
+    const auto peer = Peer::attach(pool_name);
+    if (!peer) throw std::runtime_error("nobody can attach: " + peer.error().message);
+    memory_at_first_ = memory_in_use(observer_->header());
 }
 
 void Storm::rage() {
@@ -280,6 +288,10 @@ void Storm::count_heaps() {
     });
     for (const std::string& one : found.faults) complain(one);
     toll_.entries = found.entries;
+    for (const std::string& one :
+         end_founded(*peer, board_, observer_->header(), memory_at_first_)) {
+        complain(one);
+    }
 }
 
 }  // namespace shmpool::storm

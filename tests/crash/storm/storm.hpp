@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "actor.hpp"
+#include "founded.hpp"
 #include "peer/cli/observer.hpp"
 #include "plan.hpp"
 #include "tests/host/daemon.hpp"
@@ -58,6 +59,7 @@ private:
         Clock::time_point got_on;
     };
 
+    void measure_memory();
     void start_host();
     void look_at_the_host();
     void start(std::size_t seat);
@@ -88,6 +90,7 @@ private:
     std::optional<Clock::time_point> next_host_at_;  ///< There is none until then.
     std::optional<Clock::time_point> host_stopped_until_;
     std::optional<cli::Observer> observer_;
+    MemoryInUse memory_at_first_;
     std::array<Cast, seats.size()> cast_;
     Clock::time_point next_look_;
     Toll toll_;

@@ -3,6 +3,7 @@
 
 #include <atomic>
 
+#include "founded.hpp"
 #include "payload.hpp"
 #include "peer/best_fit.hpp"
 
@@ -79,7 +80,7 @@ std::string heaps_config() {
         return std::string("[[heap]]\nname = \"") + name + "\"\nkind = \"" + kind +
                "\"\nsize = \"" + size + "\"\non_death = \"reclaim\"\n";
     };
-    return heap(table_heap, "tlsf", "1MiB") + heap(scratch_heap, "slab", "2MiB") +
+    return founded_room + heap(table_heap, "tlsf", "1MiB") + heap(scratch_heap, "slab", "2MiB") +
            heap(pages_heap, "bitmap_pages", "1MiB") + "[[heap]]\nname = \"" + ledger_heap +
            "\"\nkind = \"best_fit\"\nsize = \"1MiB\"\n";
 }
