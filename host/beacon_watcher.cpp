@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "shmpool/platform/monotonic_clock.hpp"
+#include "shmpool/platform/thread.hpp"
 
 namespace shmpool::host {
 namespace {
@@ -111,6 +112,7 @@ private:
     }
 
     void run() {
+        ask_for_short_slices();  // Also where a thread does not inherit them (reset-on-fork).
         std::vector<FutexTarget> targets;
         int idle_wake_ups = 0;
         for (;;) {

@@ -8,7 +8,7 @@
 
 namespace shmpool::host {
 
-HeapThread::~HeapThread() {
+void HeapThread::finish() {
     {
         const std::lock_guard lock(mutex_);
         stopping_ = true;
@@ -26,6 +26,11 @@ void HeapThread::begin(HeapWorkId work, Task task) {
     } catch (const std::system_error&) {
         do_one(lock);
     }
+}
+
+bool HeapThread::withdraw(HeapWorkId work) {
+    const std::lock_guard lock(mutex_);
+    return std::erase_if(orders_, [&](const Order& one) { return one.work == work; }) != 0;
 }
 
 std::vector<HeapBuilder::Built> HeapThread::collect() {

@@ -16,16 +16,18 @@
 
 namespace shmpool::host {
 
-/// Starts its thread with the first task. begin and collect: the loop's thread.
+/// Starts its thread with the first task. All but the tasks: the loop's thread.
 class HeapThread final : public HeapBuilder {
 public:
     explicit HeapThread(EventFlag flag) : flag_(std::move(flag)) {}
-    /// Waits for a task that is under way; those behind it are never begun.
-    ~HeapThread() override;
+    ~HeapThread() override { finish(); }
 
     /// Without the means for a thread it is done at once, as by HeapBuilderInTurn.
     void begin(HeapWorkId work, Task task) override;
+    [[nodiscard]] bool withdraw(HeapWorkId work) override;
     [[nodiscard]] std::vector<Built> collect() override;
+    /// Waits for a task that is under way; none is begun any more.
+    void finish();
 
     /// Readable while there is something to collect.
     [[nodiscard]] const Descriptor& descriptor() const { return flag_.descriptor(); }

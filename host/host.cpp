@@ -217,6 +217,7 @@ bool Host::is_stopped() const {
 
 /// The state first: whoever is woken must see why.
 void Host::finish_stop() {
+    service_->builder.finish();  // Nobody finds a heap locked by a host that has said goodbye.
     service_->steward.set_state(HostState::stopped);
     have_service_manager_forget();
     service_->directory.wake_everybody();

@@ -33,6 +33,8 @@ public:
 
     /// Behind those that were begun before. One task of a work at a time.
     virtual void begin(HeapWorkId work, Task task) = 0;
+    /// True: that one was not yet begun, and never will be. False: it is heard of as ever.
+    [[nodiscard]] virtual bool withdraw(HeapWorkId work) = 0;
     /// What is over since the last call.
     [[nodiscard]] virtual std::vector<Built> collect() = 0;
 };
@@ -41,6 +43,7 @@ public:
 class HeapBuilderInTurn final : public HeapBuilder {
 public:
     void begin(HeapWorkId work, Task task) override { built_.push_back({work, task()}); }
+    [[nodiscard]] bool withdraw(HeapWorkId) override { return false; }
     [[nodiscard]] std::vector<Built> collect() override { return std::exchange(built_, {}); }
 
 private:

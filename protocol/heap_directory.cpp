@@ -126,15 +126,15 @@ Result<std::uint32_t> HeapDirectory::free_place() const {
 std::optional<std::uint64_t> HeapDirectory::find_room(std::uint64_t bytes,
                                                       std::uint64_t alignment) const {
     std::vector<HeapExtent> taken;
-    for (const HeapWork& one : works_) {  // Whatever somebody has written into the table.
-        if (one.has_place()) {
-            taken.push_back({in_payload(one) - memory_.image.offset_bytes, one.memory.size()});
-        }
-    }
+    const auto take = [&](std::span<const std::byte> memory) {
+        if (memory.empty()) return;  // Nonsense in the table is nowhere.
+        const auto offset = memory.data() - memory_.bytes.data();
+        taken.push_back({static_cast<std::uint64_t>(offset), memory.size()});
+    };
+    for (const HeapWork& one : works_) take(one.memory);  // Whatever the table says by now.
     for (std::uint32_t i = 0; i < view_.heaps.count; ++i) {
         const HeapImage& heap = view_.heaps.at(i);
-        if (state_of(heap) != HeapState::empty)
-            taken.push_back({load(heap.offset), load(heap.bytes)});
+        if (state_of(heap) != HeapState::empty) take(memory_of(heap));
     }
     std::ranges::sort(taken, {}, &HeapExtent::offset);
     taken.push_back({memory_.bytes.size(), 0});

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The host's verbs on heaps: which there are, where each lies in the memory of heaps, and who has
-/// it open. What is inside of a heap is its users' own affair (shmpool/heap); the host touches no
-/// more of it than the lock of one whose holder has died.
+/// it open. What is inside of a heap is its users' own affair (shmpool/heap); the host formats it,
+/// lets it grow, frees what the dead have left in it, and frees its lock when the holder has died.
 ///
 /// A heap's memory is committed before anybody hears of it, and given back when it is destroyed,
 /// which is refused while anybody has it open. Where there is room follows from the table alone, so
@@ -123,6 +123,7 @@ private:
     void go_on(HeapWork& work);
     void have_built(HeapWork& work, HeapBuilder::Task task);
     void collect_built();
+    void withdraw(HeapWork& work);
     void go_on_built(HeapWork& work, const Result<void>& built);
     void end(HeapWork& work, Result<HeapId> result);
     void end_after_giving_back(HeapWork& work);

@@ -125,8 +125,8 @@ void HeapDirectory::go_on_growing(HeapWork& work) {
 
 void HeapDirectory::note_grown(HeapWork& work, const Result<void>& grown) {
     if (!grown) {
-        const bool may_try_again =
-            grown.error().code == Errc::would_block && ++work.tries < heap_growth_tries;
+        const bool may_try_again = grown.error().code == Errc::would_block && !work.is_given_up &&
+                                   ++work.tries < heap_growth_tries;
         if (!may_try_again) fail_growing(work, grown.error());
         return;
     }
@@ -208,16 +208,15 @@ HeapWorkId HeapDirectory::take_back(HeapId heap) {
 
 /// A growth of it, if there is one, ends here; what the builder has in hand is waited for.
 HeapWorkId HeapDirectory::take_back_instead(HeapId heap) {
-    HeapWork work = work_on(HeapTask::take_back, heap);
-    begin_to_take_back(work);
     const auto before =
         std::ranges::find(works_, heap.index, [](const HeapWork& one) { return one.heap.index; });
-    if (before != works_.end()) {
-        done_.push_back(
-            {before->id, fail(Errc::no_heap, "heap '" + before->request.name + "' was destroyed")});
-        work.built_as = before->built_as;
-        works_.erase(before);
-    }
+    if (before == works_.end()) return take_back(heap);
+    withdraw(*before);
+    HeapWork work{.built_as = before->built_as, .heap = before->heap, .memory = before->memory};
+    const std::string& name = before->request.name;
+    done_.push_back({before->id, fail(Errc::no_heap, "heap '" + name + "' was destroyed")});
+    works_.erase(before);
+    begin_to_take_back(work);
     return add(std::move(work));
 }
 

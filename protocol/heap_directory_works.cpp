@@ -71,10 +71,16 @@ void HeapDirectory::have_built(HeapWork& work, HeapBuilder::Task task) {
     builder_->begin(work.id, std::move(task));
 }
 
+/// From the builder, if he has not begun.
+void HeapDirectory::withdraw(HeapWork& work) {
+    if (work.is_in_hand() && builder_->withdraw(work.built_as)) work.built_as = 0;
+}
+
 void HeapDirectory::collect_built() {
     if (std::ranges::none_of(works_, &HeapWork::is_in_hand)) return;
     for (const HeapBuilder::Built& built : builder_->collect()) {
         const auto of_work = std::ranges::find(works_, built.work, &HeapWork::built_as);
+        if (of_work == works_.end()) continue;
         step(of_work, [&](HeapWork& work) { go_on_built(work, built.result); });
     }
 }
@@ -111,11 +117,14 @@ void HeapDirectory::give_up(HeapWorkId id) {
     std::erase_if(waiting_, [&](const HeapWork& one) { return one.id == id; });
     const auto work = std::ranges::find(works_, id, &HeapWork::id);
     if (work == works_.end()) return;
+    withdraw(*work);
     if (work->task == HeapTask::make && !work->has_place()) {
         works_.erase(work);
     } else if (work->task == HeapTask::make) {
         begin_to_take_back(*work);
-    } else if (work->task == HeapTask::grow && !work->is_in_hand()) {
+    } else if (work->task == HeapTask::grow && work->is_in_hand()) {
+        work->is_given_up = true;
+    } else if (work->task == HeapTask::grow) {
         begin_to_give_back(*work);
     }
 }

@@ -8,7 +8,8 @@
 ///   destroy  take_back ─────────────────▶ over: its place is free
 ///
 /// make and grow end in the hands of the builder (heap_builder.hpp), and whatever is to become of
-/// the heap waits until it has let go of it; a growth can not be given up any more by then.
+/// the heap waits until it has let go of it. A growth that nobody waits for any more goes on then,
+/// unless the builder could not enter the heap.
 #pragma once
 
 #include <cstddef>
@@ -34,8 +35,8 @@ inline constexpr std::uint64_t heap_piece_bytes = 1 << 20;
 /// refuse.
 inline constexpr std::uint64_t heap_pieces_per_check = 64;
 
-/// So often a heap that has its memory is asked to take it while others are at work in it, once in
-/// a turn, for 0.1 ms each.
+/// So often the builder tries to have a heap take its memory while others are at work in it, for
+/// 0.1 ms each.
 inline constexpr std::uint32_t heap_growth_tries = 1000;
 
 /// Where nothing is, a piece is given back in 3 us: so many of them in one go.
@@ -70,6 +71,7 @@ struct HeapWork {
     std::uint64_t end = 0;           ///< and where the last one ends.
     std::uint64_t begin = 0;         ///< Of give_back: where the first one began.
     std::uint32_t tries = 0;         ///< Of grow, when it has its memory.
+    bool is_given_up = false;        ///< Of grow, while the builder has it in hand.
     std::optional<Error> failure{};  ///< What is said at the end of give_back and take_back.
 
     [[nodiscard]] bool is_in_hand() const { return built_as != 0; }

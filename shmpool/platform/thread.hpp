@@ -8,10 +8,11 @@ namespace shmpool {
 /// As top and gdb show it; 15 characters at most.
 void name_this_thread(const char* name) noexcept;
 
-/// Asks the kernel to let this thread, and those that it starts from now on, run soon after each
-/// wake-up, beside threads that compute: it gets slices of 0.1 ms, the shortest that there are, as
-/// often as its share allows (EEVDF, Linux 6.12). Takes no right and no more of the processor.
-/// Does nothing on an older kernel, and for a thread that somebody gave a policy of its own.
+/// Asks the kernel to let this thread, and those that it starts from now on (but for a policy that
+/// is reset on fork), run soon after each wake-up, beside threads that compute: it gets slices of
+/// 0.1 ms, the shortest that there are, as often as its share allows (EEVDF, Linux 6.12). Takes no
+/// right and no more of the processor. Does nothing on an older kernel, and for a thread that
+/// somebody gave another policy than SCHED_OTHER.
 void ask_for_short_slices() noexcept;
 
 /// Between `begin` and `end`, each wait of this thread in the kernel that a signal may interrupt is

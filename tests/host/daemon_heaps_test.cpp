@@ -108,6 +108,12 @@ TEST_F(DaemonHeaps, AreBuiltOnAThreadOfTheirOwn) {
     EXPECT_EQ(builders(), 1);
 }
 
+/// Nobody is attached, so there is nothing else that the host's loop would wake up for.
+TEST_F(DaemonHeaps, AreGivenToWhoWaitsAsSoonAsTheyAreBuilt) {
+    PlainObserver alone(daemon->socket());
+    (void)expect<wire::HeapCreated>(ask(alone.connection, creation("first", mib, 1)));
+}
+
 TEST_F(DaemonHeaps, AreTakenBackWhenNobodyWaitsForThemAnyMore) {
     PlainPeer other(daemon->socket());
     {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -57,7 +58,9 @@ TEST(DaemonStart, PublishesARunningSegmentWithItsPid) {
 }
 
 TEST(DaemonStart, RunsSoonBesideWhoComputes) {
-    if (Scheduling(0).slice_ns() == 0) GTEST_SKIP() << "before Linux 6.12 it can not ask for that";
+    if (Scheduling(0).slice_ns() == 0 || Scheduling(0).policy() != SCHED_OTHER) {
+        GTEST_SKIP() << "before Linux 6.12 it can not ask for that, nor under another policy";
+    }
     const TemporaryDirectory directory;
     const Daemon daemon(directory);
     ASSERT_TRUE(daemon.becomes_ready()) << daemon.log();

@@ -64,6 +64,30 @@ TEST(HeapThreadTest, IsReadableWhileThereIsSomethingToCollect) {
     EXPECT_TRUE(thread.collect().empty());
 }
 
+TEST(HeapThreadTest, DoesNotBeginWhatIsWithdrawn) {
+    HeapThread thread(EventFlag::create().value());
+    std::binary_semaphore begun{0};
+    std::binary_semaphore go_on{0};
+    thread.begin(1, [&]() -> Result<void> {
+        begun.release();
+        go_on.acquire();
+        return {};
+    });
+    begun.acquire();
+    bool was_begun = false;
+    thread.begin(2, [&]() -> Result<void> {
+        was_begun = true;
+        return {};
+    });
+    EXPECT_FALSE(thread.withdraw(1));
+    EXPECT_TRUE(thread.withdraw(2));
+    EXPECT_FALSE(thread.withdraw(2));
+    go_on.release();
+    ASSERT_EQ(wait_for_all(thread, 1).size(), 1U);
+    thread.finish();
+    EXPECT_FALSE(was_begun);
+}
+
 TEST(HeapThreadTest, EndsWhenWhatIsUnderWayIsOverAndBeginsNoMore) {
     std::atomic<int> done = 0;
     std::binary_semaphore begun{0};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What happens to a heap while a builder has it in hand. Method: a builder that does nothing until
 /// the test says so, and looks at what it then does it to.
+#include <algorithm>
 #include <deque>
 #include <utility>
 
@@ -13,6 +14,13 @@ namespace {
 class SlowBuilder final : public HeapBuilder {
 public:
     void begin(HeapWorkId work, Task task) override { begun_.emplace_back(work, std::move(task)); }
+    bool withdraw(HeapWorkId work) override {
+        const auto is_it = [&](const auto& one) { return one.first == work; };
+        const auto found = std::ranges::find_if(begun_, is_it);
+        if (found == begun_.end() || found == begun_.begin()) return false;  // That is under way.
+        begun_.erase(found);
+        return true;
+    }
     std::vector<Built> collect() override { return std::exchange(built_, {}); }
 
     /// The oldest of those that were begun.
@@ -158,6 +166,58 @@ TEST_F(HeapInHand, InWhichSomebodyIsIsBegunAgain) {
     build();
     EXPECT_TRUE(is_over(growth));
     EXPECT_EQ(has_bytes(heap), 901'120U);
+}
+
+TEST_F(HeapInHand, InWhichSomebodyIsIsNotBegunAgainForNobody) {
+    const HeapId heap = create_growing();
+    const std::uint64_t taken = taken_bytes();
+    const HeapWorkId growth = grow_in_hand(heap);
+    HeapLock lock = lock_of(heap);
+    ASSERT_TRUE(lock.lock(5, std::chrono::seconds(1)));
+    heaps.give_up(growth);
+    build();
+    EXPECT_TRUE(is_over(growth));
+    EXPECT_EQ(builder.in_hand(), 0U);
+    lock.unlock();
+    (void)heaps.reclaim([](HeapOwner) { return false; });
+    do_all();
+    EXPECT_EQ(has_bytes(heap), 102'400U);
+    EXPECT_EQ(taken_bytes(), taken);
+}
+
+TEST_F(HeapInHand, ThatIsNotYetBegunIsTakenFromTheBuilderWhenNobodyWantsIt) {
+    HeapRequest request = asked("growing", 100'000);
+    request.max_bytes = 400'000;
+    const HeapId growing = create(request).value();
+    (void)create_in_hand();
+    const HeapWorkId other = heaps.create(asked("b", 200'000)).value();
+    const HeapWorkId growth = heaps.grow(growing, 300'000).value();
+    do_all();
+    EXPECT_EQ(builder.in_hand(), 3U);
+    heaps.give_up(other);
+    const HeapWorkId destruction = heaps.destroy(growing).value();
+    do_all();
+    EXPECT_EQ(builder.in_hand(), 1U) << "the one that is under way";
+    EXPECT_TRUE(is_over(other));
+    EXPECT_TRUE(is_over(destruction));
+    EXPECT_EQ(error_of_work(growth), Errc::no_heap);
+    build();
+    EXPECT_EQ(read_heaps(host.view()).size(), 1U);
+}
+
+TEST_F(HeapInHand, IsNotLookedForInTheTable) {
+    const HeapId heap = create_growing();
+    const std::uint64_t place = host.view().heaps.at(heap.index).offset.load();
+    (void)grow_in_hand(heap);
+    host.view().heaps.at(heap.index).offset.store(1 << 20);
+    ASSERT_TRUE(heaps.destroy(heap));
+    const HeapWorkId other = heaps.create(asked("b", 200'000)).value();
+    do_all();
+    EXPECT_EQ(builder.in_hand(), 1U) << "somebody writes where it could be";
+    build();
+    build();
+    EXPECT_TRUE(is_over(other));
+    EXPECT_EQ(host.view().heaps.at(read_heaps(host.view()).at(0).id.index).offset.load(), place);
 }
 
 TEST_F(HeapInHand, IsTakenBackByTheNextHost) {

@@ -119,6 +119,22 @@ TEST_F(HeapWorksBeside, WhoWritesIntoTheTableGiveAllBackThatTheyHadTaken) {
     EXPECT_EQ(taken_bytes(), taken_at_first);
 }
 
+/// A place that would end behind the memory of heaps.
+TEST_F(HeapWorksBeside, WhoWritesIntoTheTableDoNotLeaveTheMemory) {
+    const std::uint64_t nonsense[] = {std::uint64_t{1} << 60, ~std::uint64_t{0xFFF}, 1};
+    ASSERT_TRUE(create(asked("a", 200'000)));
+    const HeapId there = create(asked("b", 200'000)).value();
+    auto& row = host.view().heaps.at(there.index);
+    const std::uint64_t place = row.offset.load();
+    for (const std::uint64_t offset : nonsense) {
+        row.offset.store(offset);
+        HeapRequest request = asked("c", 100'000);
+        request.max_bytes = room_bytes;
+        EXPECT_EQ(error_of(request), Errc::no_heap_room) << offset;
+        row.offset.store(place);
+    }
+}
+
 TEST_F(HeapWorksBeside, AHeapThatIsBeingMadeDoNotDestroyIt) {
     const HeapWorkId work = heaps.create(asked("a", 500'000)).value();
     do_pieces(3);

@@ -18,7 +18,10 @@ protected:
         for (int i = 0; i < count; ++i) note(heaps.do_a_piece());
     }
     void do_all() {
-        while (heaps.has_work()) note(heaps.do_a_piece());
+        for (int pieces = 0; heaps.has_work(); ++pieces) {
+            ASSERT_LT(pieces, 100'000) << "works have an end";
+            note(heaps.do_a_piece());
+        }
     }
     [[nodiscard]] bool is_over(HeapWorkId work) const { return over.contains(work); }
     /// timed_out: it is not over; internal_fault: there was no error.

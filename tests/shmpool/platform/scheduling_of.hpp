@@ -20,6 +20,7 @@ public:
         EXPECT_EQ(::syscall(SYS_sched_getattr, thread, words_.data(), sizeof words_, 0U), 0);
     }
 
+    [[nodiscard]] int policy() const { return static_cast<int>(words_[0] >> 32); }
     /// 0: a kernel that gives no slices of one's own (before Linux 6.12).
     [[nodiscard]] std::uint64_t slice_ns() const { return words_[3]; }
     [[nodiscard]] int nice() const { return static_cast<int>(static_cast<unsigned>(words_[2])); }
