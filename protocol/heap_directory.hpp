@@ -66,7 +66,7 @@ public:
     /// no_heap. heap_in_use; would_block: it is being created; no_heap: none ever had the index.
     [[nodiscard]] Result<HeapWorkId> destroy(HeapId id);
 
-    /// From now on that one builds them; there is no work now. It outlives all calls of this, and
+    /// From now on that one builds them; nothing is in hand now. It outlives all calls of this, and
     /// whoever hears from it that something is built calls `do_a_piece`.
     void build_with(HeapBuilder& builder) { builder_ = &builder; }
 
