@@ -21,8 +21,9 @@ enum class Role : std::uint8_t {
     sleeping_reader,
     raw_allocator,
     comer_and_goer,
+    heap_worker,
 };
-inline constexpr std::size_t role_count = 7;
+inline constexpr std::size_t role_count = 8;
 
 /// The names of operations, for people.
 enum class Operation : std::uint8_t {
@@ -37,10 +38,14 @@ enum class Operation : std::uint8_t {
     free,
     close,
     detach,
+    make_heap,
+    open_heap,
+    use_heap,
 };
-inline constexpr std::array operation_names{"nothing", "attach", "open",    "loan",
-                                            "publish", "take",   "release", "allocate",
-                                            "free",    "close",  "detach"};
+inline constexpr std::array operation_names{
+    "nothing",     "attach",          "open", "loan",  "publish", "take",
+    "release",     "allocate",        "free", "close", "detach",  "a request about a heap",
+    "open a heap", "a call of a heap"};
 
 /// Written by one honest peer, read by the supervisor. All relaxed: numbers, which order nothing.
 struct Progress {
@@ -48,6 +53,7 @@ struct Progress {
     Atomic<std::uint64_t> operations{0};
     Atomic<std::uint64_t> attachments{0};
     Atomic<std::uint64_t> damage_errors{0};
+    Atomic<std::uint64_t> heap_blocks{0};
     Atomic<std::uint32_t> operation{0};
 };
 

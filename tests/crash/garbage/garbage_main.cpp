@@ -21,6 +21,7 @@ nlohmann::json as_json(const Tally& tally) {
             {"episodes", tally.episodes},
             {"operations", tally.operations},
             {"attachments", tally.attachments},
+            {"heap_blocks", tally.heap_blocks},
             {"damage_errors", tally.damage_errors},
             {"damage_found_by_doctor", tally.damage_found},
             {"rebuilds", tally.rebuilds},

@@ -31,6 +31,7 @@ TEST(Garbage, CrashesAndHangsNobodyAndTheDoctorSeesItAndARebuildBringsThePoolBac
     EXPECT_EQ(tally.damage_found, tally.episodes);
     EXPECT_GT(tally.damage_errors, 0U);
     EXPECT_GT(tally.operations, 1000U);
+    EXPECT_GT(tally.heap_blocks, 100U);
 }
 
 class Supervisor : public testing::Test {
@@ -66,10 +67,10 @@ TEST(WordMap, ReachesEveryTableOfTheLayout) {
     const WordMap map(peer.pool->view(), peer.view);
     std::set<std::string> images;
     for (const Place& place : map.places()) images.insert(place.image);
-    EXPECT_EQ(images, (std::set<std::string>{"SegmentHeader", "RegionImage", "PoolHeader",
-                                             "ClassImage", "ExtentImage", "LaneCell", "SlotRecord",
-                                             "PeerImage", "ChannelImage", "PublisherImage",
-                                             "SubscriberImage", "RingImage", "RingEntry"}));
+    EXPECT_EQ(images, (std::set<std::string>{
+                          "SegmentHeader", "RegionImage", "PoolHeader", "ClassImage", "ExtentImage",
+                          "LaneCell", "SlotRecord", "PeerImage", "ChannelImage", "PublisherImage",
+                          "SubscriberImage", "RingImage", "RingEntry", "HeapImage"}));
 }
 
 }  // namespace

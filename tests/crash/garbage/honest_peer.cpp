@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <random>
@@ -20,6 +21,9 @@ using std::chrono::milliseconds;
 constexpr milliseconds wait_limit{20};
 /// Longer than the supervisor's patience: a host that is silent is a finding before.
 constexpr std::chrono::seconds answer_limit{60};
+
+constexpr std::uint64_t heap_names = 3;
+constexpr std::array heap_kinds{HeapKind::tlsf, HeapKind::buddy, HeapKind::slab};
 
 /// Nothing here can go on: attach again.
 bool is_over(Errc code) {
@@ -54,6 +58,7 @@ public:
                 case Role::sleeping_reader: poll_descriptor(*peer); break;
                 case Role::raw_allocator: allocate(*peer); break;
                 case Role::comer_and_goer: come_and_go(*peer); break;
+                case Role::heap_worker: work_in_heaps(*peer); break;
             }
             const Doing doing(progress_, Operation::detach);
             peer = fail(Errc::detached, "");
@@ -200,6 +205,64 @@ private:
         if (subscriber) Subscriber closed(std::move(*subscriber));
         if (publisher) Publisher closed(std::move(*publisher));
         if (own) Publisher closed(std::move(*own));
+    }
+
+    /// Until it is over, or somebody seems to be in a heap for ever.
+    void work_in_heaps(Peer& peer) {
+        for (std::uint64_t i = below(200); i > 0; --i) {
+            const std::string name = "heap-" + std::to_string(below(heap_names));
+            const auto done = below(2) == 0 ? ask_about(peer, name) : work_in(peer, name);
+            if (!done && (ends(done.error()) || done.error() == Errc::would_block)) return;
+        }
+    }
+
+    [[nodiscard]] Outcome<void> ask_about(Peer& peer, const std::string& name) {
+        const Doing doing(progress_, Operation::make_heap);
+        const std::uint64_t bytes = (1 + below(64)) << 14U;
+        const auto outcome = [](const auto& result) -> Outcome<void> {
+            if (!result) return fail(result.error().code);
+            return {};
+        };
+        switch (below(4)) {
+            case 0: return outcome(peer.grow_heap(name, bytes));
+            case 1: return outcome(peer.destroy_heap(name));
+            default: break;
+        }
+        HeapSpec spec;
+        spec.kind = heap_kinds[below(heap_kinds.size())];
+        spec.bytes = bytes;
+        spec.max_bytes = std::uint64_t{1} << 20U;
+        spec.on_death = OnDeath::reclaim;
+        return outcome(peer.create_heap(name, spec));
+    }
+
+    [[nodiscard]] Outcome<void> work_in(Peer& peer, const std::string& name) {
+        auto heap = [&] {
+            const Doing doing(progress_, Operation::open_heap);
+            return peer.byte_heap(name);
+        }();
+        if (!heap) return fail(heap.error().code);
+        std::vector<HeapOffset> held;
+        for (std::uint64_t i = below(40); i > 0; --i) {
+            const Doing doing(progress_, Operation::use_heap);
+            const bool frees = !held.empty() && below(2) == 0;
+            if (frees) {
+                const auto freed = heap->free(held.back());
+                held.pop_back();
+                if (!freed && freed.error() == Errc::would_block) return freed;
+                continue;
+            }
+            const std::uint64_t bytes = 1 + below(5000);
+            const auto block = heap->allocate(bytes);
+            if (!block && block.error() == Errc::would_block) return fail(block.error());
+            if (!block) continue;
+            std::memset(heap->at(*block), 5, bytes);
+            held.push_back(*block);
+            progress_.heap_blocks.fetch_add(1, std::memory_order_relaxed);
+        }
+        const Doing doing(progress_, Operation::use_heap);
+        (void)heap->audit();
+        return {};
     }
 
     const Role role_;

@@ -77,6 +77,7 @@ Tally run(const RunPlan& plan, const std::function<void(const std::string&)>& te
     for (const Progress& one : board->peers) {
         tally.operations += one.operations.load(std::memory_order_relaxed);
         tally.attachments += one.attachments.load(std::memory_order_relaxed);
+        tally.heap_blocks += one.heap_blocks.load(std::memory_order_relaxed);
         tally.damage_errors += one.damage_errors.load(std::memory_order_relaxed);
     }
     return tally;

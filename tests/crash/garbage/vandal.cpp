@@ -5,6 +5,8 @@
 #include <chrono>
 #include <thread>
 
+#include "protocol/heap_table.hpp"
+
 namespace shmpool::garbage {
 namespace {
 
@@ -70,6 +72,7 @@ void Vandal::run() {
 void Vandal::act() {
     const std::uint64_t dice = below(1000);
     if (dice < 100) return scatter();
+    if (dice < 200) return write_into_heap();
     if (dice < 997) return write_field();
     if (dice < 999) return flood_field();
     hammer();
@@ -79,6 +82,22 @@ void Vandal::act() {
 void Vandal::scatter() {
     const Place& place = below(10) == 0 ? payload_ : control_;
     write(place, place.item(below(place.count)), random_());
+}
+
+/// What its engine keeps lies at the beginning and at the end.
+void Vandal::write_into_heap() {
+    const auto all = peer_.segment->region(RegionKind::heap_memory);
+    const HeapImage& image = peer_.view.heaps.at(static_cast<std::uint32_t>(below(4)));
+    const auto heap = all ? heap_memory(*all, image) : std::span<std::byte>();
+    const std::uint64_t bytes =
+        std::min<std::uint64_t>(heap.size(), image.committed_bytes.load(std::memory_order_relaxed));
+    if (bytes < page_bytes) return;
+    const std::uint64_t near_border = below(std::min<std::uint64_t>(bytes, 4 * page_bytes) / 8);
+    const std::uint64_t words = bytes / 8;
+    const std::uint64_t at[] = {near_border, words - 1 - near_border, below(words)};
+    const Place place = all_of("heap", heap.data(), bytes);
+    std::byte* const word = place.item(at[below(3)]);
+    write(place, word, value_for(place, word));
 }
 
 const Place& Vandal::any_place() {
@@ -148,7 +167,8 @@ void Vandal::remember_fixed() {
 void Vandal::write(const Place& place, std::byte* word, std::uint64_t value) {
     const std::uint64_t number = board_.words.fetch_add(1, std::memory_order_relaxed);
     Write& note = board_.last[number % writes_kept];
-    const std::byte* const base = &place == &payload_ ? payload_.first : control_.first;
+    const bool is_control = &place != &payload_ && place.image != "heap";
+    const std::byte* const base = is_control ? control_.first : payload_.first;
     note = {number, static_cast<std::uint64_t>(word - base), value, {}};
     place.name().copy(note.name.data(), note.name.size() - 1);
     write_word(word, place.word_bytes, value);
@@ -222,6 +242,9 @@ std::uint64_t Vandal::shaped(const Place& place) {
     if (field == "peer_index") return near(peer_.view.peers.count);
     if (field == "lease_bit") return near(subscribers_per_channel_max);
     if (field.ends_with("state") || field == "closed") return below(7);
+    if (place.image == "HeapImage" && (field == "offset" || field.ends_with("bytes"))) {
+        return near(1 << 8) * page_bytes;
+    }
     return near(1 << 16);
 }
 

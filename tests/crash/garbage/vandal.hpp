@@ -39,6 +39,7 @@ private:
     void write_field();
     void flood_field();
     void hammer();
+    void write_into_heap();
     void hide_damage();
     void remember_fixed();
     void write(const Place& place, std::byte* word, std::uint64_t value);

@@ -44,6 +44,7 @@ WordMap::WordMap(const PoolView& pool, const ProtocolView& view) : tables_(memor
                        view.subscribers.base + sizeof(SubscriberImage), view.subscribers.item_bytes,
                        view.subscribers.count, view.publishers_per_channel * 4, 4});
     add_named("RingImage", view.rings.base, view.rings.item_bytes, view.rings.count);
+    add_named("HeapImage", view.heaps.base, view.heaps.item_bytes, view.heaps.count);
     add_named("RingEntry", view.entries.base, view.entries.item_bytes, view.entries.count);
 }
 
