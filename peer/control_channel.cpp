@@ -107,7 +107,9 @@ Result<wire::Body> ControlChannel::exchange(const wire::Body& body, Absence abse
                                             std::chrono::nanoseconds work_time) {
     const std::scoped_lock lock(mutex_);
     note_endpoint(body);
-    const Deadline deadline = Deadline::after(answer_timeout_ + work_time);
+    const bool is_endless = answer_timeout_ > std::chrono::nanoseconds::max() - work_time;
+    const Deadline deadline =
+        is_endless ? Deadline::never() : Deadline::after(answer_timeout_ + work_time);
     for (;;) {
         if (const auto alone = why_alone()) return tl::unexpected(*alone);
         if (host_gone()) {

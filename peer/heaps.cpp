@@ -2,6 +2,7 @@
 /// See heaps.hpp; and the verbs of Peer that are about heaps.
 #include "peer/heaps.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -29,7 +30,8 @@ constexpr std::chrono::milliseconds pause_between_grows{10};
 /// needs 0.4 s for 1 GiB, and some twenty may be at it.
 std::chrono::nanoseconds time_to_move(std::uint64_t bytes) {
     constexpr std::uint64_t bytes_per_second = 128 << 20;
-    return std::chrono::seconds(bytes / bytes_per_second);
+    constexpr std::uint64_t longest_s = 24 * 60 * 60;  // More bytes than that are refused at once.
+    return std::chrono::seconds(std::min(bytes / bytes_per_second, longest_s));
 }
 
 /// To give back what there may be.

@@ -60,5 +60,18 @@ TEST_F(HeapsGrowthTest, ObjectsGrowByThirtySteps) {
     EXPECT_THAT(theirs.audit().value(), testing::IsEmpty());
 }
 
+/// The time that the host may take for it comes on top of that.
+TEST_F(HeapsGrowthTest, IsWaitedForByWhoWaitsWithoutEnd) {
+    PeerOptions options;
+    options.answer_timeout = std::chrono::nanoseconds::max();
+    auto patient = Peer::attach(host_.pool(), options).value();
+    HeapSpec spec;
+    spec.bytes = mib;
+    spec.max_bytes = 2 * mib;
+    EXPECT_TRUE(patient.create_heap("growing", spec));
+    EXPECT_TRUE(patient.grow_heap("growing", 2 * mib));
+    EXPECT_TRUE(patient.destroy_heap("growing"));
+}
+
 }  // namespace
 }  // namespace shmpool
