@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Who makes heaps of the memory that they have, and has them take more. That reads and writes the
-/// memory of one heap and nothing else, but all tables in it: for a few GiB 0.6 s. So whoever
+/// memory of one heap and nothing else, but all tables in it: up to 0.6 s for 1 GiB. So whoever
 /// serves others meanwhile has somebody do it beside him.
 #pragma once
 

@@ -13,12 +13,12 @@
 
 #include <array>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <numeric>
 #include <thread>
 
 #include "tests/benchmark/victim.hpp"
+#include "tests/peer/own_payload.hpp"
 #include "tests/protocol/child_process.hpp"
 
 namespace shmpool {
@@ -60,18 +60,6 @@ bool touch_4KiB_pages(Peer& peer) {
            touch_all(peer.pool().view().classes[0].data(0));
 }
 
-/// The descriptor of the payload, which the peer keeps for a next host.
-int payload_descriptor() {
-    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-        std::error_code gone;
-        const auto target = std::filesystem::read_symlink(entry.path(), gone).string();
-        if (target.starts_with("/memfd:shmpool-payload")) {
-            return std::stoi(entry.path().filename().string());
-        }
-    }
-    return -1;
-}
-
 /// A second mapping of the payload that begins at a border of 2 MiB: the peer's own does not.
 std::byte* map_payload_aligned() {
     void* const room = mmap(nullptr, touched_bytes + page_2MiB, PROT_NONE,
@@ -80,7 +68,7 @@ std::byte* map_payload_aligned() {
     const auto address =
         (reinterpret_cast<std::uintptr_t>(room) + page_2MiB - 1) & ~(page_2MiB - 1);
     void* const base = mmap(reinterpret_cast<void*>(address), touched_bytes, PROT_READ | PROT_WRITE,
-                            MAP_SHARED | MAP_FIXED, payload_descriptor(), 0);
+                            MAP_SHARED | MAP_FIXED, test::own_payload_descriptor(), 0);
     return base == MAP_FAILED ? nullptr : static_cast<std::byte*>(base);
 }
 

@@ -4,10 +4,11 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <filesystem>
+#include <stdexcept>
 
 #include "seats.hpp"
 #include "tests/host/daemon.hpp"
+#include "tests/peer/own_payload.hpp"
 
 namespace shmpool::storm {
 namespace {
@@ -20,16 +21,11 @@ bool is_founded(const HeapEntry& heap) {
 
 /// By the kernel's word; this process is attached.
 std::uint64_t backed_payload_bytes() {
-    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-        std::error_code gone;
-        const auto target = std::filesystem::read_symlink(entry.path(), gone).string();
-        struct stat status {};
-        if (target.starts_with("/memfd:shmpool-payload") &&
-            ::stat(entry.path().c_str(), &status) == 0) {
-            return static_cast<std::uint64_t>(status.st_blocks) * stat_block_bytes;
-        }
+    struct stat status {};
+    if (::fstat(test::own_payload_descriptor(), &status) != 0) {
+        throw std::runtime_error("fstat of the payload");
     }
-    return 0;
+    return static_cast<std::uint64_t>(status.st_blocks) * stat_block_bytes;
 }
 
 void look_at_own(const Peer& peer, const Board& board, std::vector<std::string>& faults) {

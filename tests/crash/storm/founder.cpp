@@ -34,10 +34,10 @@ private:
         const std::string one = founded_name(me_.below(founded_names));
         switch (me_.below(8)) {
             case 0: return own().has(0) ? destroy_own() : create_own();
-            case 1: return grow(own_, {Errc::no_heap, Errc::would_block});
+            case 1: return grow(own_);
             case 2: return work_in(own_);
             case 3: return destroy(one);
-            case 4: return grow(one, {Errc::no_heap, Errc::would_block});
+            case 4: return grow(one);
             case 5: return work_in(one);
             default: return create(one);
         }
@@ -89,9 +89,9 @@ private:
         }
     }
 
-    void grow(const std::string& name, std::initializer_list<Errc> expected) {
+    void grow(const std::string& name) {
         const auto done = peer_->grow_heap(name, draw_bytes_of_heap());
-        if (!done) said("let a heap grow", done.error(), expected);
+        if (!done) said("let a heap grow", done.error(), {Errc::no_heap, Errc::would_block});
     }
 
     /// What is allocated now is as it was written when it is freed.
