@@ -26,11 +26,9 @@ void DamageWatch::remember_all() {
     remember("the directory of regions", header.regions, sizeof(header.regions));
     const PoolView& pool = steward_.pool().view();
     remember("the pool's header", pool.header, offsetof(PoolHeader, pressure));
-    remember("the table of size classes",
-             reinterpret_cast<const std::byte*>(pool.header) + pool.header->classes_offset,
-             pool.class_count * sizeof(ClassImage));
     for (const ClassView& one : pool.all_classes()) {
-        remember("the extent of a size class", one.extent, offsetof(ExtentImage, first_block) + 4);
+        remember("the image of a size class", one.image, offsetof(ClassImage, extent_count));
+        remember("the extent of a size class", &one.extents[0].slot_count, sizeof(std::uint32_t));
     }
 }
 

@@ -166,7 +166,7 @@ bool SegmentSteward::matches(const PoolConfig& config) const {
     const auto plan = plan_segment_for(shape_of(config));
     const SegmentHeader& is = header();
     const auto same_class = [](const ClassView& one, const SizeClassConfig& other) {
-        return one.slot_bytes == other.slot_size && one.slot_count == other.slot_count;
+        return one.slot_bytes == other.slot_size && one.extent(0).slot_count == other.slot_count;
     };
     std::vector<SizeClassConfig> classes = config.classes;
     std::ranges::sort(classes, {}, &SizeClassConfig::slot_size);

@@ -21,6 +21,11 @@ Loan::~Loan() {
     });
 }
 
+SlotRef Loan::slot() const {
+    if (core_ == nullptr) return {};
+    return core_->pool().view().ref_of(slot_.class_index, slot_.key);
+}
+
 Outcome<void> Loan::set_size(std::size_t bytes) {
     if (core_ == nullptr) return fail(Errc::moved_from);
     if (bytes > room_) return fail(Errc::too_large);

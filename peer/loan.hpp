@@ -43,7 +43,7 @@ public:
     /// False for a loan that was published or moved from.
     [[nodiscard]] explicit operator bool() const { return core_ != nullptr; }
     /// The name of the slot, for looking at it; `free` refuses it.
-    [[nodiscard]] SlotRef slot() const { return ref_of(slot_.class_index, slot_.key); }
+    [[nodiscard]] SlotRef slot() const;
 
 private:
     friend class Publisher;

@@ -23,4 +23,9 @@ void Sample::release() {
     });
 }
 
+SlotRef Sample::slot() const {
+    if (core_ == nullptr) return {};
+    return core_->pool().view().ref_of(taken_.class_index, taken_.key);
+}
+
 }  // namespace shmpool

@@ -43,7 +43,8 @@ public:
     [[nodiscard]] std::uint32_t publisher() const { return publisher_; }
 
     [[nodiscard]] explicit operator bool() const { return core_ != nullptr; }
-    [[nodiscard]] SlotRef slot() const { return ref_of(taken_.class_index, taken_.key); }
+    /// The name of the slot, for looking at it; `free` refuses it.
+    [[nodiscard]] SlotRef slot() const;
 
 private:
     friend class Subscriber;

@@ -250,7 +250,8 @@ void ChannelDirectory::free_records() {
 void ChannelDirectory::recycle_leases() {
     std::vector<std::uint64_t> carried(view_.channels.count);
     for (const ClassView& one : pool_.view().all_classes()) {
-        for (std::uint32_t slot = 0; slot < one.slot_count; ++slot) {
+        one.look_for_growth();
+        for (std::uint32_t slot = 0; slot < one.slot_count(); ++slot) {
             const SlotRecord& record = one.records[slot];
             const std::uint64_t mask =
                 record.lease_mask.load(std::memory_order_acquire);              // [A-lease]

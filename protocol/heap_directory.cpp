@@ -5,6 +5,7 @@
 #include <bit>
 #include <vector>
 
+#include "protocol/committed_memory.hpp"
 #include "protocol/heap_row.hpp"
 #include "protocol/wire/names.hpp"
 #include "shmpool/heap/heap_audit.hpp"
@@ -189,14 +190,8 @@ tl::unexpected<Error> HeapDirectory::fail_to_enter(std::string_view name) {
                 "somebody is in heap '" + std::string(name) + "' just now; ask again in a moment");
 }
 
-/// From the table, so that a host that dies in between is not missed.
 void HeapDirectory::show_committed() const {
-    const auto pool = segment_.region(RegionKind::pool_payload);
-    std::uint64_t bytes = segment_.control_bytes() + (pool ? pool->bytes.size() : 0);
-    for (std::uint32_t i = 0; i < view_.heaps.count; ++i) {
-        bytes += load(view_.heaps.at(i).committed_bytes);
-    }
-    segment_.header().committed_bytes.store(bytes, std::memory_order_relaxed);
+    shmpool::show_committed(segment_, pool_, view_);
 }
 
 // --- open, close, destroy ------------------------------------------------------------------------

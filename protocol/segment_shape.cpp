@@ -51,8 +51,10 @@ Result<SegmentPlan> plan_segment_for(const SegmentShape& shape) {
     const std::uint64_t subscriber_bytes =
         (sizeof(SubscriberImage) + std::uint64_t{4} * shape.publishers_per_channel + 63) / 64 * 64;
     const std::array requests{
-        RegionRequest{RegionKind::pool_control, pool_fingerprint, 1, pool->control_bytes, 0},
-        RegionRequest{RegionKind::pool_payload, pool_fingerprint, 1, pool->payload_bytes, 0},
+        RegionRequest{RegionKind::pool_control, pool_fingerprint, 1, pool->control_bytes, 0,
+                      pool->control_at_first()},
+        RegionRequest{RegionKind::pool_payload, pool_fingerprint, 1, pool->payload_bytes, 0,
+                      pool->payload_at_first()},
         table(RegionKind::peers, shape.peers, sizeof(PeerImage)),
         table(RegionKind::channels, shape.channels, sizeof(ChannelImage)),
         table(RegionKind::publishers, shape.publishers, sizeof(PublisherImage)),
@@ -60,7 +62,8 @@ Result<SegmentPlan> plan_segment_for(const SegmentShape& shape) {
         table(RegionKind::rings, shape.rings, sizeof(RingImage)),
         table(RegionKind::ring_entries, shape.ring_entries, sizeof(RingEntry)),
         table(RegionKind::heaps, shape.heaps, sizeof(HeapImage)),
-        RegionRequest{RegionKind::heap_memory, protocol_fingerprint, 1, shape.heap_bytes, 0},
+        RegionRequest{RegionKind::heap_memory, protocol_fingerprint, 1, shape.heap_bytes, 0,
+                      std::vector<ByteRange>{}},
     };
     return plan_segment(requests);
 }

@@ -50,7 +50,7 @@ Outcome<Taken> SubscriberCore::take_from(Lane& lane, Connection& connection) {
         const FoundEntry found = look_at(connection.ring, connection.position);
         if (found.kind == EntryKind::none) return fail(Errc::empty);
         if (found.class_index >= pool_.view().class_count ||
-            position_of(found.key) >= pool_.view().classes[found.class_index].slot_count) {
+            !pool_.view().classes[found.class_index].has(position_of(found.key))) {
             if (drops_oldest_ && was_dropped(connection.ring, connection.position)) continue;
             pool_.view().mark_damaged();
             return fail(Errc::pool_damaged);

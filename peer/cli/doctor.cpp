@@ -45,7 +45,7 @@ struct Examined {
 Examined count_examined(const Observer& observer) {
     Examined examined;
     examined.classes = observer.pool().class_count;
-    for (const ClassView& one : observer.pool().all_classes()) examined.slots += one.slot_count;
+    for (const ClassView& one : observer.pool().all_classes()) examined.slots += one.slot_count();
     for (std::uint32_t i = 0; i < observer.view().peers.count; ++i) {
         examined.peers += find_peer(observer.view(), i) != nullptr ? 1U : 0U;
     }

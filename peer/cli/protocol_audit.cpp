@@ -243,7 +243,7 @@ private:
 
     void check_slots(std::uint32_t class_index) {
         const ClassView& view = pool_.classes[class_index];
-        for (std::uint32_t slot = 0; slot < view.slot_count; ++slot) {
+        for (std::uint32_t slot = 0; slot < view.slot_count(); ++slot) {
             const SlotRecord& record = view.records[slot];
             const std::uint64_t mask =
                 record.lease_mask.load(std::memory_order_acquire);              // [A-lease]

@@ -60,8 +60,9 @@ public:
         for (std::uint32_t i = 0; i < pool_.class_count; ++i) {
             const ClassView& view = pool_.classes[i];
             classes[i].slot_size = view.slot_bytes;
-            classes[i].slot_count = view.slot_count;
-            for (std::uint32_t slot = 0; slot < view.slot_count; ++slot) {
+            view.look_for_growth();
+            classes[i].slot_count = view.slot_count();
+            for (std::uint32_t slot = 0; slot < classes[i].slot_count; ++slot) {
                 count(view.records[slot], classes[i]);
             }
             for (std::uint32_t lane = 0; lane < pool_.lane_count; ++lane) {

@@ -10,11 +10,11 @@
 
 namespace shmpool {
 
-inline constexpr std::uint32_t layout_version = 5;
+inline constexpr std::uint32_t layout_version = 6;
 
 inline constexpr std::uint32_t class_count_max = 64;
 inline constexpr std::uint32_t extent_count_max = 255;
-inline constexpr std::uint32_t slot_count_max = 1U << 24;  // Per class and extent.
+inline constexpr std::uint32_t slot_count_max = 1U << 24;  // Per class, all its extents.
 inline constexpr std::uint64_t slot_bytes_min = 64;
 inline constexpr std::uint64_t slot_bytes_max = std::uint64_t{1} << 30;
 

@@ -27,7 +27,7 @@ inline constexpr std::uint32_t pool_fingerprint = [] {
           sizeof(SlotRecord), offsetof(SlotRecord, link), sizeof(PoolHeader), sizeof(ClassImage),
           sizeof(ExtentImage), offsetof(ExtentImage, head), sizeof(LaneCell),
           offsetof(LaneCell, touched_blocks), std::uint64_t{class_count_max},
-          std::uint64_t{extent_count_max}, std::uint64_t{slot_index_bits},
+          std::uint64_t{extent_count_max}, std::uint64_t{slot_count_max},
           std::uint64_t{block_count_max}, std::uint64_t{lane_sequence_bits},
           std::uint64_t{slot_state_count}}) {
         hash = fold(hash, value);

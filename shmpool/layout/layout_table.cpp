@@ -55,17 +55,18 @@ ImageTable class_table() {
         "ClassImage",
         sizeof(ClassImage),
         {SHMPOOL_FIELD_ROW(ClassImage, slot_bytes), SHMPOOL_FIELD_ROW(ClassImage, stride_bytes),
-         SHMPOOL_FIELD_ROW(ClassImage, extents_offset), SHMPOOL_FIELD_ROW(ClassImage, extent_limit),
+         SHMPOOL_FIELD_ROW(ClassImage, extents_offset),
+         SHMPOOL_FIELD_ROW(ClassImage, records_offset),
+         SHMPOOL_FIELD_ROW(ClassImage, payload_offset), SHMPOOL_FIELD_ROW(ClassImage, slot_limit),
+         SHMPOOL_FIELD_ROW(ClassImage, extent_limit), SHMPOOL_FIELD_ROW(ClassImage, first_block),
          SHMPOOL_FIELD_ROW(ClassImage, extent_count), SHMPOOL_FIELD_ROW(ClassImage, reserved)}};
 }
 
 ImageTable extent_table() {
-    return {
-        "ExtentImage",
-        sizeof(ExtentImage),
-        {SHMPOOL_FIELD_ROW(ExtentImage, records_offset),
-         SHMPOOL_FIELD_ROW(ExtentImage, payload_offset), SHMPOOL_FIELD_ROW(ExtentImage, slot_count),
-         SHMPOOL_FIELD_ROW(ExtentImage, first_block), SHMPOOL_FIELD_ROW(ExtentImage, head)}};
+    return {"ExtentImage",
+            sizeof(ExtentImage),
+            {SHMPOOL_FIELD_ROW(ExtentImage, slot_count), SHMPOOL_FIELD_ROW(ExtentImage, withdrawn),
+             SHMPOOL_FIELD_ROW(ExtentImage, head)}};
 }
 
 ImageTable lane_cell_table() {

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The pool's part of the control memory: header, size classes, extents with their free-list heads,
-/// lane cells, then the slot records of each extent. Payload lies in the other memory object.
+/// The pool's part of the control memory: header, size classes, lane cells, extents with their
+/// free-list heads, then the slot records of each class. Payload lies in the other memory object.
 /// All offsets count from the pool's base (control) or from the payload's base.
+///
+/// A class has room for `slot_limit` slots, one behind the other; extents cut it into pieces, each
+/// with a free list of its own. Extent 0 is there from the beginning. Those behind it are memory
+/// only since the host has added them, which one store of `extent_count` decides; what an extent is
+/// made of is written before that, and never again.
 #pragma once
 
 #include <cstddef>
@@ -55,31 +60,37 @@ static_assert(offsetof(PoolHeader, pressure) == cache_line_bytes);
 //          0      8  slot_bytes      initialiser   all
 //          8      8  stride_bytes    initialiser   all      <- slot_bytes rounded up to 64
 //         16      8  extents_offset  initialiser   all      <- ExtentImage[extent_limit]
-//         24      4  extent_limit    initialiser   all
-//         28      4  extent_count    grower        all
-//         32     32  reserved
+//         24      8  records_offset  initialiser   all      <- SlotRecord[slot_limit]
+//         32      8  payload_offset  initialiser   all      <- in the payload memory
+//         40      4  slot_limit      initialiser   all      <- that it may grow to
+//         44      4  extent_limit    initialiser   all
+//         48      4  first_block     initialiser   all      <- number in the lanes' block bitmaps
+//         52      4  extent_count    host          all      <- one more: it has grown
+//         56      8  reserved
 struct ClassImage {
     std::uint64_t slot_bytes;
     std::uint64_t stride_bytes;
     std::uint64_t extents_offset;
+    std::uint64_t records_offset;
+    std::uint64_t payload_offset;
+    std::uint32_t slot_limit;
     std::uint32_t extent_limit;
+    std::uint32_t first_block;
     Atomic<std::uint32_t> extent_count;
-    std::uint64_t reserved[4];
+    std::uint64_t reserved;
 };
 static_assert(sizeof(ClassImage) == cache_line_bytes && std::is_standard_layout_v<ClassImage>);
 
 //  ExtentImage: 128 bytes per class and extent.
 //     offset  bytes  field           written by       read by
-//          0      8  records_offset  initialiser      all     <- SlotRecord[slot_count]
-//          8      8  payload_offset  initialiser      all     <- in the payload memory
-//         16      4  slot_count      initialiser      all
-//         20      4  first_block     initialiser      all     <- number in the lanes' block bitmaps
+//          0      4  slot_count      host, once       all
+//          4      4  withdrawn       host             host, audits
 //         64     16  head            lanes, by CAS    all     <- {top index, last lane and seq}
+//  withdrawn: 0, or the extent has no payload and its list is empty. Then 1 + the top of its list
+//  as it was when all slots were in it. Indices of the list count from the extent's first slot.
 struct ExtentImage {
-    std::uint64_t records_offset;
-    std::uint64_t payload_offset;
-    std::uint32_t slot_count;
-    std::uint32_t first_block;
+    Atomic<std::uint32_t> slot_count;
+    Atomic<std::uint32_t> withdrawn;
     alignas(cache_line_bytes) Word128 head;
 };
 static_assert(sizeof(ExtentImage) == 2 * cache_line_bytes &&

@@ -28,11 +28,9 @@ struct SlotRef {
 };
 static_assert(sizeof(SlotRef) == 12 && std::is_trivially_copyable_v<SlotRef>);
 
-/// generation : 32 | extent : 8 | slot : 24. The low half is the slot's position in its class.
+/// generation : 32 | position : 32. A position counts the slots of a class through all its extents;
+/// the geometry of a pool (`PoolView`) translates it into extent and slot_index.
 using SlotKey = std::uint64_t;
-
-inline constexpr std::uint32_t slot_index_bits = 24;
-static_assert(slot_count_max == 1U << slot_index_bits);
 
 [[nodiscard]] constexpr std::uint32_t position_of(SlotKey key) {
     return static_cast<std::uint32_t>(key);
@@ -42,15 +40,6 @@ static_assert(slot_count_max == 1U << slot_index_bits);
 }
 [[nodiscard]] constexpr SlotKey make_key(std::uint32_t generation, std::uint32_t position) {
     return (std::uint64_t{generation} << 32) | position;
-}
-[[nodiscard]] constexpr SlotKey key_of(const SlotRef& ref) {
-    return make_key(ref.generation,
-                    (std::uint32_t{ref.extent_index} << slot_index_bits) | ref.slot_index);
-}
-[[nodiscard]] constexpr SlotRef ref_of(std::uint32_t class_index, SlotKey key) {
-    return SlotRef{static_cast<std::uint8_t>(class_index),
-                   static_cast<std::uint8_t>(position_of(key) >> slot_index_bits), 0,
-                   position_of(key) & (slot_count_max - 1), generation_of(key)};
 }
 
 }  // namespace shmpool

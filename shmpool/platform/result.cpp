@@ -225,6 +225,14 @@ constexpr Entry entry_of(Errc code) noexcept {
             return {"heap_damaged",
                     "The heap holds what none of its operations can have written; nothing was "
                     "changed. Audit it, and make it anew."};
+        case Errc::slot_limit_reached:
+            return {"slot_limit_reached",
+                    "The size class has as many slots as it may have; give it a higher slot_limit "
+                    "in the configuration, or free some."};
+        case Errc::extent_in_use:
+            return {"extent_in_use",
+                    "A slot of each of these extents is in use, or lies in the cache of a thread; "
+                    "nothing was given back."};
         case Errc::pool_damaged:
             return {"pool_damaged",
                     "Shared memory holds what no honest peer writes: 'shmpool doctor' says what, "

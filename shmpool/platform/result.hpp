@@ -93,6 +93,10 @@ enum class Errc : std::uint16_t {
     not_pinned,
     heap_damaged,
 
+    // Growth.
+    slot_limit_reached,
+    extent_in_use,
+
     // Damage and our own faults.
     pool_damaged,
     peer_fault,

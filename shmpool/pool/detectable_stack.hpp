@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Free slots of one size class: Treiber's stack (1986) over slot indices that remembers who
-/// changed it last, so that after a kill the host can decide whether the last change of the dead
-/// lane happened.
+/// Free slots of one extent of a size class: Treiber's stack (1986) over slot indices that
+/// remembers who changed it last, so that after a kill the host can decide whether the last change
+/// of the dead lane happened.
 ///
 /// A single-word list is never half updated by a kill; what gets lost is ownership, between the
 /// compare-exchange and the name on the slot. Therefore every lane writes its intent before its
@@ -12,6 +12,10 @@
 ///   Who may run beside whom            take  give  recover_intent(lane)
 ///   take, give      any claimed lane   yes   yes   yes, other lanes
 ///   recover_intent  host, lane dead    yes   yes   no
+///   take_all, give_all  host           yes   yes   no
+///
+/// Slots have their positions in the class here; heads, links and intents count from the extent's
+/// first slot, so that zeroed memory is a full list in every extent.
 ///
 /// Invariants:
 ///   I1  A slot is reachable from the head exactly while its word is `listed`, or it is named by
@@ -38,22 +42,31 @@
 
 namespace shmpool {
 
-/// Nobody moves longer chains in one step; so long ones only the host, of what a dead peer held.
+/// Nobody moves longer chains in one step, but for the host, which moves whole extents; so long
+/// ones only the host too, of what a dead peer held.
 inline constexpr std::uint32_t chain_slots_max = 65'536;
 static_assert(magazine_capacity_max <= chain_slots_max);
 
-/// Whether an honest lane may have announced it. (Idle ones are not looked at.)
-[[nodiscard]] inline bool is_sound(const PoolView& pool, const Intent& intent) {
-    return (intent.kind == IntentKind::pop || intent.kind == IntentKind::push) &&
-           intent.class_index < pool.class_count && intent.extent_index == 0 &&
-           intent.first < pool.classes[intent.class_index].slot_count && intent.count != 0 &&
-           intent.count <= chain_slots_max;
+/// Whether this lane may honestly have announced it. (Idle ones are not looked at.)
+[[nodiscard]] inline bool is_sound(const PoolView& pool, std::uint32_t lane_index,
+                                   const Intent& intent) {
+    if (intent.kind != IntentKind::pop && intent.kind != IntentKind::push) return false;
+    if (intent.class_index >= pool.class_count || intent.count == 0) return false;
+    const ClassView& view = pool.classes[intent.class_index];
+    if (intent.extent_index >= view.extent_count()) return false;
+    const std::uint32_t slots = view.extent(intent.extent_index).slot_count;
+    return intent.first < slots && intent.count <= slots &&
+           (lane_index == host_lane || intent.count <= chain_slots_max);
 }
 
 class DetectableStack {
 public:
-    DetectableStack(const PoolView& pool, std::uint32_t class_index)
-        : pool_(pool), class_(pool.classes[class_index]), class_index_(class_index) {}
+    /// Pre: the extent is known.
+    DetectableStack(const PoolView& pool, std::uint32_t class_index, std::uint32_t extent_index = 0)
+        : pool_(pool),
+          extent_(pool.classes[class_index].extent(extent_index)),
+          class_index_(class_index),
+          extent_index_(extent_index) {}
 
     /// Takes up to `out.size()` slots off the list, top first; 0 when it is empty. The slots are
     /// named by the lane's intent until the caller has stamped their words and calls
@@ -61,7 +74,7 @@ public:
     [[nodiscard]] Outcome<std::uint32_t> take(Lane& lane, std::span<std::uint32_t> out) {
         const std::uint64_t sequence = lane.next_sequence();
         for (std::uint32_t attempt = 0;; ++attempt) {
-            const Word128 head = load_halves(class_.extent->head);  // [A-head]
+            const Word128 head = load_halves(extent_.image->head);  // [A-head]
             SHMPOOL_CRASH_POINT(pop_head_read);
             if (static_cast<std::uint32_t>(head.low) == no_slot) {
                 lane.settle();
@@ -75,7 +88,7 @@ public:
                 if (attempt >= nonsense_retries) return damaged(lane);
                 continue;
             }
-            lane.announce({IntentKind::pop, class_index_, 0, out[0], count});
+            announce(lane, IntentKind::pop, static_cast<std::uint32_t>(head.low), count);
             SHMPOOL_CRASH_POINT(pop_announced);
             if (exchange(head, after, make_change(lane.index(), sequence))) {  // [AR-head]
                 SHMPOOL_CRASH_POINT(pop_happened);
@@ -90,32 +103,56 @@ public:
         if (slots.empty()) return;
         const std::uint64_t sequence = lane.next_sequence();
         const std::uint32_t count = static_cast<std::uint32_t>(slots.size());
-        for (std::uint32_t i = 0; i + 1 < count; ++i) set_link(slots[i], slots[i + 1]);
-        lane.announce({IntentKind::push, class_index_, 0, slots[0], count});
+        for (std::uint32_t i = 0; i + 1 < count; ++i)
+            set_link(index(slots[i]), index(slots[i + 1]));
+        announce(lane, IntentKind::push, index(slots[0]), count);
         SHMPOOL_CRASH_POINT(push_announced);
         for (const std::uint32_t slot : slots) {
-            Atomic<std::uint64_t>& word = class_.records[slot].word;
+            Atomic<std::uint64_t>& word = extent_.records[index(slot)].word;
             const std::uint32_t generation = word_generation(word.load(std::memory_order_relaxed));
             word.store(make_word(generation, SlotState::listed, 0), std::memory_order_relaxed);
         }
         SHMPOOL_CRASH_POINT(push_stamped);
-        for (std::uint32_t attempt = 0;; ++attempt) {
-            if (attempt == retry_limit) return void(damaged(lane));
-            const Word128 head = load_halves(class_.extent->head);  // [A-head]
-            SHMPOOL_CRASH_POINT(push_head_read);
-            set_link(slots[count - 1], static_cast<std::uint32_t>(head.low));
+        put_on_top(lane, sequence, index(slots[0]), index(slots[count - 1]));
+    }
+
+    /// Takes the whole list off, if all slots of the extent are in it, and leaves its top named by
+    /// the lane's intent until the caller has written it down and calls `lane.settle()`. no_slot:
+    /// they are not, or it changes all the time. Host only.
+    [[nodiscard]] std::uint32_t take_all(Lane& lane) {
+        const std::uint64_t sequence = lane.next_sequence();
+        for (std::uint32_t attempt = 0; attempt < take_all_attempts; ++attempt) {
+            const Word128 head = load_halves(extent_.image->head);  // [A-head]
+            const auto first = static_cast<std::uint32_t>(head.low);
+            if (!reaches_all(first)) break;
             note_last_change(lane, head.high);
-            SHMPOOL_CRASH_POINT(push_last_change_noted);
-            if (exchange(head, slots[0], make_change(lane.index(), sequence))) break;  // [AR-head]
+            announce(lane, IntentKind::pop, first, extent_.slot_count);
+            SHMPOOL_CRASH_POINT(take_all_announced);
+            if (exchange(head, no_slot, make_change(lane.index(), sequence))) {  // [AR-head]
+                SHMPOOL_CRASH_POINT(take_all_happened);
+                return first;
+            }
         }
-        SHMPOOL_CRASH_POINT(push_happened);
         lane.settle();
+        return no_slot;
+    }
+
+    /// Puts the list back that `take_all` took, as it was. Announces it before `before_exchange` is
+    /// called, which lets it be the lane's. Host only.
+    template <typename BeforeExchange>
+    void give_all(Lane& lane, std::uint32_t first, BeforeExchange&& before_exchange) {
+        const std::uint64_t sequence = lane.next_sequence();
+        announce(lane, IntentKind::push, first, extent_.slot_count);
+        SHMPOOL_CRASH_POINT(give_all_announced);
+        before_exchange();
+        SHMPOOL_CRASH_POINT(give_all_owned);
+        put_on_top(lane, sequence, first, last_of(first));
     }
 
     /// Whether the announced change of a dead lane reached the list. Host only; the lane is dead.
     [[nodiscard]] bool happened(std::uint32_t lane_index, std::uint64_t sequence) const {
         // {lane, sequence} is one half of the head and never repeats: one load of it decides.
-        const std::uint64_t last = load_halves(class_.extent->head).high;  // [A-head]
+        const std::uint64_t last = load_halves(extent_.image->head).high;  // [A-head]
         if (sequence != 0 && last == make_change(lane_index, sequence)) return true;
         SHMPOOL_CRASH_POINT(happened_looked);
         const std::uint64_t seen =
@@ -123,7 +160,8 @@ public:
         return sequence != 0 && seen == (sequence & lane_sequence_mask);
     }
 
-    /// Follows `count` links from `first`; returns how many indices are sound. Host only.
+    /// Follows up to `out.size()` links from an intent's first; returns how many are sound. Host
+    /// only.
     [[nodiscard]] std::uint32_t chain(std::uint32_t first, std::span<std::uint32_t> out) const {
         std::uint32_t after = no_slot;
         return walk(first, out, after);
@@ -131,33 +169,77 @@ public:
 
     /// Top of the list at this moment, for walks on a quiet pool.
     [[nodiscard]] std::uint32_t top() const {
-        return static_cast<std::uint32_t>(load_halves(class_.extent->head).low);  // [A-head]
+        return static_cast<std::uint32_t>(load_halves(extent_.image->head).low);  // [A-head]
+    }
+    /// What follows an index of the list; anything may be in the segment.
+    [[nodiscard]] std::uint32_t next(std::uint32_t index) const {
+        return loaded_link(extent_.records[index].link.load(std::memory_order_relaxed), index,
+                           extent_.slot_count);
     }
 
 private:
     static constexpr std::uint32_t nonsense_retries = 1000;
+    static constexpr std::uint32_t take_all_attempts = 3;
 
+    [[nodiscard]] std::uint32_t index(std::uint32_t position) const {
+        return position - extent_.first;
+    }
+    void announce(Lane& lane, IntentKind kind, std::uint32_t first, std::uint32_t count) const {
+        lane.announce({kind, class_index_, extent_index_, first, count});
+    }
+
+    /// `out` are positions, `first` and `after` indices of the list.
     [[nodiscard]] std::uint32_t walk(std::uint32_t first, std::span<std::uint32_t> out,
                                      std::uint32_t& after) const {
         std::uint32_t count = 0;
         std::uint32_t index = first;
         while (count < out.size() && index != no_slot) {
-            if (index >= class_.slot_count) return 0;
-            out[count++] = index;
-            index = loaded_link(class_.records[index].link.load(std::memory_order_relaxed), index,
-                                class_.slot_count);
+            if (index >= extent_.slot_count) return 0;
+            out[count++] = extent_.first + index;
+            index = next(index);
         }
-        if (index != no_slot && index >= class_.slot_count) return 0;
+        if (index != no_slot && index >= extent_.slot_count) return 0;
         after = index;
         return count;
     }
 
-    void set_link(std::uint32_t slot, std::uint32_t next) {
-        class_.records[slot].link.store(stored_link(next), std::memory_order_relaxed);
+    /// Exact on a list that nobody changes meanwhile; whoever changes it makes the exchange fail.
+    [[nodiscard]] bool reaches_all(std::uint32_t first) const {
+        std::uint32_t count = 0;
+        std::uint32_t index = first;
+        for (; count < extent_.slot_count && index < extent_.slot_count; ++count)
+            index = next(index);
+        return count == extent_.slot_count && index == no_slot;
+    }
+    [[nodiscard]] std::uint32_t last_of(std::uint32_t first) const {
+        std::uint32_t last = first;
+        for (std::uint32_t i = 1; i < extent_.slot_count && next(last) < extent_.slot_count; ++i) {
+            last = next(last);
+        }
+        return last;
+    }
+
+    /// Announced already; settles it.
+    void put_on_top(Lane& lane, std::uint64_t sequence, std::uint32_t first, std::uint32_t last) {
+        for (std::uint32_t attempt = 0;; ++attempt) {
+            if (attempt == retry_limit) return void(damaged(lane));
+            const Word128 head = load_halves(extent_.image->head);  // [A-head]
+            SHMPOOL_CRASH_POINT(push_head_read);
+            set_link(last, static_cast<std::uint32_t>(head.low));
+            note_last_change(lane, head.high);
+            SHMPOOL_CRASH_POINT(push_last_change_noted);
+            if (exchange(head, first, make_change(lane.index(), sequence))) break;  // [AR-head]
+        }
+        SHMPOOL_CRASH_POINT(push_happened);
+        lane.settle();
+    }
+
+    void set_link(std::uint32_t index, std::uint32_t next) {
+        extent_.records[index].link.store(stored_link(next), std::memory_order_relaxed);
     }
 
     [[nodiscard]] bool exchange(const Word128& expected, std::uint32_t top, std::uint64_t change) {
-        return compare_exchange_128(class_.extent->head, expected, Word128{top, change});
+        return compare_exchange_128(extent_.image->head, expected, Word128{top, change});
     }
 
     void note_last_change(Lane& lane, std::uint64_t change) {
@@ -180,8 +262,9 @@ private:
     }
 
     const PoolView& pool_;
-    const ClassView& class_;
+    const ExtentView extent_;
     const std::uint32_t class_index_;
+    const std::uint32_t extent_index_;
 };
 
 }  // namespace shmpool

@@ -12,7 +12,6 @@ Lane::Lane(const PoolView& pool, std::uint32_t index)
     for (std::uint32_t i = 0; i < pool.class_count; ++i) {
         Magazine& magazine = magazines_[i];
         magazine.records = pool.classes[i].records;
-        magazine.slot_count = pool.classes[i].slot_count;
         magazine.allocations = &cell_.allocations[i];
         magazine.pressure_mask = classes_served(i);
     }
@@ -21,9 +20,11 @@ Lane::Lane(const PoolView& pool, std::uint32_t index)
 bool Lane::open_magazine(std::uint32_t class_index) {
     Magazine& magazine = magazines_[class_index];
     if (magazine.base != magazine.limit) return true;
-    const ClassView& view = pool_.classes[class_index];
-    if (view.magazine_capacity == 0 || magazine.refused || index_ == host_lane) return false;
-
+    const std::uint32_t slot_count = pool_.classes[class_index].slot_count();
+    const MagazineShape shape = magazine_shape(slot_count);
+    if (shape.capacity == 0 || magazine.refused_at_slots == slot_count || index_ == host_lane) {
+        return false;
+    }
     const std::uint64_t class_bit = std::uint64_t{1} << class_index;
 
     // The sum over all lanes is the truth, so a death cannot leave a wrong count behind. Two lanes
@@ -34,17 +35,17 @@ bool Lane::open_magazine(std::uint32_t class_index) {
         open += (bits & class_bit) != 0 ? 1 : 0;
     }
     const std::uint64_t mine = cell_.magazines.load(std::memory_order_relaxed);
-    if (open >= view.magazine_limit && (mine & class_bit) == 0) {
-        magazine.refused = true;
+    if (open >= shape.lanes && (mine & class_bit) == 0) {
+        magazine.refused_at_slots = slot_count;
         return false;
     }
     cell_.magazines.store(mine | class_bit, std::memory_order_relaxed);
     if (!entries_[class_index]) {
-        entries_[class_index] = std::make_unique<SlotKey[]>(view.magazine_capacity);
+        entries_[class_index] = std::make_unique<SlotKey[]>(shape.capacity);
     }
     magazine.base = entries_[class_index].get();
     magazine.top = magazine.base;
-    magazine.limit = magazine.base + view.magazine_capacity;
+    magazine.limit = magazine.base + shape.capacity;
     return true;
 }
 

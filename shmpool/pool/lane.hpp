@@ -14,8 +14,6 @@
 
 namespace shmpool {
 
-inline constexpr std::uint32_t magazine_capacity_max = 64;
-
 /// Entries are SlotKeys with the generation of the slot's last life. `base == limit` means that the
 /// lane has no magazine for the class: both ends of it then lead to the slow path.
 struct alignas(cache_line_bytes) Magazine {
@@ -24,11 +22,13 @@ struct alignas(cache_line_bytes) Magazine {
     SlotKey* limit = nullptr;
     SlotRecord* records = nullptr;
     Atomic<std::uint64_t>* allocations = nullptr;
-    std::uint64_t pressure_mask = 0;  ///< Classes that a free in this one relieves.
-    std::uint32_t slot_count = 0;
-    bool refused = false;
+    std::uint64_t pressure_mask = 0;     ///< Classes that a free in this one relieves.
+    std::uint32_t refused_at_slots = 0;  ///< The class had so many when no lane more might cache.
 
     [[nodiscard]] std::uint32_t cached() const { return static_cast<std::uint32_t>(top - base); }
+    [[nodiscard]] std::uint32_t capacity() const {
+        return static_cast<std::uint32_t>(limit - base);
+    }
 };
 static_assert(sizeof(Magazine) == cache_line_bytes);
 

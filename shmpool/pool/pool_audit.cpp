@@ -18,28 +18,36 @@ public:
         : pool_(pool), class_index_(class_index), findings_(findings), limit_(limit) {}
 
     void run() {
-        check_last_change();
-        walk_list();
+        view().look_for_growth();
+        slot_count_ = view().slot_count();
+        reached_.assign(slot_count_, unreached);
+        for (std::uint32_t extent = 0; extent < view().extent_count(); ++extent) {
+            check_last_change(extent);
+            walk_list(extent);
+        }
         mark_intents();
-        for (std::uint32_t slot = 0; slot < view().slot_count; ++slot) check_slot(slot);
+        for (std::uint32_t slot = 0; slot < slot_count_; ++slot) check_slot(slot);
     }
 
 private:
-    enum Reach : std::uint8_t { unreached = 0, in_list = 1, in_intent = 2 };
+    enum Reach : std::uint8_t { unreached = 0, in_list = 1, in_intent = 2, withdrawn = 3 };
 
     [[nodiscard]] const ClassView& view() const { return pool_.classes[class_index_]; }
+    [[nodiscard]] std::string list_of(std::uint32_t extent) const {
+        return "the free list of class " + std::to_string(class_index_) +
+               (extent == 0 ? "" : ", extent " + std::to_string(extent));
+    }
 
     void report(const char* invariant, std::uint32_t slot, std::string text) {
         if (findings_.size() >= limit_) return;
-        const SlotWord word = slot < view().slot_count
-                                  ? view().records[slot].word.load(std::memory_order_relaxed)
-                                  : 0;
+        const SlotWord word =
+            slot < slot_count_ ? view().records[slot].word.load(std::memory_order_relaxed) : 0;
         findings_.push_back({invariant, class_index_, slot, word, std::move(text)});
     }
 
     /// The head first: a sequence only grows.
-    void check_last_change() {
-        const std::uint64_t change = load_halves(view().extent->head).high;  // [A-head]
+    void check_last_change(std::uint32_t extent) {
+        const std::uint64_t change = load_halves(view().extents[extent].head).high;  // [A-head]
         const std::uint32_t lane = change_lane(change);
         if (lane < pool_.lane_count &&
             change_sequence(change) <=
@@ -48,28 +56,34 @@ private:
             return;
         }
         report("I6", no_slot,
-               "the free list of class " + std::to_string(class_index_) +
-                   " was last changed by lane " + std::to_string(lane) + " in its step " +
-                   std::to_string(change_sequence(change)) + ", which it has not made");
+               list_of(extent) + " was last changed by lane " + std::to_string(lane) +
+                   " in its step " + std::to_string(change_sequence(change)) +
+                   ", which it has not made");
     }
 
-    /// Bounded: no index is visited twice.
-    void walk_list() {
-        reached_.assign(view().slot_count, unreached);
-        std::uint32_t index = DetectableStack(pool_, class_index_).top();
+    /// Bounded: no index is visited twice. The list of an extent that is withdrawn is written down,
+    /// and nothing hangs on its head.
+    void walk_list(std::uint32_t number) {
+        const ExtentView extent = view().extent(number);
+        const DetectableStack stack(pool_, class_index_, number);
+        const std::uint32_t taken_off =
+            extent.image->withdrawn.load(std::memory_order_acquire);  // [A-withdrawn]
+        if (taken_off != 0 && stack.top() != no_slot) {
+            return report("I1", no_slot, list_of(number) + " is in use though it is withdrawn");
+        }
+        std::uint32_t index = taken_off != 0 ? taken_off - 1 : stack.top();
         while (index != no_slot) {
-            if (index >= view().slot_count) {
+            if (index >= extent.slot_count) {
                 return report("I6", no_slot,
-                              "the free list of class " + std::to_string(class_index_) +
-                                  " leads to slot " + std::to_string(index) +
+                              list_of(number) + " leads to slot " + std::to_string(index) +
                                   ", which does not exist");
             }
-            if (reached_[index] == in_list) {
-                return report("I1", index, "the free list reaches this slot twice");
+            Reach& reached = reached_[extent.first + index];
+            if (reached != unreached) {
+                return report("I1", extent.first + index, "the free list reaches this slot twice");
             }
-            reached_[index] = in_list;
-            index = loaded_link(view().records[index].link.load(std::memory_order_relaxed), index,
-                                view().slot_count);
+            reached = taken_off != 0 ? withdrawn : in_list;
+            index = stack.next(index);
         }
     }
 
@@ -77,9 +91,10 @@ private:
         for (std::uint32_t lane = 0; lane < pool_.lane_count; ++lane) {
             const Intent intent =
                 unpack_intent(pool_.lanes[lane].intent.load(std::memory_order_relaxed));
-            if (intent.kind == IntentKind::idle || intent.class_index != class_index_) continue;
-            std::vector<std::uint32_t> slots(std::min(intent.count, chain_slots_max));
-            slots.resize(DetectableStack(pool_, class_index_).chain(intent.first, slots));
+            if (!is_sound(pool_, lane, intent) || intent.class_index != class_index_) continue;
+            std::vector<std::uint32_t> slots(intent.count);
+            const DetectableStack stack(pool_, class_index_, intent.extent_index);
+            slots.resize(stack.chain(intent.first, slots));
             for (const std::uint32_t slot : slots) {
                 if (reached_[slot] == unreached) reached_[slot] = in_intent;
             }
@@ -99,7 +114,7 @@ private:
             }
             return;
         }
-        if (reached_[slot] == in_list) {
+        if (reached_[slot] == in_list || reached_[slot] == withdrawn) {
             report("I1", slot, "the slot is in use and also in the free list");
         }
         if (word_state(word) == SlotState::published) {
@@ -123,7 +138,8 @@ private:
     const std::uint32_t class_index_;
     std::vector<AuditFinding>& findings_;
     const std::size_t limit_;
-    std::vector<std::uint8_t> reached_;
+    std::uint32_t slot_count_ = 0;
+    std::vector<Reach> reached_;
 };
 
 /// What each lane alone writes: nonsense there is its owner's.
@@ -132,7 +148,7 @@ public:
     LaneAudit(const PoolView& pool, std::vector<AuditFinding>& findings, std::size_t limit)
         : pool_(pool), findings_(findings), limit_(limit) {
         for (const ClassView& one : pool.all_classes()) {
-            blocks_ = one.first_block + ((one.slot_count - 1) >> pool.block_shift) + 1;
+            blocks_ = one.first_block + ((one.slot_limit - 1) >> pool.block_shift) + 1;
         }
     }
 
@@ -153,7 +169,7 @@ private:
     void check_intent(std::uint32_t lane) {
         const std::uint64_t bits = pool_.lanes[lane].intent.load(std::memory_order_relaxed);
         const Intent intent = unpack_intent(bits);
-        if (intent.kind == IntentKind::idle || is_sound(pool_, intent)) return;
+        if (intent.kind == IntentKind::idle || is_sound(pool_, lane, intent)) return;
         report(lane,
                "announces a change of a free list that cannot be: intent " + std::to_string(bits));
     }

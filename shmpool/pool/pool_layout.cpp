@@ -53,6 +53,13 @@ Result<void> check_class(const SizeClassConfig& wanted, std::size_t number) {
                                               std::to_string(wanted.slot_count) +
                                               "; one class holds at most 16777216 slots");
     }
+    if (wanted.slot_limit > slot_count_max ||
+        (wanted.slot_limit != 0 && wanted.slot_limit < wanted.slot_count)) {
+        return fail(Errc::too_many_slots,
+                    name + " has slot_limit " + std::to_string(wanted.slot_limit) +
+                        "; give its slot_count (" + std::to_string(wanted.slot_count) +
+                        ") to 16777216, or 0 for a class that does not grow");
+    }
     return {};
 }
 
@@ -68,6 +75,9 @@ Result<std::vector<SizeClassConfig>> check_and_sort(std::span<const SizeClassCon
         }
     }
     std::vector<SizeClassConfig> sorted(wanted.begin(), wanted.end());
+    for (SizeClassConfig& one : sorted) {
+        if (!one.grows()) one.slot_limit = 0;
+    }
     std::ranges::sort(sorted, {}, &SizeClassConfig::slot_size);
     for (std::size_t i = 1; i < sorted.size(); ++i) {
         if (sorted[i].slot_size == sorted[i - 1].slot_size) {
@@ -83,15 +93,36 @@ Result<std::vector<SizeClassConfig>> check_and_sort(std::span<const SizeClassCon
 std::uint32_t choose_block_shift(std::span<const SizeClassConfig> classes) {
     for (std::uint32_t shift = 6;; ++shift) {
         std::uint64_t blocks = 0;
-        for (const auto& one : classes) blocks += ((one.slot_count - 1) >> shift) + 1;
+        for (const auto& one : classes) blocks += ((one.most_slots() - 1) >> shift) + 1;
         if (blocks <= block_count_max) return shift;
     }
+}
+
+/// Where slots of a class come and go, its memory begins and ends with a page.
+constexpr std::uint64_t records_alignment(const SizeClassConfig& one) {
+    return one.grows() ? page_bytes : cache_line_bytes;
 }
 
 }  // namespace
 
 std::uint64_t PoolLayout::total_bytes() const {
     return align_up(control_bytes, page_bytes) + payload_bytes;
+}
+
+std::vector<ByteRange> PoolLayout::control_at_first() const {
+    std::vector<ByteRange> ranges{{0, classes.front().records_offset}};
+    for (const ClassOffsets& one : classes) {
+        ranges.push_back({one.records_offset, one.config.slot_count * sizeof(SlotRecord)});
+    }
+    return ranges;
+}
+
+std::vector<ByteRange> PoolLayout::payload_at_first() const {
+    std::vector<ByteRange> ranges;
+    for (const ClassOffsets& one : classes) {
+        ranges.push_back({one.payload_offset, one.config.slot_count * one.stride_bytes});
+    }
+    return ranges;
 }
 
 Result<PoolLayout> plan_pool(std::span<const SizeClassConfig> classes, std::uint32_t lane_count) {
@@ -116,13 +147,18 @@ Result<PoolLayout> plan_pool(std::span<const SizeClassConfig> classes, std::uint
         ClassOffsets at;
         at.config = one;
         at.stride_bytes = align_up(one.slot_size, cache_line_bytes);
-        at.extents_offset = control.place(1, sizeof(ExtentImage), cache_line_bytes);
-        at.records_offset = control.place(one.slot_count, sizeof(SlotRecord), cache_line_bytes);
-        at.payload_offset = payload.place(one.slot_count, at.stride_bytes, page_bytes);
+        at.extent_limit = one.grows() ? extent_count_max : 1;
+        at.extents_offset = control.place(at.extent_limit, sizeof(ExtentImage), cache_line_bytes);
+        at.payload_offset = payload.place(one.most_slots(), at.stride_bytes, page_bytes);
         at.first_block = next_block;
-        next_block += ((one.slot_count - 1) >> plan.block_shift) + 1;
+        next_block += ((one.most_slots() - 1) >> plan.block_shift) + 1;
         plan.config_checksum = fold(fold(plan.config_checksum, one.slot_size), one.slot_count);
+        plan.config_checksum = fold(plan.config_checksum, one.most_slots());
         plan.classes.push_back(at);
+    }
+    for (ClassOffsets& at : plan.classes) {
+        at.records_offset =
+            control.place(at.config.most_slots(), sizeof(SlotRecord), records_alignment(at.config));
     }
     plan.control_bytes = control.end(page_bytes);
     plan.payload_bytes = payload.end(page_bytes);

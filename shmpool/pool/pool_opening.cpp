@@ -16,13 +16,6 @@ Image* at(std::span<std::byte> memory, std::uint64_t offset) {
     return reinterpret_cast<Image*>(memory.data() + offset);
 }
 
-/// A quarter of a class may lie in magazines; classes too small for that have none.
-void choose_magazines(ClassView& view) {
-    const std::uint32_t capacity = std::min(magazine_capacity_max, view.slot_count / 16) & ~1U;
-    view.magazine_capacity = capacity < 8 ? 0 : capacity;
-    view.magazine_limit = capacity < 8 ? 0 : view.slot_count / 4 / capacity;
-}
-
 std::unique_ptr<PoolView> make_view(const PoolRegion& region, const PoolLayout& plan) {
     auto view = std::make_unique<PoolView>();
     view->header = at<PoolHeader>(region.control, 0);
@@ -33,15 +26,21 @@ std::unique_ptr<PoolView> make_view(const PoolRegion& region, const PoolLayout& 
     for (std::uint32_t i = 0; i < view->class_count; ++i) {
         const ClassOffsets& from = plan.classes[i];
         ClassView& to = view->classes[i];
-        to.extent = at<ExtentImage>(region.control, from.extents_offset);
+        to.image = at<ClassImage>(region.control, plan.classes_offset) + i;
+        to.extents = at<ExtentImage>(region.control, from.extents_offset);
         to.records = at<SlotRecord>(region.control, from.records_offset);
         // An observer has no payload.
         to.payload = region.payload.empty() ? nullptr : region.payload.data() + from.payload_offset;
         to.slot_bytes = from.config.slot_size;
         to.stride_bytes = from.stride_bytes;
-        to.slot_count = from.config.slot_count;
+        to.records_offset = from.records_offset;
+        to.payload_offset = from.payload_offset;
+        to.slot_limit = from.config.most_slots();
+        to.extent_limit = from.extent_limit;
         to.first_block = from.first_block;
-        choose_magazines(to);
+        to.known = std::make_unique<KnownExtents>(from.extent_limit);
+        to.known->learn(0, from.config.slot_count);
+        to.look_for_growth();
     }
     for (std::uint32_t lines = 0; lines < view->class_by_lines.size(); ++lines) {
         std::uint32_t index = 0;
@@ -87,13 +86,14 @@ void write_images(const PoolRegion& region, const PoolLayout& plan) {
         classes[i].slot_bytes = from.config.slot_size;
         classes[i].stride_bytes = from.stride_bytes;
         classes[i].extents_offset = from.extents_offset;
-        classes[i].extent_limit = 1;
+        classes[i].records_offset = from.records_offset;
+        classes[i].payload_offset = from.payload_offset;
+        classes[i].slot_limit = from.config.most_slots();
+        classes[i].extent_limit = from.extent_limit;
+        classes[i].first_block = from.first_block;
         classes[i].extent_count.store(1, std::memory_order_relaxed);
         auto* extent = at<ExtentImage>(region.control, from.extents_offset);
-        extent->records_offset = from.records_offset;
-        extent->payload_offset = from.payload_offset;
-        extent->slot_count = from.config.slot_count;
-        extent->first_block = from.first_block;
+        extent->slot_count.store(from.config.slot_count, std::memory_order_relaxed);
         // The head and all links stay 0: that is the full list 0, 1, 2, ... by their encoding.
     }
     header->layout_version.store(layout_version, std::memory_order_release);  // [R-publish]
@@ -180,10 +180,14 @@ Result<std::vector<SizeClassConfig>> VarSlotPool::discover_configs(
             return damaged("extent table of class " + std::to_string(i));
         }
         const auto* extent = reinterpret_cast<const ExtentImage*>(control.data() + extent_offset);
-        configs.push_back({load_once(image->slot_bytes), load_once(extent->slot_count)});
-        if (configs.back().slot_size == 0 || configs.back().slot_count == 0) {
-            return damaged("class " + std::to_string(i) + " has size or count 0");
+        configs.push_back({load_once(image->slot_bytes),
+                           extent->slot_count.load(std::memory_order_relaxed),
+                           load_once(image->slot_limit)});
+        SizeClassConfig& found = configs.back();
+        if (found.slot_size == 0 || found.slot_count == 0 || found.slot_limit == 0) {
+            return damaged("class " + std::to_string(i) + " has size, count or limit 0");
         }
+        if (found.slot_limit == found.slot_count) found.slot_limit = 0;
     }
     return configs;
 }
@@ -200,21 +204,20 @@ Result<VarSlotPool> VarSlotPool::init(const PoolRegion& region,
 
 namespace {
 
-/// Whether class and extent say what the plan would have written; the offsets of both tables are
-/// checked already.
-bool same_images(std::span<const std::byte> control, const PoolLayout& plan, std::size_t number) {
+/// Whether the class says what the plan would have written; the offsets of both tables are checked
+/// already.
+bool same_image(std::span<const std::byte> control, const PoolLayout& plan, std::size_t number) {
     const ClassOffsets& from = plan.classes[number];
-    const auto* image =
-        reinterpret_cast<const ClassImage*>(control.data() + plan.classes_offset) + number;
-    if (image->slot_bytes != from.config.slot_size || image->stride_bytes != from.stride_bytes ||
-        image->extents_offset != from.extents_offset || image->extent_limit != 1 ||
-        image->extent_count.load(std::memory_order_relaxed) != 1) {  // Never changes yet.
-        return false;
-    }
-    const auto* extent = reinterpret_cast<const ExtentImage*>(control.data() + from.extents_offset);
-    return extent->records_offset == from.records_offset &&
-           extent->payload_offset == from.payload_offset &&
-           extent->slot_count == from.config.slot_count && extent->first_block == from.first_block;
+    const auto& image =
+        reinterpret_cast<const ClassImage*>(control.data() + plan.classes_offset)[number];
+    const std::uint32_t extents = image.extent_count.load(std::memory_order_relaxed);
+    return image.slot_bytes == from.config.slot_size && image.stride_bytes == from.stride_bytes &&
+           image.extents_offset == from.extents_offset &&
+           image.records_offset == from.records_offset &&
+           image.payload_offset == from.payload_offset &&
+           image.slot_limit == from.config.most_slots() &&
+           image.extent_limit == from.extent_limit && image.first_block == from.first_block &&
+           extents != 0 && extents <= from.extent_limit;
 }
 
 /// The plan that the images were written from, made anew: offsets in the images are never trusted.
@@ -232,7 +235,7 @@ Result<PoolLayout> rediscover(std::span<const std::byte> control) {
         return damaged("its checksum does not fit its classes");
     }
     for (std::size_t i = 0; i < plan->classes.size(); ++i) {
-        if (!same_images(control, *plan, i)) return damaged("images of class " + std::to_string(i));
+        if (!same_image(control, *plan, i)) return damaged("image of class " + std::to_string(i));
     }
     return plan;
 }

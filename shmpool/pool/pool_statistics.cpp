@@ -23,8 +23,9 @@ std::vector<ClassStatistics> read_statistics(const PoolView& pool) {
     for (std::uint32_t i = 0; i < pool.class_count; ++i) {
         const ClassView& view = pool.classes[i];
         all[i].slot_size = view.slot_bytes;
-        all[i].slot_count = view.slot_count;
-        for (std::uint32_t slot = 0; slot < view.slot_count; ++slot) {
+        view.look_for_growth();
+        all[i].slot_count = view.slot_count();
+        for (std::uint32_t slot = 0; slot < all[i].slot_count; ++slot) {
             count_slot(view.records[slot].word.load(std::memory_order_relaxed), all[i]);
         }
         for (std::uint32_t lane = 0; lane < pool.lane_count; ++lane) {

@@ -1,39 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The geometry of a pool as one process keeps it privately: read from the images once, checked
-/// once, never read again. Every index that comes out of the segment is checked against it (I6).
+/// once, never read again (but for growth: class_view.hpp). Every index that comes out of the
+/// segment is checked against it (I6).
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
-#include "shmpool/layout/pool_image.hpp"
-#include "shmpool/layout/slot_ref.hpp"
+#include "shmpool/pool/class_view.hpp"
 
 namespace shmpool {
-
-/// One extent of one size class. Growth will add extents; today every class has exactly one.
-struct ClassView {
-    ExtentImage* extent = nullptr;
-    SlotRecord* records = nullptr;
-    std::byte* payload = nullptr;
-    std::uint64_t slot_bytes = 0;
-    std::uint64_t stride_bytes = 0;
-    std::uint32_t slot_count = 0;
-    std::uint32_t first_block = 0;
-    std::uint32_t magazine_capacity = 0;  ///< 0: too small for magazines, always the direct path.
-    std::uint32_t magazine_limit = 0;     ///< How many lanes may have one: a quarter may be cached.
-
-    /// The record of a position, or null when the position is none of this class.
-    [[nodiscard]] SlotRecord* record(std::uint32_t position) const {
-        return position < slot_count ? records + position : nullptr;
-    }
-    /// The caller has checked `position`.
-    [[nodiscard]] std::byte* data(std::uint32_t position) const {
-        return payload + std::uint64_t{position} * stride_bytes;
-    }
-};
 
 struct PoolView {
     PoolHeader* header = nullptr;
@@ -58,6 +37,26 @@ struct PoolView {
 
     [[nodiscard]] std::uint32_t block_of(std::uint32_t class_index, std::uint32_t position) const {
         return classes[class_index].first_block + (position >> block_shift);
+    }
+
+    /// The name of a slot that is there, for other processes.
+    [[nodiscard]] SlotRef ref_of(std::uint32_t class_index, SlotKey key) const {
+        const ClassView& view = classes[class_index];
+        const std::uint32_t extent = view.extent_of(position_of(key));
+        return SlotRef{static_cast<std::uint8_t>(class_index), static_cast<std::uint8_t>(extent), 0,
+                       position_of(key) - view.extent(extent).first, generation_of(key)};
+    }
+    /// The life of a slot that a name means; none if there is no such slot. It may be over.
+    [[nodiscard]] std::optional<SlotKey> key_of(const SlotRef& ref) const {
+        if (ref.class_index >= class_count || ref.reserved != 0) return std::nullopt;
+        const ClassView& view = classes[ref.class_index];
+        if (ref.extent_index >= view.extent_count() &&
+            !(view.look_for_growth() && ref.extent_index < view.extent_count())) {
+            return std::nullopt;
+        }
+        const ExtentView extent = view.extent(ref.extent_index);
+        if (ref.slot_index >= extent.slot_count) return std::nullopt;
+        return make_key(ref.generation, extent.first + ref.slot_index);
     }
 
     /// Nonsense was found that no honest peer can have written.

@@ -19,14 +19,23 @@ bool may_be_named_by_intent(SlotWord word, std::uint32_t lane_index) {
     return word_state(word) != SlotState::published && word_owner(word) == lane_index;
 }
 
+/// All slots of the extent are in the list that is written down there, so none is the lane's: the
+/// host was about to withdraw it and has done so, or to bring it back and has not; or what another
+/// lane was about to do has failed, or was done before.
+bool is_withdrawn(const PoolView& pool, const Intent& intent) {
+    if (intent.extent_index == 0) return false;  // Never is.
+    const ExtentImage& extent = pool.classes[intent.class_index].extents[intent.extent_index];
+    return extent.withdrawn.load(std::memory_order_acquire) != 0;  // [A-withdrawn]
+}
+
 }  // namespace
 
 void recover_intent(const PoolView& pool, std::uint32_t lane_index) {
     LaneCell& cell = pool.lanes[lane_index];
     const Intent intent = unpack_intent(cell.intent.load(std::memory_order_acquire));  // [A-intent]
-    const bool sound = is_sound(pool, intent);
-    if (intent.kind != IntentKind::idle && sound) {
-        DetectableStack stack(pool, intent.class_index);
+    const bool sound = is_sound(pool, lane_index, intent);
+    if (intent.kind != IntentKind::idle && sound && !is_withdrawn(pool, intent)) {
+        DetectableStack stack(pool, intent.class_index, intent.extent_index);
         const bool happened =
             stack.happened(lane_index, cell.sequence.load(std::memory_order_relaxed));
         if (happened == (intent.kind == IntentKind::pop)) {
@@ -52,7 +61,7 @@ void recover_intent(const PoolView& pool, std::uint32_t lane_index) {
 
 namespace {
 
-/// Collects slots of one class and returns them to the list in chains. The first is short, so that
+/// Collects slots of one extent and returns them to the list in chains. The first is short, so that
 /// who waits for a slot gets one soon; each next is twice as long, because every change of the top
 /// gives the living slots that are cold to them.
 class ReturnChain {
@@ -63,13 +72,18 @@ public:
     ReturnChain& operator=(const ReturnChain&) = delete;
 
     void add(std::uint32_t class_index, std::uint32_t slot) {
-        if (class_index != class_index_ || slots_.size() == chain_slots_) flush();
+        const std::uint32_t extent_index = pool_.classes[class_index].extent_of(slot);
+        if (class_index != class_index_ || extent_index != extent_index_ ||
+            slots_.size() == chain_slots_) {
+            flush();
+        }
         class_index_ = class_index;
+        extent_index_ = extent_index;
         slots_.push_back(slot);
     }
     void flush() {
         if (slots_.empty()) return;
-        DetectableStack(pool_, class_index_).give(host_, slots_);
+        DetectableStack(pool_, class_index_, extent_index_).give(host_, slots_);
         relieve_pressure(pool_, classes_served(class_index_));
         slots_.clear();
         chain_slots_ = std::min(2 * chain_slots_, chain_slots_max);
@@ -80,6 +94,7 @@ private:
     const PoolView& pool_;
     Lane& host_;
     std::uint32_t class_index_ = 0;
+    std::uint32_t extent_index_ = 0;
     std::vector<std::uint32_t> slots_;
 };
 

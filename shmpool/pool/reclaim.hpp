@@ -40,11 +40,13 @@ void for_each_in_blocks(const PoolView& pool, WordOf&& word_of, Visit&& visit) {
     for (std::uint32_t class_index = 0; class_index < pool.class_count; ++class_index) {
         const ClassView& view = pool.classes[class_index];
         const std::uint32_t block_slots = 1U << pool.block_shift;
-        for (std::uint32_t start = 0; start < view.slot_count; start += block_slots) {
+        view.look_for_growth();
+        const std::uint32_t slot_count = view.slot_count();
+        for (std::uint32_t start = 0; start < slot_count; start += block_slots) {
             const std::uint32_t block = pool.block_of(class_index, start);
             const std::uint64_t bits = word_of((block / 64) % block_words);
             if ((bits >> (block % 64) & 1) == 0) continue;
-            const std::uint32_t end = std::min(view.slot_count - start, block_slots) + start;
+            const std::uint32_t end = std::min(slot_count - start, block_slots) + start;
             for (std::uint32_t slot = start; slot < end; ++slot) {
                 visit(class_index, slot, view.records[slot]);
             }

@@ -9,6 +9,13 @@ namespace shmpool {
 struct SizeClassConfig {
     std::uint64_t slot_size = 0;   ///< Bytes a slot can hold: 64 B .. 1 GiB.
     std::uint32_t slot_count = 0;  ///< 1 .. 2^24.
+    std::uint32_t slot_limit = 0;  ///< That the class may grow to; 0: it does not grow.
+
+    [[nodiscard]] constexpr bool grows() const { return slot_limit > slot_count; }
+    /// How many slots there may ever be.
+    [[nodiscard]] constexpr std::uint32_t most_slots() const {
+        return grows() ? slot_limit : slot_count;
+    }
 
     friend bool operator==(const SizeClassConfig&, const SizeClassConfig&) = default;
 };

@@ -34,7 +34,7 @@ Outcome<std::unique_ptr<Lane>> VarSlotPool::open_lane(std::uint64_t owner, LaneR
 Outcome<SlotRef> VarSlotPool::allocate(Lane& lane, std::uint64_t size) {
     const auto taken = take_or_count(lane, size, SlotState::loaned_raw);
     if (!taken) return tl::unexpected(taken.error());
-    return ref_of(taken->class_index, taken->key);
+    return view_->ref_of(taken->class_index, taken->key);
 }
 
 Outcome<VarSlotPool::Loaned> VarSlotPool::loan(Lane& lane, std::uint64_t size) {
@@ -102,12 +102,23 @@ Outcome<std::uint32_t> VarSlotPool::may_draw(Lane& lane, std::uint32_t class_ind
     return allowed;
 }
 
+/// From the first extent that has some: what lies behind it may come to be empty, and be given
+/// back.
+Outcome<std::uint32_t> VarSlotPool::draw(Lane& lane, std::uint32_t class_index,
+                                         std::span<std::uint32_t> out) {
+    const ClassView& view = view_->classes[class_index];
+    for (std::uint32_t extent = 0;; ++extent) {
+        if (extent == view.extent_count() && !view.look_for_growth()) return 0U;
+        const auto count = DetectableStack(*view_, class_index, extent).take(lane, out);
+        if (!count || *count != 0) return count;
+    }
+}
+
 Outcome<SlotKey> VarSlotPool::take_direct(Lane& lane, std::uint32_t class_index, SlotState state) {
     const auto allowed = may_draw(lane, class_index, 1);
     if (!allowed) return tl::unexpected(allowed.error());
-    DetectableStack stack(*view_, class_index);
     std::array<std::uint32_t, 1> slot{};
-    const auto count = stack.take(lane, slot);
+    const auto count = draw(lane, class_index, slot);
     if (!count) return tl::unexpected(count.error());
     if (*count == 0) return fail(Errc::exhausted);
     lane.mark_touched(class_index, slot[0]);
@@ -128,14 +139,13 @@ Outcome<SlotKey> VarSlotPool::take_direct(Lane& lane, std::uint32_t class_index,
 }
 
 Outcome<void> VarSlotPool::refill(Lane& lane, std::uint32_t class_index) {
-    DetectableStack stack(*view_, class_index);
     const ClassView& view = view_->classes[class_index];
-    const auto allowed = may_draw(lane, class_index, std::max(1U, view.magazine_capacity / 2));
+    Magazine& magazine = lane.magazine(class_index);
+    const auto allowed = may_draw(lane, class_index, magazine.capacity() / 2);
     if (!allowed) return tl::unexpected(allowed.error());
     std::array<std::uint32_t, magazine_capacity_max> slots{};
-    const auto count = stack.take(lane, std::span(slots).first(*allowed));
+    const auto count = draw(lane, class_index, std::span(slots).first(*allowed));
     if (!count) return tl::unexpected(count.error());
-    Magazine& magazine = lane.magazine(class_index);
     // Stacked in reverse, so that the list's top, the hottest slot, leaves the magazine first.
     for (std::uint32_t i = *count; i-- > 0;) {
         const std::uint32_t slot = slots[i];
@@ -182,11 +192,11 @@ void VarSlotPool::put_owned(Lane& lane, std::uint32_t class_index, SlotKey key) 
 void VarSlotPool::put_slow(Lane& lane, std::uint32_t class_index, SlotKey key) {
     Magazine& magazine = lane.magazine(class_index);
     if (!lane.open_magazine(class_index)) {
-        const std::uint32_t slot = position_of(key);
-        DetectableStack(*view_, class_index).give(lane, std::span(&slot, 1));
+        std::uint32_t slot = position_of(key);
+        give_back(lane, class_index, std::span(&slot, 1));
     } else {
         if (magazine.top == magazine.limit) {
-            flush_class(lane, class_index, view_->classes[class_index].magazine_capacity / 2);
+            flush_class(lane, class_index, magazine.capacity() / 2);
         }
         // The pressure is relieved below, after the slot is in the magazine too.
         (void)put_cached(magazine, 0, key, lane.holder(SlotState::cached));
@@ -208,7 +218,21 @@ void VarSlotPool::flush_class(Lane& lane, std::uint32_t class_index, std::uint32
     // The oldest go, the hottest stay.
     std::move(magazine.base + count, magazine.top, magazine.base);
     magazine.top -= count;
-    DetectableStack(*view_, class_index).give(lane, std::span(slots).first(count));
+    give_back(lane, class_index, std::span(slots).first(count));
+}
+
+/// Each to the list of its extent. Until then its word says that the lane has it.
+void VarSlotPool::give_back(Lane& lane, std::uint32_t class_index, std::span<std::uint32_t> slots) {
+    const ClassView& view = view_->classes[class_index];
+    while (!slots.empty()) {
+        const std::uint32_t extent = view.extent_of(slots.front());
+        const auto others = std::partition(slots.begin(), slots.end(), [&](std::uint32_t slot) {
+            return view.extent_of(slot) == extent;
+        });
+        const auto count = static_cast<std::size_t>(others - slots.begin());
+        DetectableStack(*view_, class_index, extent).give(lane, slots.first(count));
+        slots = slots.subspan(count);
+    }
 }
 
 bool VarSlotPool::flush(Lane& lane) {
@@ -232,11 +256,9 @@ Outcome<void> VarSlotPool::cancel(Lane& lane, const SlotRef& ref) {
 }
 
 Outcome<void> VarSlotPool::free_checked(Lane& lane, const SlotRef& ref, bool own_only) {
-    if (ref.class_index >= view_->class_count || ref.extent_index != 0 || ref.reserved != 0 ||
-        ref.slot_index >= view_->classes[ref.class_index].slot_count) {
-        return fail(Errc::invalid_ref);
-    }
-    Atomic<std::uint64_t>& word = view_->classes[ref.class_index].records[ref.slot_index].word;
+    const auto key = view_->key_of(ref);
+    if (!key) return fail(Errc::invalid_ref);
+    Atomic<std::uint64_t>& word = view_->classes[ref.class_index].records[position_of(*key)].word;
     SlotWord old = word.load(std::memory_order_relaxed);
     if (word_generation(old) != ref.generation) return fail(Errc::double_free);
     switch (word_state(old)) {
@@ -247,7 +269,7 @@ Outcome<void> VarSlotPool::free_checked(Lane& lane, const SlotRef& ref, bool own
         default: return fail(Errc::double_free);
     }
     if (own_only && word_owner(old) != lane.index()) return fail(Errc::raw_owned);
-    lane.mark_touched(ref.class_index, ref.slot_index);
+    lane.mark_touched(ref.class_index, position_of(*key));
     SHMPOOL_CRASH_POINT(raw_free_checked);
     // Of racing frees, and of a free and the reclaim of the dead owner, exactly one wins here.
     if (!word.compare_exchange_strong(
@@ -256,7 +278,7 @@ Outcome<void> VarSlotPool::free_checked(Lane& lane, const SlotRef& ref, bool own
         return fail(Errc::double_free);
     }
     SHMPOOL_CRASH_POINT(raw_free_won);
-    put_owned(lane, ref.class_index, key_of(ref));
+    put_owned(lane, ref.class_index, *key);
     return {};
 }
 

@@ -114,7 +114,8 @@ public:
     // --- queries -------------------------------------------------------------------------------
 
     [[nodiscard]] std::uint32_t class_count() const { return view().class_count; }
-    [[nodiscard]] std::uint32_t extent_count(std::uint32_t) const { return 1; }
+    /// 0: no such class.
+    [[nodiscard]] std::uint32_t extent_count(std::uint32_t class_index) const;
     [[nodiscard]] std::optional<std::uint64_t> slot_size(std::uint32_t class_index) const;
     [[nodiscard]] std::vector<SizeClassConfig> classes() const;
     /// State of the slot in the life that `ref` names; none when that life is over.
@@ -133,9 +134,12 @@ private:
                                                SlotState state);
     [[nodiscard]] Outcome<std::uint32_t> may_draw(Lane& lane, std::uint32_t class_index,
                                                   std::uint32_t wanted);
+    [[nodiscard]] Outcome<std::uint32_t> draw(Lane& lane, std::uint32_t class_index,
+                                              std::span<std::uint32_t> out);
     [[nodiscard]] Outcome<void> refill(Lane& lane, std::uint32_t class_index);
     void put_slow(Lane& lane, std::uint32_t class_index, SlotKey key);
     void flush_class(Lane& lane, std::uint32_t class_index, std::uint32_t count);
+    void give_back(Lane& lane, std::uint32_t class_index, std::span<std::uint32_t> slots);
     void flush_under_pressure(Lane& lane, std::uint32_t class_index);
     Outcome<void> free_checked(Lane& lane, const SlotRef& ref, bool own_only);
 

@@ -39,26 +39,14 @@ Result<void> check_header(const SegmentHeader& header, std::uint64_t control_byt
     return {};
 }
 
-/// What is there from the beginning: heaps commit their own when they are created.
-bool is_committed(const RegionImage& region) {
-    const auto kind = static_cast<RegionKind>(region.kind);
-    return lies_in_payload(kind) && kind != RegionKind::heap_memory && region.length_bytes != 0;
-}
-
-Result<void> commit_payload(const Descriptor& payload, const SegmentPlan& plan) {
-    for (const RegionImage& region : plan.regions) {
-        if (!is_committed(region)) continue;
-        if (auto done = commit(payload, region.offset_bytes, region.length_bytes); !done) {
-            return done;
+Result<std::uint64_t> commit_all(const Descriptor& object, std::span<const ByteRange> ranges) {
+    std::uint64_t bytes = 0;
+    for (const ByteRange& range : ranges) {
+        if (range.bytes == 0) continue;
+        if (auto done = commit(object, range.offset, range.bytes); !done) {
+            return tl::unexpected(done.error());
         }
-    }
-    return {};
-}
-
-std::uint64_t committed_bytes_of(const SegmentPlan& plan) {
-    std::uint64_t bytes = plan.control_bytes;
-    for (const RegionImage& region : plan.regions) {
-        if (is_committed(region)) bytes += region.length_bytes;
+        bytes += range.bytes;
     }
     return bytes;
 }
@@ -79,10 +67,10 @@ Result<Segment> Segment::create(std::string_view pool_name, const SegmentPlan& p
     if (!control) return tl::unexpected(control.error());
     auto payload = create_memory_object("shmpool-payload", plan.payload_bytes);
     if (!payload) return tl::unexpected(payload.error());
-    if (auto done = commit(*control, 0, plan.control_bytes); !done) {
-        return tl::unexpected(done.error());
-    }
-    if (auto done = commit_payload(*payload, plan); !done) return tl::unexpected(done.error());
+    const auto in_control = commit_all(*control, plan.control_backed);
+    if (!in_control) return tl::unexpected(in_control.error());
+    const auto in_payload = commit_all(*payload, plan.payload_backed);
+    if (!in_payload) return tl::unexpected(in_payload.error());
     auto control_map = SharedMapping::map(*control, plan.control_bytes, Access::read_write);
     if (!control_map) return tl::unexpected(control_map.error());
     auto payload_map = SharedMapping::map(*payload, plan.payload_bytes, Access::read_write);
@@ -95,7 +83,7 @@ Result<Segment> Segment::create(std::string_view pool_name, const SegmentPlan& p
     header.layout_fingerprint = layout_fingerprint;
     header.control_bytes = plan.control_bytes;
     header.payload_bytes = plan.payload_bytes;
-    header.committed_bytes.store(committed_bytes_of(plan), std::memory_order_relaxed);
+    header.committed_bytes.store(*in_control + *in_payload, std::memory_order_relaxed);
     header.region_count = static_cast<std::uint32_t>(plan.regions.size());
     header.created_ns = monotonic_ns();
     std::ranges::copy(pool_name.substr(0, pool_name_bytes - 1), header.pool_name);

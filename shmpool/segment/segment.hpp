@@ -18,9 +18,9 @@ namespace shmpool {
 
 class Segment {
 public:
-    /// Creates both memory objects, seals them, commits all of their memory but that of heaps
-    /// (out_of_memory if there is not enough: nobody will ever get SIGBUS) and writes header and
-    /// directory. `publish` comes last.
+    /// Creates both memory objects, seals them, commits what the plan says (out_of_memory if there
+    /// is not enough: nobody will ever get SIGBUS) and writes header and directory. `publish` comes
+    /// last.
     [[nodiscard]] static Result<Segment> create(std::string_view pool_name, const SegmentPlan& plan,
                                                 std::uint32_t layout_fingerprint);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shmpool/segment/segment_plan.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 
 #include "shmpool/platform/alignment.hpp"
@@ -17,6 +19,13 @@ bool append(std::uint64_t& end, std::uint64_t alignment, std::uint64_t bytes,
     return !__builtin_add_overflow(offset, bytes, &end) && end <= memory_limit;
 }
 
+std::vector<ByteRange> backed_ranges(const RegionRequest& request, std::uint64_t offset) {
+    if (!request.backed) return {{offset, request.length_bytes}};
+    std::vector<ByteRange> ranges = *request.backed;
+    for (ByteRange& range : ranges) range.offset += offset;
+    return ranges;
+}
+
 }  // namespace
 
 Result<SegmentPlan> plan_segment(std::span<const RegionRequest> requests) {
@@ -26,6 +35,7 @@ Result<SegmentPlan> plan_segment(std::span<const RegionRequest> requests) {
                                                 std::to_string(region_count_max));
     }
     SegmentPlan plan;
+    plan.control_backed.push_back({0, sizeof(SegmentHeader)});
     std::uint64_t control_end = sizeof(SegmentHeader);
     std::uint64_t payload_end = 0;
     for (const RegionRequest& request : requests) {
@@ -43,6 +53,8 @@ Result<SegmentPlan> plan_segment(std::span<const RegionRequest> requests) {
                         "the segment needs more than 64 TiB; use fewer or smaller slots");
         }
         plan.regions.push_back(region);
+        auto& backed = lies_in_payload(request.kind) ? plan.payload_backed : plan.control_backed;
+        std::ranges::copy(backed_ranges(request, region.offset_bytes), std::back_inserter(backed));
     }
     std::uint64_t unused = 0;
     if (!append(control_end, page_bytes, 0, plan.control_bytes) ||

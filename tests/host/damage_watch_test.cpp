@@ -74,13 +74,10 @@ TEST_F(DamageWatchTest, SeesAChangeOfEverythingThatIsWrittenOnce) {
     expect_found("the directory of regions",
                  [&] { steward->header().regions[1].offset_bytes += 64; });
     expect_found("the pool's header", [&] { pool().header->class_count += 1; });
-    expect_found("the table of size classes", [&] {
-        auto* const classes = reinterpret_cast<ClassImage*>(
-            reinterpret_cast<std::byte*>(pool().header) + pool().header->classes_offset);
-        classes[1].slot_bytes += 64;
-    });
+    expect_found("the image of a size class", [&] { pool().classes[1].image->slot_bytes += 64; });
+    expect_found("the image of a size class", [&] { pool().classes[1].image->first_block += 1; });
     expect_found("the extent of a size class",
-                 [&] { pool().classes[1].extent->payload_offset += 64; });
+                 [&] { pool().classes[1].extents[0].slot_count += 1; });
 }
 
 TEST_F(DamageWatchTest, KeepsTheMarkThatSomebodyTakesAway) {

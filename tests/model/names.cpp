@@ -57,11 +57,13 @@ std::string World::name_of(const void* address) const {
     for (std::uint32_t i = 0; i < pool.class_count; ++i) {
         const ClassView& one = pool.classes[i];
         const std::string slot = "class " + std::to_string(i) + " slot";
-        names.push_back(in_array(address, one.extent, sizeof(ExtentImage), 1, "ExtentImage",
+        names.push_back(in_array(address, one.extents, sizeof(ExtentImage), one.extent_limit,
+                                 "ExtentImage", "class " + std::to_string(i) + " extent"));
+        names.push_back(in_array(address, one.image, sizeof(ClassImage), 1, "ClassImage",
                                  "class " + std::to_string(i)));
         names.push_back(
-            in_array(address, one.records, sizeof(SlotRecord), one.slot_count, "SlotRecord", slot));
-        names.push_back(in_array(address, one.payload, one.stride_bytes, one.slot_count, "payload",
+            in_array(address, one.records, sizeof(SlotRecord), one.slot_limit, "SlotRecord", slot));
+        names.push_back(in_array(address, one.payload, one.stride_bytes, one.slot_limit, "payload",
                                  slot + " payload"));
     }
     const auto found = std::ranges::find_if(names, [](const auto& name) { return !name.empty(); });

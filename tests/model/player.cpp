@@ -137,14 +137,14 @@ void Player::end() {
 
 void Player::allocate(std::uint64_t bytes) {
     const auto ref = pool().allocate(lane(), bytes);
-    if (ref) return hold(ref->class_index, key_of(*ref), 0, raw);
+    if (ref) return hold(ref->class_index, *pool().view().key_of(*ref), 0, raw);
     if (ref.error() != Errc::exhausted) report("allocate fails otherwise than for lack of slots");
 }
 
 void Player::free() {
     bool found = false;
     const Held held = let_go(raw, found);
-    if (found) free(ref_of(static_cast<std::uint32_t>(held.class_index), held.key));
+    if (found) free(pool().view().ref_of(static_cast<std::uint32_t>(held.class_index), held.key));
 }
 
 void Player::free(const SlotRef& ref) {
@@ -157,8 +157,8 @@ void Player::free(const SlotRef& ref) {
 }
 
 SlotRef Player::hand_out_raw() {
-    const SlotRef ref =
-        ref_of(static_cast<std::uint32_t>(hands_->held[0].class_index), hands_->held[0].key);
+    const SlotRef ref = pool().view().ref_of(
+        static_cast<std::uint32_t>(hands_->held[0].class_index), hands_->held[0].key);
     hands_->held_count = 0;
     return ref;
 }

@@ -76,7 +76,7 @@ TEST_F(HostileTables, AnIntentOfAChainLongerThanAnyIsIgnored) {
     const auto held = peer.pool().loan(peer.lane(), 64);
     ASSERT_TRUE(held);
     const Intent intent{IntentKind::pop, 0, 0, 0, chain_slots_max + 1};
-    EXPECT_FALSE(is_sound(host.pool().view(), intent));
+    EXPECT_FALSE(is_sound(host.pool().view(), peer.lane().index(), intent));
     host.pool().view().lanes[peer.lane().index()].intent.store(pack_intent(intent));
     (void)host.reclaim(peer.index());
     EXPECT_EQ(what_is_missing(host.pool()), "");

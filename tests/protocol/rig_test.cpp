@@ -68,7 +68,7 @@ TEST(Rig, NoticesAMessageThatChangesWhileItIsHeld) {
     ASSERT_TRUE(reader.next());
     EXPECT_EQ(reader.complaints(), "");
     const ClassView& view = room.host.pool().view().classes[0];
-    for (std::uint32_t i = 0; i < view.slot_count; ++i) view.data(i)[63] ^= std::byte{1};
+    for (std::uint32_t i = 0; i < view.slot_count(); ++i) view.data(i)[63] ^= std::byte{1};
     reader.release_all();
     EXPECT_THAT(reader.complaints(), HasSubstr("changed while it was held"));
 }

@@ -204,7 +204,7 @@ std::uint64_t Vandal::value_for(const Place& place, std::byte* word) {
 
 std::uint64_t Vandal::shaped(const Place& place) {
     const PoolView& pool = peer_.pool->view();
-    const std::uint64_t slots = pool.classes[below(pool.class_count)].slot_count;
+    const std::uint64_t slots = pool.classes[below(pool.class_count)].slot_count();
     const auto slot = static_cast<std::uint32_t>(near(slots));
     const auto lane = static_cast<std::uint32_t>(near(pool.lane_count));
     const auto generation = static_cast<std::uint32_t>(below(4) == 0 ? random_() : below(64));

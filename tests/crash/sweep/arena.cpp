@@ -124,8 +124,11 @@ std::span<const std::byte> Arena::control_memory() const {
 std::vector<std::uint64_t> Arena::list_heads() const {
     std::vector<std::uint64_t> heads;
     for (const ClassView& one : observer_->pool().all_classes()) {
-        const auto* const halves = reinterpret_cast<const std::uint64_t*>(&one.extent->head);
-        heads.insert(heads.end(), halves, halves + 2);
+        for (std::uint32_t extent = 0; extent < one.extent_count(); ++extent) {
+            const auto* const halves =
+                reinterpret_cast<const std::uint64_t*>(&one.extents[extent].head);
+            heads.insert(heads.end(), halves, halves + 2);
+        }
     }
     return heads;
 }

@@ -118,14 +118,14 @@ void Rival::take_raw() {
     const Mark mark{number_ + 1, ++raw_taken_};
     write_mark(must(peer_.slot_data(*ref), "a rival's slot"), mark);
     const bool offered = number_ == 0 && ref->class_index == middle_class && board_.gift == 0;
-    if (offered) board_.gift = key_of(*ref);
+    if (offered) board_.gift = *peer_.pool().view().key_of(*ref);
     raw_.push_back({*ref, mark, offered});
 }
 
 void Rival::give_raw(std::size_t keep) {
     for (; raw_.size() > keep; raw_.erase(raw_.begin())) {
         const Raw& one = raw_.front();
-        SlotKey offered = key_of(one.ref);
+        SlotKey offered = *peer_.pool().view().key_of(one.ref);
         const bool is_ours = !one.offered || board_.gift.compare_exchange_strong(offered, 0);
         const bool as_left = is_as_left(one);
         const bool freed = peer_.free(one.ref).has_value();

@@ -137,7 +137,7 @@ void take_gift(Victim& victim) {
         victim.let_rivals(Order::work);
         gift = victim.board.gift.exchange(0);
     }
-    victim.raw.push_back(ref_of(middle_class, gift));
+    victim.raw.push_back(victim.peer->pool().view().ref_of(middle_class, gift));
 }
 
 /// Nothing is left, somebody has asked for it, and a slot of the middle class is about to come

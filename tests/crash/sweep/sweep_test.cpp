@@ -118,7 +118,7 @@ TEST_F(Planted, LossIsFoundWhereItHappensAndNowhereElse) {
 /// One raw slot that a rival believes to be its own.
 SlotRef look_at_what_a_rival_has(Victim& victim) {
     while (victim.board.gift == 0) victim.let_rivals(Order::work);
-    return ref_of(middle_class, victim.board.gift);
+    return victim.peer->pool().view().ref_of(middle_class, victim.board.gift);
 }
 
 TEST_F(Planted, SlotInTwoHandsIsFound) {

@@ -113,7 +113,7 @@ TEST_F(DamagedPool, SaysSoToWhoWorksAndToWhoSleeps) {
 }
 
 TEST_F(DamagedPool, IsMarkedByTheHostWhenWhatWasWrittenOnceHasChanged) {
-    vandal_.pool->view().classes[1].extent->payload_offset += 64;
+    vandal_.pool->view().classes[1].image->payload_offset += 64;
     EXPECT_TRUE(eventually([&] { return vandal_.pool->view().damaged(); }));
     vandal_.pool->view().header->damaged.store(0);  // Whoever takes the mark away:
     EXPECT_TRUE(eventually([&] { return vandal_.pool->view().damaged(); }));
@@ -161,7 +161,7 @@ TEST_F(DamagedPool, AnIntentOfAPublisherThatCannotBeIsItsPeers) {
 }
 
 TEST_F(DamagedPool, AFreeListLastChangedByAStepThatWasNotMadeIsNobodys) {
-    vandal_.pool->view().classes[1].extent->head.high = make_change(3, 1 << 20);
+    vandal_.pool->view().classes[1].extents[0].head.high = make_change(3, 1 << 20);
     const Finished examined = run({"doctor"});
     EXPECT_EQ(examined.exit_code, 1);
     EXPECT_THAT(examined.output, AllOf(HasSubstr("free list of class 1 was last changed by lane 3"),

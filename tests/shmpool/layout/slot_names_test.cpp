@@ -33,13 +33,12 @@ TEST(SlotWord, IsFreeAndUnownedInZeroedMemory) {
     EXPECT_EQ(make_word(0, SlotState::listed, 0), 0U);
 }
 
-TEST(SlotRef, GoesThroughItsKeyAndBack) {
-    for (const std::uint8_t extent : {std::uint8_t{0}, std::uint8_t{1}, std::uint8_t{254}}) {
-        for (const std::uint32_t slot : {0U, 1U, slot_count_max - 1}) {
-            for (const std::uint32_t generation : {0U, 1U, 0xFFFF'FFFFU}) {
-                const SlotRef ref{63, extent, 0, slot, generation};
-                EXPECT_EQ(ref_of(63, key_of(ref)), ref);
-            }
+TEST(SlotKey, HasGenerationAndPosition) {
+    for (const std::uint32_t position : {0U, 1U, slot_count_max - 1}) {
+        for (const std::uint32_t generation : {0U, 1U, 0xFFFF'FFFFU}) {
+            const SlotKey key = make_key(generation, position);
+            EXPECT_EQ(position_of(key), position);
+            EXPECT_EQ(generation_of(key), generation);
         }
     }
 }

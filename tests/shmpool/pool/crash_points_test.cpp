@@ -5,9 +5,6 @@
 /// the host while it repairs. The list of points is compared with the sources, so that a new point
 /// without a kill is red. Compiled against a pool library of its own, with SHMPOOL_CRASH_POINTS.
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -16,13 +13,14 @@
 #include <sstream>
 #include <string>
 
-#include "shmpool/platform/crash_point.hpp"
+#include "tests/shmpool/pool/dies_at.hpp"
 #include "tests/shmpool/pool/own_pool.hpp"
 
 namespace shmpool {
 namespace {
 
 using test::Configs;
+using test::dies_at;
 using test::must;
 using test::OwnPool;
 using test::Pages;
@@ -39,34 +37,6 @@ constexpr const char* host_points[] = {
     "recover_stamped", "recover_decided", "sweep_stamped",          "retire_forgot_blocks",
     "push_head_read",  "happened_looked",
 };
-
-/// What the hook of this process waits for.
-struct Doom {
-    std::string point;
-    std::uint32_t hits_left = 0;
-};
-Doom doom;
-
-void die_at_the_last_hit(const char* name) {
-    if (doom.point == name && --doom.hits_left == 0) ::raise(SIGKILL);
-}
-
-/// Runs `script` in a child that dies at the n-th hit of `point`; false when it lived to the end.
-template <typename Script>
-bool dies_at(const std::string& point, std::uint32_t hit, Script script) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-        doom = {point, hit};
-        crash_hook.store(&die_at_the_last_hit);
-        script();
-        ::_exit(0);
-    }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) return true;
-    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "the script itself failed";
-    return false;
-}
 
 /// One pool: a class without magazines, and one with; two lanes of the doomed process, one of the
 /// living witness, which lends the doomed some raw slots that it frees.
@@ -215,6 +185,7 @@ TEST(CrashPoints, AreAllListedHere) {
     }
     std::set<std::string> killed_at(std::begin(peer_points), std::end(peer_points));
     killed_at.insert(std::begin(host_points), std::end(host_points));
+    killed_at.insert(std::begin(test::growth_points), std::end(test::growth_points));
     EXPECT_EQ(in_sources, killed_at);
 }
 

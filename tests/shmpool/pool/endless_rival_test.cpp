@@ -35,7 +35,7 @@ protected:
     void comes_at(const char* point) {
         rival_point = point;
         rival_turns = 2 * retry_limit;
-        rival_word = &pool_.view().classes[0].extent->head.high;
+        rival_word = &pool_.view().classes[0].extents[0].head.high;
         crash_hook.store(&come_between);
     }
 

@@ -26,7 +26,7 @@ std::vector<Loaned> take_all(OwnPool& pool, Lane& lane, std::uint64_t size = 1) 
 
 TEST(Magazines, AreNotThereForSmallClasses) {
     OwnPool pool(Configs{{64, 127}});
-    EXPECT_EQ(pool.view().classes[0].magazine_capacity, 0U);
+    EXPECT_EQ(magazine_shape(127).capacity, 0U);
     const auto lane = pool.lane();
     const auto loaned = pool->loan(*lane, 1).value();
     EXPECT_TRUE(pool->end_loan(*lane, loaned));

@@ -102,7 +102,8 @@ public:
         return pool_.open_lane(owner).value();
     }
     [[nodiscard]] SlotWord word(const SlotRef& ref) const {
-        return view().classes[ref.class_index].records[ref.slot_index].word.load();
+        const SlotKey key = view().key_of(ref).value();
+        return view().classes[ref.class_index].records[position_of(key)].word.load();
     }
     [[nodiscard]] ClassStatistics statistics(std::uint32_t class_index) const {
         return read_statistics(view())[class_index];

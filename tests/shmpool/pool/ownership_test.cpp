@@ -45,7 +45,7 @@ TEST_P(SlotOwnership, LetsOnlyTheAllocatingLaneCancel) {
 
 TEST_P(SlotOwnership, RefusesARawFreeOfWhatAHandleOwns) {
     const auto loaned = pool_->loan(*lane_, 1).value();
-    const SlotRef ref = ref_of(loaned.class_index, loaned.key);
+    const SlotRef ref = pool_->view().ref_of(loaned.class_index, loaned.key);
     EXPECT_EQ(pool_->free(*lane_, ref).error(), Errc::handle_owned);
     EXPECT_EQ(pool_->cancel(*lane_, ref).error(), Errc::handle_owned);
     EXPECT_EQ(pool_->slot_state(ref), SlotState::loaned);
@@ -55,7 +55,7 @@ TEST_P(SlotOwnership, RefusesARawFreeOfWhatAHandleOwns) {
 
 TEST_P(SlotOwnership, RefusesARawFreeOfWhatIsOnItsWayOrPublished) {
     const auto loaned = pool_->loan(*lane_, 1).value();
-    const SlotRef ref = ref_of(loaned.class_index, loaned.key);
+    const SlotRef ref = pool_->view().ref_of(loaned.class_index, loaned.key);
     auto& word = pool_.view().classes[0].records[ref.slot_index].word;
     for (const SlotState state : {SlotState::in_transit, SlotState::published}) {
         word.store(make_word(ref.generation, state, lane_->index()));
@@ -69,7 +69,8 @@ TEST_P(SlotOwnership, RefusesARawFreeOfWhatIsOnItsWayOrPublished) {
 
 TEST_P(SlotOwnership, RefusesAHandleForARawSlot) {
     const SlotRef ref = pool_->allocate(*lane_, 1).value();
-    EXPECT_EQ(pool_->end_loan(*lane_, {ref.class_index, key_of(ref)}).error(), Errc::raw_owned);
+    EXPECT_EQ(pool_->end_loan(*lane_, {ref.class_index, *pool_->view().key_of(ref)}).error(),
+              Errc::raw_owned);
     EXPECT_EQ(pool_->slot_state(ref), SlotState::loaned_raw);
     EXPECT_TRUE(pool_->free(*lane_, ref));
 }

@@ -134,7 +134,7 @@ TEST_P(PoolAudit, SurvivesACycleWithoutHandingASlotOutTwice) {
 TEST_P(PoolAudit, SurvivesAnyTopOfTheList) {
     for (const std::uint64_t top :
          {std::uint64_t{GetParam()}, std::uint64_t{0xFFFF'FFFE}, std::uint64_t{0x1'0000'0000}}) {
-        pool_.view().classes[0].extent->head.low = top;
+        pool_.view().classes[0].extents[0].head.low = top;
         (void)pool_->allocate(*lane_, 1);
         (void)findings();
         pool_.reclaim(lane_->index());

@@ -34,7 +34,7 @@ public:
             if (piece.raw) {
                 const auto ref = pool_->allocate(lane_, size);
                 if (!ref) return std::nullopt;
-                piece.loaned = {ref->class_index, key_of(*ref)};
+                piece.loaned = {ref->class_index, *pool_->view().key_of(*ref)};
             } else {
                 const auto loaned = pool_->loan(lane_, size);
                 if (!loaned) return std::nullopt;
@@ -49,7 +49,9 @@ public:
         }
         void give(const Piece& piece) {
             const bool ended =
-                piece.raw ? pool_->free(lane_, ref_of(piece.loaned.class_index, piece.loaned.key))
+                piece.raw ? pool_
+                                ->free(lane_, pool_->view().ref_of(piece.loaned.class_index,
+                                                                   piece.loaned.key))
                                 .has_value()
                           : pool_->end_loan(lane_, piece.loaned).has_value();
             if (!ended) ::_exit(3);

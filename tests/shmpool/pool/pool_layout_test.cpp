@@ -36,7 +36,8 @@ TEST(PoolLayout, IsTheSameForTheSameWishes) {  // T-VS-10
 
 TEST(PoolLayout, PlacesEverythingAlignedAndWithoutOverlap) {  // T-VS-10
     const auto plan = plan_pool(Configs{{1, 3}, {65, 5}, {100000, 2}}, 3).value();
-    std::uint64_t control = plan.lanes_offset + plan.lane_count * sizeof(LaneCell);
+    std::uint64_t extents = plan.lanes_offset + plan.lane_count * sizeof(LaneCell);
+    std::uint64_t control = plan.classes.back().extents_offset + sizeof(ExtentImage);
     EXPECT_GE(plan.classes_offset, sizeof(PoolHeader));
     EXPECT_GE(plan.lanes_offset, plan.classes_offset + 3 * sizeof(ClassImage));
     std::uint64_t payload = 0;
@@ -46,8 +47,9 @@ TEST(PoolLayout, PlacesEverythingAlignedAndWithoutOverlap) {  // T-VS-10
         EXPECT_EQ(one.payload_offset % page_bytes, 0U);
         EXPECT_EQ(one.stride_bytes % 64, 0U);
         EXPECT_GE(one.stride_bytes, one.config.slot_size);
-        EXPECT_GE(one.extents_offset, control);
-        EXPECT_GE(one.records_offset, one.extents_offset + sizeof(ExtentImage));
+        EXPECT_GE(one.extents_offset, extents);
+        extents = one.extents_offset + one.extent_limit * sizeof(ExtentImage);
+        EXPECT_GE(one.records_offset, control);
         control = one.records_offset + one.config.slot_count * sizeof(SlotRecord);
         EXPECT_GE(one.payload_offset, payload);
         payload = one.payload_offset + one.config.slot_count * one.stride_bytes;
@@ -57,6 +59,29 @@ TEST(PoolLayout, PlacesEverythingAlignedAndWithoutOverlap) {  // T-VS-10
     EXPECT_EQ(plan.total_bytes(), plan.control_bytes + plan.payload_bytes);
     EXPECT_EQ(VarSlotPool::required_size(Configs{{1, 3}, {65, 5}, {100000, 2}}, 3).value(),
               plan.total_bytes());
+}
+
+TEST(PoolLayout, HasRoomForAllSlotsThatThereMayBe) {
+    const Configs configs{{64, 5}, {128, 10, 1000}, {256, 7}};
+    const auto plan = plan_pool(configs, 3).value();
+    EXPECT_EQ(plan.classes[0].extent_limit, 1U);
+    EXPECT_EQ(plan.classes[1].extent_limit, extent_count_max);
+    EXPECT_EQ(plan.classes[1].records_offset % page_bytes, 0U);
+    EXPECT_GE(plan.classes[2].records_offset, plan.classes[1].records_offset + 1000 * 64);
+    EXPECT_GE(plan.classes[2].payload_offset, plan.classes[1].payload_offset + 1000 * 128);
+    const auto control = plan.control_at_first();
+    EXPECT_EQ(control[0], (ByteRange{0, plan.classes[0].records_offset})) << "all tables";
+    EXPECT_EQ(control[2], (ByteRange{plan.classes[1].records_offset, 10 * 64}));
+    EXPECT_EQ(plan.payload_at_first()[1], (ByteRange{plan.classes[1].payload_offset, 10 * 128}));
+    EXPECT_NE(plan_pool(Configs{{64, 5}, {128, 10, 999}, {256, 7}}, 3)->config_checksum,
+              plan.config_checksum);
+}
+
+TEST(PoolLayout, RefusesALimitBelowTheCountOrAboveTheMaximum) {
+    EXPECT_EQ(plan_pool(Configs{{64, 5, 4}}, 1).error().code, Errc::too_many_slots);
+    EXPECT_EQ(plan_pool(Configs{{64, 5, slot_count_max + 1}}, 1).error().code,
+              Errc::too_many_slots);
+    EXPECT_TRUE(plan_pool(Configs{{64, 5, 5}, {128, 5, slot_count_max}}, 1));
 }
 
 TEST(PoolLayout, SortsClassesBySize) {  // T-VS-19

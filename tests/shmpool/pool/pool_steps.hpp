@@ -181,7 +181,8 @@ private:
     std::string on(const TakeLoan& step) {
         const auto loaned = pool_->loan(*lanes_[step.lane], step.size);
         return took(step.lane, step.size, false,
-                    loaned ? std::optional(ref_of(loaned->class_index, loaned->key)) : std::nullopt,
+                    loaned ? std::optional(pool_->view().ref_of(loaned->class_index, loaned->key))
+                           : std::nullopt,
                     loaned ? Errc{} : loaned.error());
     }
     std::string on(const Free& step) {
@@ -221,15 +222,16 @@ private:
         const SlotRef ref = holder->ref;
         end(ref);
         if (sabotage_ == Sabotage::forgets_an_end) return "";
-        return expect(pool_->end_loan(*lanes_[step.lane], {ref.class_index, key_of(ref)}),
-                      std::nullopt);
+        return expect(
+            pool_->end_loan(*lanes_[step.lane], {ref.class_index, *pool_->view().key_of(ref)}),
+            std::nullopt);
     }
     std::string on(const EndARaw& step) {
         const Holder* const holder = pick(true, step.which);
         if (holder == nullptr) return "";
-        return expect(
-            pool_->end_loan(*lanes_[step.lane], {holder->ref.class_index, key_of(holder->ref)}),
-            Errc::raw_owned);
+        return expect(pool_->end_loan(*lanes_[step.lane], {holder->ref.class_index,
+                                                           *pool_->view().key_of(holder->ref)}),
+                      Errc::raw_owned);
     }
     std::string on(const Flush& step) {
         pool_->flush(*lanes_[step.lane]);

@@ -92,7 +92,7 @@ private:
         } else {
             const auto loaned = pool_->loan(*lane_, size);
             if (!loaned) return;
-            held.ref = ref_of(loaned->class_index, loaned->key);
+            held.ref = pool_->view().ref_of(loaned->class_index, loaned->key);
         }
         claims_.take(number_of(held.ref), name_);
         fill(pool_->slot_data_mut(held.ref).value(), name_);
@@ -103,9 +103,10 @@ private:
         held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(which));
         if (!holds(pool_->slot_data(held.ref).value(), name_)) claims_.payload_was_overwritten();
         claims_.give(number_of(held.ref), name_);
-        const auto ended = held.raw
-                               ? pool_->free(*lane_, held.ref)
-                               : pool_->end_loan(*lane_, {held.ref.class_index, key_of(held.ref)});
+        const auto ended =
+            held.raw
+                ? pool_->free(*lane_, held.ref)
+                : pool_->end_loan(*lane_, {held.ref.class_index, *pool_->view().key_of(held.ref)});
         EXPECT_TRUE(ended);
     }
 

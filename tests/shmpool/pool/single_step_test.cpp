@@ -3,17 +3,14 @@
 /// somebody thought of. Method: ptrace-step a child through one operation, SIGKILL it after the
 /// n-th instruction, for every n; repair; take every slot. For longer operations the kills are at
 /// each instruction that has changed the shared memory: these are all the states a kill can leave.
-#include <gtest/gtest.h>
-#include <sys/ptrace.h>
-
 #include <cerrno>
 #include <cstring>
 #include <functional>
 #include <iostream>
 #include <set>
 
-#include "tests/shmpool/platform/forked_child.hpp"
 #include "tests/shmpool/pool/own_pool.hpp"
+#include "tests/shmpool/pool/stepped_child.hpp"
 
 #if defined(__x86_64__) && !defined(SHMPOOL_UNDER_THREAD_SANITIZER)
 
@@ -26,54 +23,6 @@ using test::Pages;
 using Loaned = VarSlotPool::Loaned;
 
 constexpr std::uint32_t all_slots = 136;
-constexpr int no_permission_to_trace = 77;
-
-struct Board {
-    Atomic<std::uint32_t> done{0};
-};
-
-/// A child that is stepped. It prepares unobserved, stops, and then runs `body`.
-class SteppedChild {
-public:
-    SteppedChild(const std::function<void()>& prepare, const std::function<void()>& body,
-                 Board& board)
-        : board_(board) {
-        board_.done.store(0);
-        pid_ = ::fork();
-        if (pid_ == 0) {
-            if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(no_permission_to_trace);
-            prepare();
-            __asm__ __volatile__("int3");  // Stops here, without the way out of raise().
-            body();
-            board_.done.store(1);
-            ::_exit(0);
-        }
-        ::waitpid(pid_, &status_, 0);
-    }
-    SteppedChild(const SteppedChild&) = delete;
-    SteppedChild& operator=(const SteppedChild&) = delete;
-    ~SteppedChild() {
-        ::kill(pid_, SIGKILL);
-        if (stopped()) ::waitpid(pid_, &status_, 0);
-    }
-
-    [[nodiscard]] bool stopped() const { return WIFSTOPPED(status_); }
-    [[nodiscard]] bool may_not_be_traced() const {
-        return WIFEXITED(status_) && WEXITSTATUS(status_) == no_permission_to_trace;
-    }
-    /// One instruction; false when the body is behind it.
-    bool step() {
-        if (!stopped() || ::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr) != 0) return false;
-        ::waitpid(pid_, &status_, 0);
-        return stopped() && board_.done.load() == 0;
-    }
-
-private:
-    Board& board_;
-    pid_t pid_ = -1;
-    int status_ = 0;
-};
-
 class SingleSteps : public testing::Test {
 protected:
     /// As new: a witness, and a lane for the child.
@@ -113,7 +62,7 @@ protected:
         for (; !over && !HasFatalFailure(); ++places) {
             start_anew();
             {
-                SteppedChild child(prepare, body, *board_);
+                test::SteppedChild child(prepare, body, *board_);
                 if (child.may_not_be_traced()) GTEST_SKIP() << "ptrace is not permitted here";
                 ASSERT_TRUE(child.stopped());
                 remember();
@@ -162,7 +111,7 @@ protected:
     std::uint32_t sibling_ = 0;  ///< Another lane of the doomed process.
     std::vector<Loaned> taken_;
     std::set<std::pair<std::uint32_t, std::uint32_t>> places_;
-    test::Shared<Board> board_;
+    test::Shared<test::StepBoard> board_;
 };
 
 TEST_F(SingleSteps, OfAllocateAndFreeWithoutMagazine) {

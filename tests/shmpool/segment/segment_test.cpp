@@ -190,18 +190,23 @@ TEST(Segment, LetsAnObserverReadControlOnly) {
 TEST(Segment, NamesWhatItCannotHaveWhenMemoryIsShort) {
     SegmentPlan plan = small_plan();
     plan.payload_bytes = std::uint64_t{1} << 45;
-    plan.regions[1].length_bytes = plan.payload_bytes;
+    plan.payload_backed = {{0, plan.payload_bytes}};
     const auto segment = Segment::create("robots", plan, fingerprint);
     ASSERT_FALSE(segment);
     EXPECT_EQ(segment.error().code, Errc::out_of_memory);
 }
 
-TEST(Segment, CommitsNothingForHeaps) {
-    const RegionRequest requests[] = {{RegionKind::pool_payload, 2, 3, 5000, 1000},
-                                      {RegionKind::heap_memory, 0, 1, std::uint64_t{1} << 40, 0}};
+TEST(Segment, CommitsNoMoreThanIsWanted) {
+    const std::vector<ByteRange> first_page_and_last{{0, 4096}, {(1 << 20) - 4096, 4096}};
+    const RegionRequest requests[] = {
+        {RegionKind::pool_control, 1, 1, 1 << 20, 0, first_page_and_last},
+        {RegionKind::pool_payload, 2, 3, 5000, 1000},
+        {RegionKind::heap_memory, 0, 1, std::uint64_t{1} << 40, 0, std::vector<ByteRange>{}}};
     const Segment segment =
         Segment::create("robots", plan_segment(requests).value(), fingerprint).value();
-    EXPECT_EQ(segment.header().committed_bytes.load(), segment.control_bytes() + 5000);
+    EXPECT_EQ(backed_bytes(segment.control()), 3 * page_bytes) << "with the header's";
+    EXPECT_EQ(backed_bytes(segment.payload()), 2 * page_bytes);
+    EXPECT_EQ(segment.header().committed_bytes.load(), sizeof(SegmentHeader) + 8192 + 5000);
     const auto heaps = segment.region(RegionKind::heap_memory).value();
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(heaps.bytes.data()) % large_page_bytes, 0U)
         << "in every process";

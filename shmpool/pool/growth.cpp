@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shmpool/pool/growth.hpp"
+
+#include <algorithm>
+
+#include "shmpool/platform/alignment.hpp"
+#include "shmpool/pool/detectable_stack.hpp"
+#include "shmpool/pool/pressure.hpp"
+
+namespace shmpool {
+namespace {
+
+[[nodiscard]] bool is_withdrawn(const ClassView& view, std::uint32_t extent_index) {
+    return view.extents[extent_index].withdrawn.load(std::memory_order_relaxed) != 0;
+}
+
+ByteRange payload_of(const PoolView& pool, std::uint32_t class_index, std::uint64_t first,
+                     std::uint64_t slot_count) {
+    const ClassView& view = pool.classes[class_index];
+    return {view.payload_offset + first * view.stride_bytes, slot_count * view.stride_bytes};
+}
+
+/// Neighbours may have a slot on the first and the last page.
+ByteRange whole_pages_of(const ByteRange& range) {
+    const std::uint64_t first = align_up(range.offset, page_bytes);
+    const std::uint64_t end = align_down(range.end(), page_bytes);
+    return end > first ? ByteRange{first, end - first} : ByteRange{};
+}
+
+}  // namespace
+
+Outcome<Growth> plan_growth(const PoolView& pool, std::uint32_t class_index, std::uint32_t wanted) {
+    if (class_index >= pool.class_count || wanted == 0) return fail(Errc::invalid_argument);
+    const ClassView& view = pool.classes[class_index];
+    view.look_for_growth();
+    Growth growth{class_index, 0, 0, {}, {}};
+    for (std::uint32_t index = 1; index < view.extent_count(); ++index) {
+        if (!is_withdrawn(view, index)) continue;
+        const ExtentView extent = view.extent(index);
+        growth.extent_index = index;
+        growth.slot_count = extent.slot_count;
+        growth.payload = payload_of(pool, class_index, extent.first, extent.slot_count);
+        return growth;
+    }
+    const std::uint32_t there = view.slot_count();
+    growth.extent_index = view.extent_count();
+    growth.slot_count = std::min(wanted, view.slot_limit - there);
+    if (growth.slot_count == 0 || growth.extent_index >= view.extent_limit) {
+        return fail(Errc::slot_limit_reached);
+    }
+    growth.records = {view.records_offset + there * sizeof(SlotRecord),
+                      growth.slot_count * sizeof(SlotRecord)};
+    growth.payload = payload_of(pool, class_index, there, growth.slot_count);
+    return growth;
+}
+
+void open_extent(const PoolView& pool, Lane& host, const Growth& growth) {
+    const ClassView& view = pool.classes[growth.class_index];
+    ExtentImage& image = view.extents[growth.extent_index];
+    if (growth.extent_index < view.extent_count()) {
+        const std::uint32_t top = image.withdrawn.load(std::memory_order_relaxed) - 1;
+        if (top >= growth.slot_count) return pool.mark_damaged();
+        DetectableStack stack(pool, growth.class_index, growth.extent_index);
+        stack.give_all(host, top, [&image] {
+            image.withdrawn.store(0, std::memory_order_release);  // [R-withdrawn]
+        });
+    } else {
+        image.slot_count.store(growth.slot_count, std::memory_order_relaxed);
+        SHMPOOL_CRASH_POINT(extent_written);
+        view.image->extent_count.store(growth.extent_index + 1,
+                                       std::memory_order_release);  // [R-extent]
+        SHMPOOL_CRASH_POINT(extent_published);
+        view.look_for_growth();
+    }
+    relieve_pressure(pool, classes_served(growth.class_index));
+}
+
+Outcome<ByteRange> withdraw_extent(const PoolView& pool, Lane& host, std::uint32_t class_index,
+                                   std::uint32_t extent_index) {
+    if (class_index >= pool.class_count) return fail(Errc::invalid_argument);
+    const ClassView& view = pool.classes[class_index];
+    if (extent_index == 0 || extent_index >= view.extent_count() ||
+        is_withdrawn(view, extent_index)) {
+        return fail(Errc::invalid_argument);
+    }
+    const std::uint32_t top = DetectableStack(pool, class_index, extent_index).take_all(host);
+    if (top == no_slot) return fail(Errc::extent_in_use);
+    const ExtentView extent = view.extent(extent_index);
+    extent.image->withdrawn.store(top + 1, std::memory_order_release);  // [R-withdrawn]
+    SHMPOOL_CRASH_POINT(extent_withdrawn);
+    host.settle();
+    return whole_pages_of(payload_of(pool, class_index, extent.first, extent.slot_count));
+}
+
+std::uint64_t slots_in_service(const PoolView& pool, std::uint32_t class_index) {
+    const ClassView& view = pool.classes[class_index];
+    view.look_for_growth();
+    std::uint64_t slots = 0;
+    for (std::uint32_t index = 0; index < view.extent_count(); ++index) {
+        if (!is_withdrawn(view, index)) slots += view.extent(index).slot_count;
+    }
+    return slots;
+}
+
+ByteRange unused_records(const PoolView& pool, std::uint32_t class_index) {
+    const ClassView& view = pool.classes[class_index];
+    return whole_pages_of({view.records_offset + view.slot_count() * sizeof(SlotRecord),
+                           (view.slot_limit - view.slot_count()) * sizeof(SlotRecord)});
+}
+
+std::vector<ByteRange> unused_payload(const PoolView& pool, std::uint32_t class_index) {
+    const ClassView& view = pool.classes[class_index];
+    std::vector<ByteRange> unused;
+    for (std::uint32_t index = 1; index < view.extent_count(); ++index) {
+        if (!is_withdrawn(view, index)) continue;
+        const ExtentView extent = view.extent(index);
+        unused.push_back(
+            whole_pages_of(payload_of(pool, class_index, extent.first, extent.slot_count)));
+    }
+    const std::uint32_t there = view.slot_count();
+    unused.push_back(whole_pages_of(payload_of(pool, class_index, there, view.slot_limit - there)));
+    std::erase(unused, ByteRange{});
+    return unused;
+}
+
+}  // namespace shmpool
