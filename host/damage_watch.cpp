@@ -27,7 +27,9 @@ void DamageWatch::remember_all() {
     const PoolView& pool = steward_.pool().view();
     remember("the pool's header", pool.header, offsetof(PoolHeader, pressure));
     for (const ClassView& one : pool.all_classes()) {
-        remember("the image of a size class", one.image, offsetof(ClassImage, extent_count));
+        const bool grows = one.extent_limit > 1;
+        remember("the image of a size class", one.image,
+                 grows ? offsetof(ClassImage, extent_count) : offsetof(ClassImage, reserved));
         remember("the extent of a size class", &one.extents[0].slot_count, sizeof(std::uint32_t));
     }
 }

@@ -18,7 +18,7 @@ public:
         : pool_(pool), class_index_(class_index), findings_(findings), limit_(limit) {}
 
     void run() {
-        view().look_for_growth();
+        check_extents();
         slot_count_ = view().slot_count();
         reached_.assign(slot_count_, unreached);
         for (std::uint32_t extent = 0; extent < view().extent_count(); ++extent) {
@@ -43,6 +43,18 @@ private:
         const SlotWord word =
             slot < slot_count_ ? view().records[slot].word.load(std::memory_order_relaxed) : 0;
         findings_.push_back({invariant, class_index_, slot, word, std::move(text)});
+    }
+
+    void check_extents() {
+        view().look_for_growth();
+        const std::uint32_t known = view().extent_count();
+        const std::uint32_t published =
+            view().image->extent_count.load(std::memory_order_acquire);  // [A-extent]
+        if (published == known) return;
+        report("I6", no_slot,
+               "class " + std::to_string(class_index_) + " says that it has " +
+                   std::to_string(published) + " extents, of which " + std::to_string(known) +
+                   " can be");
     }
 
     /// The head first: a sequence only grows.

@@ -76,6 +76,7 @@ TEST_F(DamageWatchTest, SeesAChangeOfEverythingThatIsWrittenOnce) {
     expect_found("the pool's header", [&] { pool().header->class_count += 1; });
     expect_found("the image of a size class", [&] { pool().classes[1].image->slot_bytes += 64; });
     expect_found("the image of a size class", [&] { pool().classes[1].image->first_block += 1; });
+    expect_found("the image of a size class", [&] { ++pool().classes[1].image->extent_count; });
     expect_found("the extent of a size class",
                  [&] { pool().classes[1].extents[0].slot_count += 1; });
 }

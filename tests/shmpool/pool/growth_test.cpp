@@ -212,6 +212,7 @@ TEST_F(GrowthTest, IgnoresExtentsThatCanNotBe) {
     for (const std::uint32_t nonsense : {extent_count_max + 1, 0xFFFF'FFFFU, 2U, 3U}) {
         image.extent_count.store(nonsense);  // Extents of no slots, for those that may be.
         EXPECT_EQ(pool_->extent_count(0), 1U) << nonsense;
+        EXPECT_NE(test::broken(pool_.view()), "") << "but doctor sees it";
     }
     pool_.view().classes[0].extents[1].slot_count.store(397);
     EXPECT_EQ(pool_->extent_count(0), 1U) << "one more than there is room for";
