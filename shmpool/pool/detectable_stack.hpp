@@ -103,8 +103,9 @@ public:
         if (slots.empty()) return;
         const std::uint64_t sequence = lane.next_sequence();
         const std::uint32_t count = static_cast<std::uint32_t>(slots.size());
-        for (std::uint32_t i = 0; i + 1 < count; ++i)
+        for (std::uint32_t i = 0; i + 1 < count; ++i) {
             set_link(index(slots[i]), index(slots[i + 1]));
+        }
         announce(lane, IntentKind::push, index(slots[0]), count);
         SHMPOOL_CRASH_POINT(push_announced);
         for (const std::uint32_t slot : slots) {
@@ -207,8 +208,9 @@ private:
     [[nodiscard]] bool reaches_all(std::uint32_t first) const {
         std::uint32_t count = 0;
         std::uint32_t index = first;
-        for (; count < extent_.slot_count && index < extent_.slot_count; ++count)
+        for (; count < extent_.slot_count && index < extent_.slot_count; ++count) {
             index = next(index);
+        }
         return count == extent_.slot_count && index == no_slot;
     }
     [[nodiscard]] std::uint32_t last_of(std::uint32_t first) const {

@@ -33,6 +33,7 @@ bool is_withdrawn(const PoolView& pool, const Intent& intent) {
 void recover_intent(const PoolView& pool, std::uint32_t lane_index) {
     LaneCell& cell = pool.lanes[lane_index];
     const Intent intent = unpack_intent(cell.intent.load(std::memory_order_acquire));  // [A-intent]
+    if (intent.class_index < pool.class_count) pool.classes[intent.class_index].look_for_growth();
     const bool sound = is_sound(pool, lane_index, intent);
     if (intent.kind != IntentKind::idle && sound && !is_withdrawn(pool, intent)) {
         DetectableStack stack(pool, intent.class_index, intent.extent_index);

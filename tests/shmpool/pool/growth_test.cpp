@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "shmpool/pool/detectable_stack.hpp"
 #include "tests/shmpool/pool/own_pool.hpp"
 
 namespace shmpool {
@@ -204,6 +205,18 @@ TEST_F(GrowthTest, TakesBackWhatTheDeadHeldOfEveryExtent) {
     ASSERT_TRUE(grow(300));
     ASSERT_EQ(allocate_all().size(), 304U);
     EXPECT_EQ(pool_.reclaim(lane_->index()).taken_back, 304U);
+    EXPECT_EQ(test::broken_or_not_all_free(pool_.view()), "");
+}
+
+/// Killed between the exchange and the words: nothing but its intent says that it has them.
+TEST_F(GrowthTest, TakesBackWhatADeadLaneWasTakingFromAnExtentThatIsNews) {
+    VarSlotPool other = VarSlotPool::attach(pool_.region()).value();
+    Lane others_host(other.view(), host_lane);
+    open_extent(other.view(), others_host, plan_growth(other.view(), 0, 8).value());
+    const auto dying = other.open_lane(9).value();
+    std::uint32_t slots[3];
+    ASSERT_EQ(DetectableStack(other.view(), 0, 1).take(*dying, slots), 3U);
+    EXPECT_EQ(pool_.reclaim(dying->index()).taken_back, 3U);
     EXPECT_EQ(test::broken_or_not_all_free(pool_.view()), "");
 }
 
