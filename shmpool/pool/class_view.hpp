@@ -8,6 +8,7 @@
 /// Pairing: [R-extent] -> [A-extent]  who learns of an extent finds its memory and its full list.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -29,7 +30,7 @@ struct ExtentView {
 class KnownExtents {
 public:
     explicit KnownExtents(std::uint32_t extent_limit)
-        : ends_(std::make_unique<Atomic<std::uint32_t>[]>(extent_limit)) {}
+        : ends_(std::make_unique<std::atomic<std::uint32_t>[]>(extent_limit)) {}
 
     [[nodiscard]] std::uint32_t count() const {
         return count_.load(std::memory_order_acquire);  // [A-known]
@@ -52,7 +53,7 @@ public:
 
 private:
     /// Who is late must not take back what another has learned since.
-    static void raise(Atomic<std::uint32_t>& number, std::uint32_t to) {
+    static void raise(std::atomic<std::uint32_t>& number, std::uint32_t to) {
         std::uint32_t now = number.load(std::memory_order_relaxed);
         while (now < to && !number.compare_exchange_weak(now, to,
                                                          std::memory_order_acq_rel,  // [AR-known]
@@ -60,9 +61,9 @@ private:
         }
     }
 
-    Atomic<std::uint32_t> count_{};
-    Atomic<std::uint32_t> slot_count_{};
-    std::unique_ptr<Atomic<std::uint32_t>[]> ends_;
+    std::atomic<std::uint32_t> count_{};
+    std::atomic<std::uint32_t> slot_count_{};
+    std::unique_ptr<std::atomic<std::uint32_t>[]> ends_;
 };
 
 struct ClassView {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "shmpool/layout/abi_constants.hpp"
+#include "shmpool/platform/alignment.hpp"
 #include "shmpool/platform/load_once.hpp"
 #include "shmpool/platform/memory_object.hpp"
 #include "shmpool/platform/monotonic_clock.hpp"
@@ -39,14 +40,18 @@ Result<void> check_header(const SegmentHeader& header, std::uint64_t control_byt
     return {};
 }
 
+/// Ascending ranges; returns how many bytes of whole pages they are.
 Result<std::uint64_t> commit_all(const Descriptor& object, std::span<const ByteRange> ranges) {
     std::uint64_t bytes = 0;
+    std::uint64_t end = 0;
     for (const ByteRange& range : ranges) {
         if (range.bytes == 0) continue;
         if (auto done = commit(object, range.offset, range.bytes); !done) {
             return tl::unexpected(done.error());
         }
-        bytes += range.bytes;
+        const std::uint64_t first = std::max(end, align_down(range.offset, page_bytes));
+        end = std::max(end, align_up(range.end(), page_bytes));
+        bytes += end - std::min(end, first);
     }
     return bytes;
 }

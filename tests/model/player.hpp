@@ -109,7 +109,7 @@ private:
     };
 
     [[nodiscard]] std::uint64_t owner() const;
-    [[nodiscard]] VarSlotPool& pool() const { return world_->pool(); }
+    [[nodiscard]] VarSlotPool& pool() const { return world_->pool(actor_); }
     [[nodiscard]] std::byte* payload(const Held& held) const;
     void hold(std::uint64_t class_index, SlotKey key, std::uint64_t lease, Kind kind);
     [[nodiscard]] Held let_go(Kind kind, bool& found);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Goal: the pool loses no slot and hands none out twice, in whatever order two or three lanes take
 /// their steps, and wherever they and the host die. Method: README.md of this folder.
+#include "shmpool/pool/growth.hpp"
 #include "stage.hpp"
 
 namespace shmpool::model {
@@ -203,6 +204,54 @@ TEST(LaneModel, ASiblingEndsTheLoan) {
             world.add_player("A2", &first).with_what_is_held_by(first).then(end).then(loan);
             world.add_player("B").then(loan);
         });
+}
+
+// --- a class that grows and shrinks --------------------------------------------------------------
+
+constexpr std::uint32_t two_more = 2;
+
+/// One slot at first, and there may be three.
+Shape growing() {
+    return {.classes = {{64, 1, 3}}};
+}
+
+/// The next host does it again, and finds it done.
+void grow_to(Lane& host, std::uint32_t slot_count) {
+    while (slots_in_service(host.pool(), 0) < slot_count) {
+        const auto growth = plan_growth(host.pool(), 0, two_more);
+        if (!growth) return;
+        open_extent(host.pool(), host, *growth);
+    }
+}
+
+TEST(GrowthModel, GrowthBesidePops) {
+    expect_holds("grow | pop pop push", growing(), deep(a_death_and_the_hosts, 2),
+                 [](World& world) {
+                     world.add_duty([](Lane& host) { grow_to(host, 3); });
+                     world.add_player("A").then(loan).then(loan).then(end);
+                 });
+}
+
+TEST(GrowthModel, WithdrawalBesidePopAndPush) {
+    expect_holds(
+        "withdraw | pop push", growing(), deep(a_death_and_the_hosts, 2), [](World& world) {
+            world.grow_first(two_more);
+            world.add_duty([](Lane& host) { (void)withdraw_extent(host.pool(), host, 0, 1); });
+            world.add_player("A").first(loan).then(loan).then(end);
+        });
+}
+
+TEST(GrowthModel, WithdrawalAndReturnBesidePops) {
+    expect_holds("withdraw, return | pop push | pop", growing(), deep(a_death_and_the_hosts, 1, 2),
+                 [](World& world) {
+                     world.grow_first(two_more);
+                     world.add_duty([](Lane& host) {
+                         (void)withdraw_extent(host.pool(), host, 0, 1);
+                         grow_to(host, 3);
+                     });
+                     world.add_player("A").first(loan).then(loan).then(end);
+                     world.add_player("B").then(loan);
+                 });
 }
 
 }  // namespace

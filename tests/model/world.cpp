@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "player.hpp"
+#include "shmpool/pool/growth.hpp"
 #include "shmpool/pool/pool_audit.hpp"
 #include "shmpool/pool/pool_statistics.hpp"
 #include "shmpool/pool/reclaim.hpp"
@@ -41,15 +42,27 @@ void report(const std::string& what) {
 
 }  // namespace
 
-World::World(const Shape& shape) : policy_(shape.policy), subscriber_limit_(shape.subscribers) {
+World::World(const Shape& shape)
+    : policy_(shape.policy),
+      subscriber_limit_(shape.subscribers),
+      grows_(std::ranges::any_of(shape.classes, &SizeClassConfig::grows)) {
     const PoolLayout layout = *plan_pool(shape.classes, shape.lanes);
-    const PoolRegion region{take_shared(layout.control_bytes), take_shared(layout.payload_bytes)};
-    pool_ = *VarSlotPool::init(region, shape.classes, shape.lanes);
+    region_ = {take_shared(layout.control_bytes), take_shared(layout.payload_bytes)};
+    pool_ = *VarSlotPool::init(region_, shape.classes, shape.lanes);
     make_tables();
+    for (const unsigned host : {host_actor, second_host_actor}) {
+        open_own_pool(host);
+        const HeapScope heap(host);
+        hosts_[host] = new Host;
+    }
     const HeapScope heap(host_actor);
-    begin_office(*(hosts_[0] = new Host));
-    const HeapScope second_heap(second_host_actor);
-    hosts_[1] = new Host;
+    begin_office(host_actor);
+}
+
+void World::open_own_pool(unsigned actor) {
+    if (!grows_) return;
+    const HeapScope heap(actor);
+    own_pools_[actor] = new VarSlotPool(*VarSlotPool::attach(region_));
 }
 
 World::~World() = default;
@@ -79,6 +92,7 @@ Player& World::add_player(const std::string& name, const Player* sibling) {
 
 Player& World::add_player_without_lane(const std::string& name, const Player* sibling) {
     const auto actor = static_cast<unsigned>(first_player + players_.size());
+    open_own_pool(actor);
     return players_.emplace_back(*this, name, actor,
                                  sibling == nullptr ? actor : sibling->process(),
                                  sibling == nullptr ? admit_peer() : sibling->peer());
@@ -107,8 +121,19 @@ void World::occupy(std::uint32_t count) {
     for (; occupied_ < count; ++occupied_) (void)pool_->loan(*bystander_, 1);
 }
 
+void World::grow_first(std::uint32_t slot_count) {
+    const PoolView& pool = own_pools_[host_actor]->view();
+    open_extent(pool, *hosts_[0]->lane, *plan_growth(pool, 0, slot_count));
+}
+
 void World::add_duty(std::function<bool()> ready, std::function<void(ChannelDirectory&)> run) {
-    duties_.push_back({std::move(ready), std::move(run)});
+    duties_.push_back(
+        {std::move(ready), [run = std::move(run)](Host& host) { run(*host.directory); }});
+}
+
+void World::add_duty(std::function<void(Lane&)> run) {
+    duties_.push_back(
+        {[] { return true; }, [run = std::move(run)](Host& host) { run(*host.lane); }});
 }
 
 ChannelDirectory& World::directory() {
@@ -151,19 +176,22 @@ Play World::play(const std::shared_ptr<World>& self) {
 
 // --- the host ------------------------------------------------------------------------------------
 
-void World::begin_office(Host& host) {
-    host.lane = std::make_unique<Lane>(pool_->view(), host_lane);
-    host.directory = std::make_unique<ChannelDirectory>(*pool_, *host.lane, view_);
-    host.reclaim = std::make_unique<PeerReclaim>(*pool_, *host.lane, view_, *host.directory);
+void World::begin_office(unsigned actor) {
+    Host& host = *hosts_[actor];
+    VarSlotPool& mine = pool(actor);
+    host.lane = std::make_unique<Lane>(mine.view(), host_lane);
+    host.directory = std::make_unique<ChannelDirectory>(mine, *host.lane, view_);
+    host.reclaim = std::make_unique<PeerReclaim>(mine, *host.lane, view_, *host.directory);
 }
 
 /// The old host's own lane first: nobody else looks after it.
 void World::take_over() {
-    recover_intent(pool_->view(), host_lane);
+    VarSlotPool& mine = pool(second_host_actor);
+    recover_intent(mine.view(), host_lane);
     Host& host = *hosts_[1];
-    host.lane = std::make_unique<Lane>(pool_->view(), host_lane);
-    (void)sweep_lane(*pool_, *host.lane, host_lane, [](std::uint32_t, SlotKey) { return false; });
-    begin_office(host);
+    host.lane = std::make_unique<Lane>(mine.view(), host_lane);
+    (void)sweep_lane(mine, *host.lane, host_lane, [](std::uint32_t, SlotKey) { return false; });
+    begin_office(second_host_actor);
 }
 
 bool World::awaits_reclaim(const Player& player) const {
@@ -197,7 +225,7 @@ void World::serve(Host& host) {
     }
     for (std::size_t i = 0; i < duties_.size(); ++i) {
         if ((host.duties_done >> i & 1) != 0 || !duties_[i].ready()) continue;
-        duties_[i].run(*host.directory);
+        duties_[i].run(host);
         host.duties_done |= std::uint64_t{1} << i;
         return;
     }
@@ -245,8 +273,15 @@ void World::expect_nothing_of(const Player& player) {
     expect_other(view_.publishers, "publisher");
 }
 
+/// Whoever looks at an end must not know how far the class had grown at another one.
+std::optional<VarSlotPool> World::opened_anew() const {
+    if (!grows_) return std::nullopt;
+    return *VarSlotPool::attach(region_);
+}
+
 void World::expect_sound(const std::string& when) {
-    for (const AuditFinding& finding : audit(pool_->view(), 3)) {
+    const auto anew = opened_anew();
+    for (const AuditFinding& finding : audit((anew ? *anew : *pool_).view(), 3)) {
         report(when + ": " + finding.invariant + " class " + std::to_string(finding.class_index) +
                " slot " + std::to_string(finding.slot_index) + ": " + finding.text);
     }
@@ -254,7 +289,8 @@ void World::expect_sound(const std::string& when) {
 
 void World::expect_all_free(const std::string& when, std::uint32_t occupied) {
     expect_sound(when);
-    const auto classes = read_statistics(pool_->view());
+    const auto anew = opened_anew();
+    const auto classes = read_statistics((anew ? *anew : *pool_).view());
     for (std::size_t i = 0; i < classes.size(); ++i) {
         const ClassStatistics& one = classes[i];
         if (one.free + (i == 0 ? occupied : 0) == one.slot_count) continue;

@@ -49,16 +49,23 @@ public:
 
     [[nodiscard]] Player& player(std::string_view name);
 
+    /// The class has so many slots more, in an extent of their own, before the play begins.
+    void grow_first(std::uint32_t slot_count);
+
     /// Something that the host does once, when `ready`; the second host does it again if the first
-    /// dies meanwhile. It gets the acting host's directory.
+    /// dies meanwhile. It gets the acting host's directory, or its lane.
     void add_duty(std::function<bool()> ready, std::function<void(ChannelDirectory&)> run);
+    void add_duty(std::function<void(Lane&)> run);
 
     /// What the acting host has opened; private memory of the host, read by whoever had asked.
     void answer(const Opened& opened);
     [[nodiscard]] bool has_answered() const;
     [[nodiscard]] Opened answered() const;
 
-    [[nodiscard]] VarSlotPool& pool() { return *pool_; }
+    /// As this actor has it. Of a class that grows each knows for itself how far.
+    [[nodiscard]] VarSlotPool& pool(unsigned actor) {
+        return own_pools_[actor] != nullptr ? *own_pools_[actor] : *pool_;
+    }
     [[nodiscard]] const ProtocolView& view() const { return view_; }
     [[nodiscard]] ChannelDirectory& directory();
     [[nodiscard]] ChannelRequest request() const;
@@ -84,12 +91,13 @@ private:
     };
     struct Duty {
         std::function<bool()> ready;
-        std::function<void(ChannelDirectory&)> run;
+        std::function<void(Host&)> run;
     };
 
     void make_tables();
     [[nodiscard]] std::uint32_t admit_peer();
-    void begin_office(Host& host);
+    void open_own_pool(unsigned actor);
+    void begin_office(unsigned actor);
     void take_over();
     [[nodiscard]] bool has_work(const Host& host) const;
     void serve(Host& host);
@@ -100,13 +108,17 @@ private:
     void look_at_end();
     void reclaim_all(bool dead_ones, EndpointState how, bool must_finish);
     void expect_nothing_of(const Player& player);
+    [[nodiscard]] std::optional<VarSlotPool> opened_anew() const;
     void expect_sound(const std::string& when);
     void expect_all_free(const std::string& when, std::uint32_t occupied);
     void expect_tables_empty();
 
     const ChannelPolicy policy_;
     const std::uint32_t subscriber_limit_;
+    const bool grows_;
+    PoolRegion region_;
     std::optional<VarSlotPool> pool_;
+    VarSlotPool* own_pools_[actors_max] = {};  ///< In the heaps of their actors; if a class grows.
     ProtocolView view_;
     Host* hosts_[2] = {};  ///< In the heaps of their actors.
     std::deque<Player> players_;
