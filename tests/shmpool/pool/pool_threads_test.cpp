@@ -4,12 +4,14 @@
 /// sanitizer looks). Method: churn with an account beside the pool, then audit and counts.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <barrier>
 #include <deque>
 #include <mutex>
 #include <random>
 #include <thread>
 
+#include "shmpool/pool/growth.hpp"
 #include "tests/shmpool/pool/own_pool.hpp"
 #include "tests/shmpool/pool/slot_claims.hpp"
 
@@ -53,8 +55,8 @@ bool holds(std::span<const std::byte> data, std::uint32_t name) {
     return true;
 }
 
-std::uint32_t number_of(const SlotRef& ref) {
-    return ref.class_index * 1024U + ref.slot_index;
+std::uint32_t number_of(const OwnPool& pool, const SlotRef& ref) {
+    return ref.class_index * 1024U + position_of(pool.view().key_of(ref).value());
 }
 
 /// Slots of the churn in one thread's hands.
@@ -94,7 +96,7 @@ private:
             if (!loaned) return;
             held.ref = pool_->view().ref_of(loaned->class_index, loaned->key);
         }
-        claims_.take(number_of(held.ref), name_);
+        claims_.take(number_of(pool_, held.ref), name_);
         fill(pool_->slot_data_mut(held.ref).value(), name_);
         held_.push_back(held);
     }
@@ -102,7 +104,7 @@ private:
         const Held held = held_[which];
         held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(which));
         if (!holds(pool_->slot_data(held.ref).value(), name_)) claims_.payload_was_overwritten();
-        claims_.give(number_of(held.ref), name_);
+        claims_.give(number_of(pool_, held.ref), name_);
         const auto ended =
             held.raw
                 ? pool_->free(*lane_, held.ref)
@@ -130,6 +132,66 @@ TEST(PoolThreads, ChurnWithoutLosingOrDoublingASlot) {  // T-VS-16
     EXPECT_EQ(claims->overwritten(), 0U);
     EXPECT_EQ(test::broken_or_not_all_free(pool.view()), "");
     EXPECT_GT(pool.statistics(1).allocations_total, 1000U);
+    EXPECT_FALSE(pool.view().damaged());
+}
+
+/// Lets classes grow, and withdraws what nobody uses just now, as long as others work in them.
+class GrowingHost {
+public:
+    explicit GrowingHost(OwnPool& pool) : pool_(pool) {}
+
+    void step() {
+        const auto class_index = static_cast<std::uint32_t>(random_() % pool_->class_count());
+        if (random_() % 2 == 0) {
+            const auto growth = plan_growth(pool_.view(), class_index, 24);
+            if (!growth) return;
+            open_extent(pool_.view(), pool_.host(), *growth);
+            ++opened_;
+        } else {
+            withdraw(class_index);
+        }
+    }
+    void withdraw(std::uint32_t class_index) {
+        for (std::uint32_t i = 1; i < pool_->extent_count(class_index); ++i) {
+            if (withdraw_extent(pool_.view(), pool_.host(), class_index, i)) ++withdrawn_;
+        }
+    }
+    [[nodiscard]] std::uint64_t opened() const { return opened_; }
+    [[nodiscard]] std::uint64_t withdrawn() const { return withdrawn_; }
+
+private:
+    OwnPool& pool_;
+    std::mt19937_64 random_{7};
+    std::uint64_t opened_ = 0;
+    std::uint64_t withdrawn_ = 0;
+};
+
+TEST(PoolThreads, ChurnInClassesThatGrowAndShrink) {
+    OwnPool pool(Configs{{64, 16, 100}, {256, 256, 700}, {1024, 40, 300}});
+    const auto claims = std::make_unique<test::SlotClaims>();
+    GrowingHost host(pool);
+    std::atomic<std::uint32_t> working{thread_count - 1};
+    in_threads(thread_count, [&](std::uint32_t i) {
+        if (i == 0) {
+            while (working.load() != 0) host.step();
+            return;
+        }
+        Churner churner(pool, *claims, i + 1);
+        for (std::uint64_t step = 0; step < churn_steps; ++step) churner.step();
+        churner.finish();
+        --working;
+    });
+    EXPECT_EQ(claims->doubled(), 0U);
+    EXPECT_EQ(claims->overwritten(), 0U);
+    EXPECT_EQ(test::broken_or_not_all_free(pool.view()), "");
+    EXPECT_GT(host.opened(), 2U);
+    for (std::uint32_t i = 0; i < pool->class_count(); ++i) {
+        host.withdraw(i);
+        EXPECT_EQ(slots_in_service(pool.view(), i), pool->classes()[i].slot_count)
+            << "nobody uses any of them";
+    }
+    EXPECT_GT(host.withdrawn(), 2U);
+    EXPECT_EQ(test::broken_or_not_all_free(pool.view()), "");
     EXPECT_FALSE(pool.view().damaged());
 }
 
