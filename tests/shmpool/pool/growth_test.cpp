@@ -236,6 +236,15 @@ TEST_F(GrowthTest, IgnoresExtentsThatCanNotBe) {
     EXPECT_EQ(pool_->free(*lane_, SlotRef{0, 1, 0, 0, 1}).error(), Errc::invalid_ref);
 }
 
+TEST_F(GrowthTest, BelievesNoMoreExtentsThanTheTableHas) {
+    while (grow(1)) {
+    }
+    const ClassView& view = pool_.view().classes[0];
+    view.extents[extent_count_max].slot_count.store(1);  // Whatever lies behind the table.
+    view.image->extent_count.store(extent_count_max + 1);
+    EXPECT_EQ(pool_->extent_count(0), extent_count_max);
+}
+
 TEST_F(GrowthTest, MarksThePoolWhenAnExtentsListBeginsNowhere) {
     ASSERT_TRUE(grow(8));
     ASSERT_TRUE(withdraw(1));
