@@ -14,9 +14,7 @@ namespace {
     return view.extents[extent_index].withdrawn.load(std::memory_order_relaxed) != 0;
 }
 
-ByteRange payload_of(const PoolView& pool, std::uint32_t class_index, std::uint64_t first,
-                     std::uint64_t slot_count) {
-    const ClassView& view = pool.classes[class_index];
+ByteRange payload_of(const ClassView& view, std::uint64_t first, std::uint64_t slot_count) {
     return {view.payload_offset + first * view.stride_bytes, slot_count * view.stride_bytes};
 }
 
@@ -39,7 +37,7 @@ Outcome<Growth> plan_growth(const PoolView& pool, std::uint32_t class_index, std
         const ExtentView extent = view.extent(index);
         growth.extent_index = index;
         growth.slot_count = extent.slot_count;
-        growth.payload = payload_of(pool, class_index, extent.first, extent.slot_count);
+        growth.payload = payload_of(view, extent.first, extent.slot_count);
         return growth;
     }
     const std::uint32_t there = view.slot_count();
@@ -50,7 +48,7 @@ Outcome<Growth> plan_growth(const PoolView& pool, std::uint32_t class_index, std
     }
     growth.records = {view.records_offset + there * sizeof(SlotRecord),
                       growth.slot_count * sizeof(SlotRecord)};
-    growth.payload = payload_of(pool, class_index, there, growth.slot_count);
+    growth.payload = payload_of(view, there, growth.slot_count);
     return growth;
 }
 
@@ -89,7 +87,7 @@ Outcome<ByteRange> withdraw_extent(const PoolView& pool, Lane& host, std::uint32
     extent.image->withdrawn.store(top + 1, std::memory_order_release);  // [R-withdrawn]
     SHMPOOL_CRASH_POINT(extent_withdrawn);
     host.settle();
-    return whole_pages_of(payload_of(pool, class_index, extent.first, extent.slot_count));
+    return whole_pages_of(payload_of(view, extent.first, extent.slot_count));
 }
 
 std::uint64_t slots_in_service(const PoolView& pool, std::uint32_t class_index) {
@@ -114,11 +112,10 @@ std::vector<ByteRange> unused_payload(const PoolView& pool, std::uint32_t class_
     for (std::uint32_t index = 1; index < view.extent_count(); ++index) {
         if (!is_withdrawn(view, index)) continue;
         const ExtentView extent = view.extent(index);
-        unused.push_back(
-            whole_pages_of(payload_of(pool, class_index, extent.first, extent.slot_count)));
+        unused.push_back(whole_pages_of(payload_of(view, extent.first, extent.slot_count)));
     }
     const std::uint32_t there = view.slot_count();
-    unused.push_back(whole_pages_of(payload_of(pool, class_index, there, view.slot_limit - there)));
+    unused.push_back(whole_pages_of(payload_of(view, there, view.slot_limit - there)));
     std::erase(unused, ByteRange{});
     return unused;
 }

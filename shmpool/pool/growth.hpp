@@ -12,8 +12,8 @@
 ///              earlier lives stay refused.
 ///   returns    `withdrawn` is cleared, and the list is put back.
 ///
-/// Between the exchange and the store the host's lane has the slots by its intent (detectable_stack
-/// .hpp); `recover_intent` gives them back, unless `withdrawn` says that they are where they
+/// Between the exchange and the store the host's lane has the slots by its intent, as in any change
+/// of a list; `recover_intent` gives them back, unless `withdrawn` says that they are where they
 /// belong.
 ///
 /// Host only, one thread; `host` is its own lane.
@@ -37,13 +37,14 @@ struct Growth {
 };
 
 /// The next step towards `wanted` more slots: an extent that was withdrawn, which may be more than
-/// that; else a new one, of as many as the class may still have. no_class: it has no such class;
-/// slot_limit_reached: it may not grow, or not any more.
+/// that; else a new one, of as many as the class may still have. invalid_argument: there is no such
+/// class, or 0 are wanted; slot_limit_reached: it may not grow, or not any more.
 [[nodiscard]] Outcome<Growth> plan_growth(const PoolView& pool, std::uint32_t class_index,
                                           std::uint32_t wanted);
 
 /// Pre: all memory of `growth` is committed, and it is what `plan_growth` says now. Rings who waits
-/// for a slot.
+/// for a slot. Marks the pool as damaged, and opens nothing, if the list of an extent that returns
+/// begins nowhere.
 void open_extent(const PoolView& pool, Lane& host, const Growth& growth);
 
 /// Takes an extent away in which no slot is in use, and returns its payload: whole pages, which

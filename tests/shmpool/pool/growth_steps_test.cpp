@@ -2,7 +2,6 @@
 /// Goal: there is no instruction of growing, withdrawing and bringing back at which the death of
 /// the host loses or doubles a slot. Method: as single_step_test.cpp: a kill behind each
 /// instruction that has changed the shared memory, which are all the states a kill can leave.
-#include <cstring>
 #include <iostream>
 
 #include "tests/shmpool/pool/growth_scene.hpp"
@@ -12,23 +11,6 @@
 
 namespace shmpool {
 namespace {
-
-/// Whether the memory is another one than at the last look.
-class Changes {
-public:
-    explicit Changes(std::span<const std::byte> memory)
-        : memory_(memory), before_(memory.begin(), memory.end()) {}
-
-    bool has_changed() {
-        if (std::memcmp(before_.data(), memory_.data(), memory_.size()) == 0) return false;
-        before_.assign(memory_.begin(), memory_.end());
-        return true;
-    }
-
-private:
-    std::span<const std::byte> memory_;
-    std::vector<std::byte> before_;
-};
 
 TEST(GrowthSteps, MayBeTheHostsLast) {
     const test::Shared<test::StepBoard> board;
@@ -40,7 +22,7 @@ TEST(GrowthSteps, MayBeTheHostsLast) {
             test::SteppedChild child([] {}, [&] { scene.play_host(); }, *board);
             if (child.may_not_be_traced()) GTEST_SKIP() << "ptrace is not permitted here";
             ASSERT_TRUE(child.stopped());
-            Changes changes(scene.memory());
+            test::Changes changes(scene.memory());
             for (std::uint32_t passed = 0; passed < places && !is_over;) {
                 is_over = !child.step();
                 if (changes.has_changed()) ++passed;

@@ -4,7 +4,6 @@
 /// n-th instruction, for every n; repair; take every slot. For longer operations the kills are at
 /// each instruction that has changed the shared memory: these are all the states a kill can leave.
 #include <cerrno>
-#include <cstring>
 #include <functional>
 #include <iostream>
 #include <set>
@@ -65,10 +64,10 @@ protected:
                 test::SteppedChild child(prepare, body, *board_);
                 if (child.may_not_be_traced()) GTEST_SKIP() << "ptrace is not permitted here";
                 ASSERT_TRUE(child.stopped());
-                remember();
+                test::Changes changes(pool_.pages().span());
                 for (std::uint32_t passed = 0; passed < places && !over;) {
                     over = !child.step();
-                    if (kill == Kill::after_each_instruction || has_changed()) ++passed;
+                    if (kill == Kill::after_each_instruction || changes.has_changed()) ++passed;
                 }
             }
             SCOPED_TRACE("killed at place " + std::to_string(places));
@@ -92,19 +91,6 @@ protected:
             [&] { body(*lane); }, [&] { pool_.reclaim(doomed_); });
     }
 
-    void remember() {
-        const std::span<std::byte> memory = pool_.pages().span();
-        before_.assign(memory.begin(), memory.end());
-    }
-    bool has_changed() {
-        if (std::memcmp(before_.data(), pool_.pages().span().data(), before_.size()) == 0) {
-            return false;
-        }
-        remember();
-        return true;
-    }
-
-    std::vector<std::byte> before_;
     OwnPool pool_{Configs{{64, 8}, {256, 128}}, 3, Pages::Kind::shared};
     std::unique_ptr<Lane> witness_;
     std::uint32_t doomed_ = 0;

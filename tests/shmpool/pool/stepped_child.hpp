@@ -9,7 +9,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstddef>
+#include <cstring>
 #include <functional>
+#include <span>
+#include <vector>
 
 #include "tests/shmpool/platform/forked_child.hpp"
 
@@ -63,6 +67,23 @@ private:
     StepBoard& board_;
     pid_t pid_ = -1;
     int status_ = 0;
+};
+
+/// Whether the memory is another one than at the last look.
+class Changes {
+public:
+    explicit Changes(std::span<const std::byte> memory)
+        : memory_(memory), before_(memory.begin(), memory.end()) {}
+
+    bool has_changed() {
+        if (std::memcmp(before_.data(), memory_.data(), memory_.size()) == 0) return false;
+        before_.assign(memory_.begin(), memory_.end());
+        return true;
+    }
+
+private:
+    std::span<const std::byte> memory_;
+    std::vector<std::byte> before_;
 };
 
 }  // namespace shmpool::test
