@@ -58,11 +58,15 @@ inline constexpr std::array<KeyRule<PoolConfig>, 2> pool_keys{{
     {"name", [](const toml::node& n, PoolConfig& c) { return take_text(n, c.name); }},
     {"socket", [](const toml::node& n, PoolConfig& c) { return take_text(n, c.socket_path); }},
 }};
-inline constexpr std::array<KeyRule<SizeClassConfig>, 2> class_keys{{
+inline constexpr std::array<KeyRule<SizeClassConfig>, 4> class_keys{{
     {"slot_size",
      [](const toml::node& n, SizeClassConfig& c) { return take_size(n, c.slot_size); }},
     {"slot_count",
      [](const toml::node& n, SizeClassConfig& c) { return take_count(n, c.slot_count); }},
+    {"slot_limit",
+     [](const toml::node& n, SizeClassConfig& c) { return take_count(n, c.slot_limit); }},
+    {"grow_when_exhausted",
+     [](const toml::node& n, SizeClassConfig& c) { return take_flag(n, c.grow_when_exhausted); }},
 }};
 inline constexpr std::array<KeyRule<PoolConfig>, 10> limits_keys{{
     {"peers", take_limit<&PoolLimits::peers>},

@@ -108,6 +108,13 @@ MaybeFlaw take_text(const toml::node& node, std::string& target) {
     return std::nullopt;
 }
 
+MaybeFlaw take_flag(const toml::node& node, bool& target) {
+    const auto* flag = node.as_boolean();
+    if (flag == nullptr) return expected("true or false", node);
+    target = flag->get();
+    return std::nullopt;
+}
+
 MaybeFlaw take_count(const toml::node& node, std::uint32_t& target) {
     const auto* number = node.as_integer();
     if (number == nullptr) return expected("an integer", node);

@@ -45,6 +45,7 @@ using MaybeFlaw = std::optional<Flaw>;
 [[nodiscard]] std::string expected(std::string_view what, const toml::node& node);
 
 [[nodiscard]] MaybeFlaw take_text(const toml::node& node, std::string& target);
+[[nodiscard]] MaybeFlaw take_flag(const toml::node& node, bool& target);
 [[nodiscard]] MaybeFlaw take_count(const toml::node& node, std::uint32_t& target);
 [[nodiscard]] MaybeFlaw take_long_count(const toml::node& node, std::uint64_t& target);
 [[nodiscard]] MaybeFlaw take_size(const toml::node& node, std::uint64_t& target);

@@ -10,34 +10,50 @@ namespace shmpool::host {
 DamageWatch::DamageWatch(SegmentSteward& steward, ChannelDirectory& directory, const HostLog& log)
     : steward_(steward), directory_(directory), log_(log) {
     remember_all();
+    remember_extents();
 }
 
-void DamageWatch::remember(const std::string& what, const void* first, std::size_t bytes) {
+DamageWatch::Fixed DamageWatch::remember(const std::string& what, const void* first,
+                                         std::size_t bytes) {
     Fixed fixed{what, {static_cast<const std::uint32_t*>(first), bytes / 4}, {}};
     for (const std::uint32_t& word : fixed.words) fixed.sound.push_back(load_once(word));
-    fixed_.push_back(std::move(fixed));
+    return fixed;
 }
 
 void DamageWatch::remember_all() {
     const SegmentHeader& header = steward_.header();
-    remember("the segment's header", &header, offsetof(SegmentHeader, committed_bytes));
-    remember("the segment's count of regions", &header.region_count, sizeof(header.region_count));
-    remember("the pool's name", header.pool_name, sizeof(header.pool_name));
-    remember("the directory of regions", header.regions, sizeof(header.regions));
     const PoolView& pool = steward_.pool().view();
-    remember("the pool's header", pool.header, offsetof(PoolHeader, pressure));
+    fixed_ = {remember("the segment's header", &header, offsetof(SegmentHeader, committed_bytes)),
+              remember("the segment's count of regions", &header.region_count,
+                       sizeof(header.region_count)),
+              remember("the pool's name", header.pool_name, sizeof(header.pool_name)),
+              remember("the directory of regions", header.regions, sizeof(header.regions)),
+              remember("the pool's header", pool.header, offsetof(PoolHeader, pressure))};
     for (const ClassView& one : pool.all_classes()) {
-        const bool grows = one.extent_limit > 1;
-        remember("the image of a size class", one.image,
-                 grows ? offsetof(ClassImage, extent_count) : offsetof(ClassImage, reserved));
-        remember("the extent of a size class", &one.extents[0].slot_count, sizeof(std::uint32_t));
+        fixed_.push_back(
+            remember("the image of a size class", one.image, offsetof(ClassImage, extent_count)));
+    }
+}
+
+void DamageWatch::remember_extents() {
+    extents_as_of_ = steward_.growth().changes();
+    extents_.clear();
+    for (const ClassView& one : steward_.pool().view().all_classes()) {
+        extents_.push_back(
+            remember("the image of a size class", &one.image->extent_count, sizeof(std::uint32_t)));
+        for (std::uint32_t index = 0; index < one.extent_count(); ++index) {
+            extents_.push_back(remember("the extent of a size class", one.extents + index,
+                                        offsetof(ExtentImage, head)));
+        }
     }
 }
 
 std::string DamageWatch::first_sign() const {
-    for (const Fixed& fixed : fixed_) {
-        for (std::size_t i = 0; i < fixed.words.size(); ++i) {
-            if (load_once(fixed.words[i]) != fixed.sound[i]) return fixed.what + " has changed";
+    for (const auto* const all : {&fixed_, &extents_}) {
+        for (const Fixed& fixed : *all) {
+            for (std::size_t i = 0; i < fixed.words.size(); ++i) {
+                if (load_once(fixed.words[i]) != fixed.sound[i]) return fixed.what + " has changed";
+            }
         }
     }
     if (!steward_.shows_its_state()) return "the host's state was written by somebody else";
@@ -52,6 +68,7 @@ void DamageWatch::look_if_due(std::uint64_t now_ns) {
 }
 
 void DamageWatch::look() {
+    if (extents_as_of_ != steward_.growth().changes()) remember_extents();
     const std::string sign = first_sign();
     if (sign.empty() && !damaged_) return;
     if (!damaged_) {

@@ -34,14 +34,18 @@ private:
         std::span<const std::uint32_t> words;
         std::vector<std::uint32_t> sound;
     };
-    void remember(const std::string& what, const void* first, std::size_t bytes);
+    [[nodiscard]] static Fixed remember(const std::string& what, const void* first,
+                                        std::size_t bytes);
     void remember_all();
+    void remember_extents();
     [[nodiscard]] std::string first_sign() const;
 
     SegmentSteward& steward_;
     ChannelDirectory& directory_;
     const HostLog& log_;
     std::vector<Fixed> fixed_;
+    std::vector<Fixed> extents_;       ///< The same, between two changes by this host.
+    std::uint64_t extents_as_of_ = 0;  ///< PoolGrowth::changes() when they were remembered.
     bool damaged_ = false;
     std::uint64_t next_look_ns_ = 0;
 };

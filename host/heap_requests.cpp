@@ -15,9 +15,6 @@
 namespace shmpool::host {
 namespace {
 
-/// So that nobody can fill the host's memory with requests.
-constexpr std::ptrdiff_t works_per_session_max = 16;
-
 HeapRequest heap_request_of(const wire::CreateHeap& request, uid_t user) {
     HeapRequest wanted;
     wanted.name = request.name.view();
@@ -40,7 +37,7 @@ HeapRequest heap_request_of(const wire::CreateHeap& request, uid_t user) {
 
 RequestDesk::Granted RequestDesk::grant(Session& session, const wire::CreateHeap& request,
                                         std::uint32_t request_id) {
-    if (auto allowed = check_may_change_heaps(session); !allowed) {
+    if (auto allowed = check_may_change_memory(session); !allowed) {
         return tl::unexpected(allowed.error());
     }
     const HeapRequest wanted = heap_request_of(request, session.credentials.uid);
@@ -52,7 +49,7 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::CreateHeap
 
 RequestDesk::Granted RequestDesk::grant(Session& session, const wire::DestroyHeap& request,
                                         std::uint32_t request_id) {
-    if (auto allowed = check_may_change_heaps(session); !allowed) {
+    if (auto allowed = check_may_change_memory(session); !allowed) {
         return tl::unexpected(allowed.error());
     }
     return wait_for(steward_.heaps().destroy({request.heap_index, request.incarnation}),
@@ -63,7 +60,7 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::DestroyHea
 
 RequestDesk::Granted RequestDesk::grant(Session& session, const wire::GrowHeap& request,
                                         std::uint32_t request_id) {
-    if (auto allowed = check_may_change_heaps(session); !allowed) {
+    if (auto allowed = check_may_change_memory(session); !allowed) {
         return tl::unexpected(allowed.error());
     }
     const HeapId heap{request.heap_index, request.incarnation};
@@ -72,23 +69,6 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::GrowHeap& 
                      "heap number " + std::to_string(request.heap_index) + " has " +
                          std::to_string(request.bytes) + " bytes now, as pid " +
                          std::to_string(session.credentials.pid) + " wished"});
-}
-
-/// Honest clients have one under way, or a few that they did not wait for.
-RequestDesk::Allowed RequestDesk::check_may_change_heaps(const Session& session) const {
-    if (auto allowed = check_right(config_.access, Right::grow, session.credentials, own_user_id());
-        !allowed) {
-        return refuse(allowed.error());
-    }
-    return check_may_wait(session);
-}
-
-RequestDesk::Allowed RequestDesk::check_may_wait(const Session& session) const {
-    const auto waiting = std::ranges::count(waiters_, session.id, &Waiter::session_id);
-    if (waiting < works_per_session_max) return {};
-    return refuse(Errc::would_block, std::to_string(waiting) +
-                                         " requests of this connection about heaps are under way; "
-                                         "wait for an answer before the next one");
 }
 
 // --- what takes longer ---------------------------------------------------------------------------
@@ -102,15 +82,13 @@ RequestDesk::Granted RequestDesk::wait_for(const Result<HeapWorkId>& work, Waite
     return answer;
 }
 
-std::vector<LateAnswer> RequestDesk::do_a_piece() {
-    std::vector<LateAnswer> answers;
+void RequestDesk::answer_heaps(std::vector<LateAnswer>& answers) {
     for (const HeapDone& done : steward_.heaps().do_a_piece()) {
         for (const Waiter& waiter : waiters_) {
             if (waiter.work == done.work) answers.push_back(answer_late(waiter, done));
         }
         std::erase_if(waiters_, [&](const Waiter& one) { return one.work == done.work; });
     }
-    return answers;
 }
 
 LateAnswer RequestDesk::answer_late(const Waiter& waiter, const HeapDone& done) const {
@@ -138,6 +116,7 @@ LateAnswer RequestDesk::answer_late(const Waiter& waiter, const HeapDone& done) 
 
 /// What is done for nobody else either is given up.
 void RequestDesk::session_ended(const Session& session) {
+    give_up_growths_of(session);
     std::vector<HeapWorkId> works;
     for (const Waiter& one : waiters_) {
         if (one.session_id == session.id) works.push_back(one.work);

@@ -37,6 +37,7 @@ struct CommandLine {
     std::string socket_path;
     std::vector<std::string> classes;
     std::string log_level;
+    bool grow_when_exhausted = false;
     bool print_layout = false;
     bool check_config = false;
 };
@@ -77,11 +78,14 @@ void declare(CLI::App& app, CommandLine& line) {
         ->type_name("PATH")
         ->check(sentence_of(check_path));
     app.add_option("--class", line.classes,
-                   "COUNT slots of SIZE, like 64KiB:512; once per class, instead of the file's")
-        ->type_name("SIZE:COUNT")
+                   "COUNT slots of SIZE, like 64KiB:512; 64KiB:512:4096 may grow to 4096; once per "
+                   "class, instead of the file's")
+        ->type_name("SIZE:COUNT[:LIMIT]")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->check(sentence_of([](const std::string& text) { return parse_class_argument(text); }));
+    app.add_flag("--grow-when-exhausted", line.grow_when_exhausted,
+                 "Every class with a LIMIT doubles when there is no slot left, up to that");
     app.add_option("--log-level", line.log_level,
                    "The least important messages that are written to the log")
         ->type_name("LEVEL")
@@ -107,6 +111,9 @@ Result<PoolConfig> merge(const CommandLine& line) {
         const auto parsed = parse_class_argument(text);
         if (!parsed) return tl::unexpected(parsed.error());
         config.classes.push_back(*parsed);
+    }
+    for (SizeClassConfig& one : config.classes) {
+        if (line.grow_when_exhausted && one.grows()) one.grow_when_exhausted = true;
     }
     for (const LogLevel level : log_levels) {
         if (name_of(level) == line.log_level) config.log_level = level;

@@ -104,6 +104,19 @@ Result<void> check_classes(const std::vector<SizeClassConfig>& classes) {
     return {};
 }
 
+/// Far less than a process can map, so that several pools have room in one.
+Result<void> check_address_space(const std::vector<SizeClassConfig>& classes) {
+    std::uint64_t bytes = 0;
+    for (const SizeClassConfig& one : classes) {
+        bytes += one.most_slots() * (one.slot_size + sizeof(SlotRecord));
+    }
+    if (bytes <= pool_bytes_max) return {};
+    return invalid("all [[class]] together may grow to " + format_byte_size(bytes) + " (" +
+                   std::to_string(bytes) + " bytes), must be at most " +
+                   format_byte_size(pool_bytes_max) +
+                   "; lower slot_size, slot_count or slot_limit of one");
+}
+
 Result<void> check_heaps(const PoolConfig& config) {
     std::uint64_t left = config.limits.heap_bytes;
     for (const HeapRequest& heap : config.heaps) {
@@ -185,7 +198,24 @@ Result<void> check_class(const SizeClassConfig& config) {
                        format_byte_size(slot_bytes_min) + " to " +
                        format_byte_size(slot_bytes_max));
     }
-    return check_range({"slot_count", config.slot_count, 1, slot_count_max});
+    if (auto checked = check_range({"slot_count", config.slot_count, 1, slot_count_max});
+        !checked) {
+        return checked;
+    }
+    if (config.slot_limit != 0) {
+        const std::uint32_t least = config.slot_count;
+        if (auto checked = check_range({"slot_limit", config.slot_limit, least, slot_count_max});
+            !checked) {
+            return checked;
+        }
+    }
+    if (config.grow_when_exhausted && !config.grows()) {
+        return invalid(
+            "grow_when_exhausted is true, but the class may not grow; give it a "
+            "slot_limit above its slot_count of " +
+            std::to_string(config.slot_count));
+    }
+    return {};
 }
 
 Result<void> check_config(const PoolConfig& config, const MemoryProbe& memory) {
@@ -202,6 +232,7 @@ Result<void> check_config(const PoolConfig& config, const MemoryProbe& memory) {
         }
     }
     if (const auto checked = check_classes(config.classes); !checked) return checked;
+    if (const auto checked = check_address_space(config.classes); !checked) return checked;
     if (const auto checked = check_limits(config.limits); !checked) return checked;
     if (const auto checked = check_heaps(config); !checked) return checked;
     if (const auto checked =
@@ -228,23 +259,37 @@ Result<void> check_config(const PoolConfig& config, const MemoryProbe& memory) {
     return check_memory(config, memory);
 }
 
+namespace {
+
+Result<std::uint32_t> parse_slots(std::string_view name, std::string_view text) {
+    const auto count = parse_quantity(text, {name, "512", {}, 1});
+    if (!count) return invalid(count.error().message);
+    constexpr std::uint64_t widest = std::numeric_limits<std::uint32_t>::max();
+    if (*count <= widest) return static_cast<std::uint32_t>(*count);
+    return invalid(std::string(name) + " is " + std::to_string(*count) + ", must be 1 to " +
+                   std::to_string(slot_count_max));
+}
+
+}  // namespace
+
 Result<SizeClassConfig> parse_class_argument(std::string_view text) {
     const std::size_t colon = text.find(':');
     if (colon == std::string_view::npos) {
         return invalid("the class \"" + std::string(text) +
-                       "\" must be SIZE:COUNT, like 64KiB:512");
+                       "\" must be SIZE:COUNT or SIZE:COUNT:LIMIT, like 64KiB:512");
     }
     const auto size = parse_byte_size(text.substr(0, colon));
     if (!size) return invalid("slot_size: " + size.error().message);
-    const auto count = parse_quantity(text.substr(colon + 1), {"slot_count", "512", {}, 1});
-    if (!count) return invalid(count.error().message);
-    constexpr std::uint64_t widest = std::numeric_limits<std::uint32_t>::max();
-    if (*count > widest) {
-        return invalid("slot_count is " + std::to_string(*count) + ", must be 1 to " +
-                       std::to_string(slot_count_max));
+    const std::string_view counts = text.substr(colon + 1);
+    const std::size_t second = counts.find(':');
+    const auto count = parse_slots("slot_count", counts.substr(0, second));
+    if (!count) return tl::unexpected(count.error());
+    SizeClassConfig config{*size, *count};
+    if (second != std::string_view::npos) {
+        const auto limit = parse_slots("slot_limit", counts.substr(second + 1));
+        if (!limit) return tl::unexpected(limit.error());
+        config.slot_limit = *limit;
     }
-    const auto narrow = static_cast<std::uint32_t>(*count);
-    const SizeClassConfig config{*size, narrow};
     if (const auto checked = check_class(config); !checked) {
         return invalid("the class \"" + std::string(text) + "\": " + checked.error().message);
     }

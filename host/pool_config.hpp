@@ -72,6 +72,7 @@ struct PoolConfig {
 
 inline constexpr std::uint32_t ring_entries_max = 1U << 24;
 inline constexpr std::uint64_t heap_bytes_max = std::uint64_t{1} << 44;
+inline constexpr std::uint64_t pool_bytes_max = std::uint64_t{1} << 44;  ///< Of address space.
 inline constexpr std::uint32_t stop_grace_ms_max = 10 * 60'000;
 inline constexpr std::uint32_t suspect_after_ms_min = 100;
 inline constexpr std::uint32_t suspect_after_ms_max = 24 * 3'600'000;
@@ -87,10 +88,10 @@ using MemoryProbe = std::function<std::uint64_t()>;
 /// names the key as the file spells it, the value and the remedy.
 [[nodiscard]] Result<void> check_config(const PoolConfig& config, const MemoryProbe& memory);
 
-/// "64KiB:512", the argument of --class.
+/// "64KiB:512" or "64KiB:512:4096", the argument of --class.
 [[nodiscard]] Result<SizeClassConfig> parse_class_argument(std::string_view text);
 
-/// One class by itself: 64 B .. 1 GiB, 1 .. 2^24 slots.
+/// One class by itself: 64 B .. 1 GiB, 1 .. 2^24 slots, a limit that is not below them.
 [[nodiscard]] Result<void> check_class(const SizeClassConfig& config);
 
 }  // namespace shmpool::host

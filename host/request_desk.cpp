@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/request_desk.hpp"
 
+#include <algorithm>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -45,13 +46,18 @@ constexpr bool for_peers_only =
     std::is_same_v<Request, wire::OpenPublisher> || std::is_same_v<Request, wire::OpenSubscriber> ||
     std::is_same_v<Request, wire::ClosePublisher> ||
     std::is_same_v<Request, wire::CloseSubscriber> || std::is_same_v<Request, wire::OpenHeap> ||
-    std::is_same_v<Request, wire::CloseHeap>;
+    std::is_same_v<Request, wire::CloseHeap> || std::is_same_v<Request, wire::RelieveClass>;
+
+/// So that nobody can fill the host's memory with requests.
+constexpr std::ptrdiff_t works_per_session_max = 16;
 
 /// Requests that are answered when their work is done, or somebody else's.
 template <typename Request>
 constexpr bool takes_longer =
     std::is_same_v<Request, wire::CreateHeap> || std::is_same_v<Request, wire::DestroyHeap> ||
-    std::is_same_v<Request, wire::GrowHeap> || std::is_same_v<Request, wire::OpenHeap>;
+    std::is_same_v<Request, wire::GrowHeap> || std::is_same_v<Request, wire::OpenHeap> ||
+    std::is_same_v<Request, wire::GrowClass> || std::is_same_v<Request, wire::ShrinkClass> ||
+    std::is_same_v<Request, wire::RelieveClass>;
 
 }  // namespace
 
@@ -102,6 +108,33 @@ std::optional<Answer> RequestDesk::answer(Session& session, const wire::Message&
             }
         },
         message.body);
+}
+
+// --- what takes longer than a turn of the loop ---------------------------------------------------
+
+RequestDesk::Allowed RequestDesk::check_may_change_memory(const Session& session) const {
+    if (auto allowed = check_right(config_.access, Right::grow, session.credentials, own_user_id());
+        !allowed) {
+        return refuse(allowed.error());
+    }
+    return check_may_wait(session);
+}
+
+/// Honest clients have one under way, or a few that they did not wait for.
+RequestDesk::Allowed RequestDesk::check_may_wait(const Session& session) const {
+    const auto waiting = std::ranges::count(waiters_, session.id, &Waiter::session_id) +
+                         std::ranges::count(growth_waiters_, session.id, &GrowthWaiter::session_id);
+    if (waiting < works_per_session_max) return {};
+    return refuse(Errc::would_block, std::to_string(waiting) +
+                                         " requests of this connection about memory are under way; "
+                                         "wait for an answer before the next one");
+}
+
+std::vector<LateAnswer> RequestDesk::do_a_piece() {
+    std::vector<LateAnswer> answers;
+    answer_heaps(answers);
+    answer_grown(answers);
+    return answers;
 }
 
 // --- hello and goodbye ---------------------------------------------------------------------------
@@ -172,6 +205,7 @@ wire::Welcome RequestDesk::welcome_numbers(PeerId peer) const {
     welcome.peer_incarnation = peer.incarnation;
     welcome.host_pid = own_process_id();
     welcome.host_incarnation = header.host_incarnation.load(std::memory_order_relaxed);
+    welcome.relieved_classes = steward_.relieved_classes(config_);
     return welcome;
 }
 
@@ -268,7 +302,8 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Rejoin& re
     session.role = SessionRole::peer;
     close_unlisted(peer.id, request);
     const wire::Welcome numbers = welcome_numbers(peer.id);
-    return plain(wire::Rejoined{numbers.host_pid, numbers.host_incarnation});
+    return plain(
+        wire::Rejoined{numbers.host_pid, numbers.host_incarnation, numbers.relieved_classes});
 }
 
 namespace {

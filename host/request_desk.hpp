@@ -50,7 +50,9 @@ public:
     void undo_hello(Session& session);
 
     /// There is a piece to do: the loop is not to wait.
-    [[nodiscard]] bool has_work() const { return steward_.heaps().has_work(); }
+    [[nodiscard]] bool has_work() const {
+        return steward_.heaps().has_work() || steward_.growth().has_work();
+    }
     /// One piece of what takes longer, and the answers that are due by now.
     [[nodiscard]] std::vector<LateAnswer> do_a_piece();
 
@@ -87,6 +89,12 @@ private:
     [[nodiscard]] Granted grant(Session& session, const wire::OpenHeap& request,
                                 std::uint32_t request_id);
     [[nodiscard]] Granted grant(Session& session, const wire::CloseHeap& request);
+    [[nodiscard]] Granted grant(Session& session, const wire::GrowClass& request,
+                                std::uint32_t request_id);
+    [[nodiscard]] Granted grant(Session& session, const wire::ShrinkClass& request,
+                                std::uint32_t request_id);
+    [[nodiscard]] Granted grant(Session& session, const wire::RelieveClass& request,
+                                std::uint32_t request_id);
     [[nodiscard]] Granted grant(Session& session, const wire::Kick& request);
     [[nodiscard]] Granted grant(Session& session, const wire::Rebuild& request);
     [[nodiscard]] Granted grant(Session& session, const wire::Goodbye& request);
@@ -101,10 +109,25 @@ private:
         std::string opens{};           ///< Of HeapOpened: which heap,
         std::uint32_t peer_index = 0;  ///< and for whom.
     };
-    [[nodiscard]] Allowed check_may_change_heaps(const Session& session) const;
+    [[nodiscard]] Allowed check_may_change_memory(const Session& session) const;
     [[nodiscard]] Allowed check_may_wait(const Session& session) const;
     [[nodiscard]] Granted wait_for(const Result<HeapWorkId>& work, Waiter waiter);
     [[nodiscard]] LateAnswer answer_late(const Waiter& waiter, const HeapDone& done) const;
+    void answer_heaps(std::vector<LateAnswer>& answers);
+
+    /// Who waits for a size class to grow or to shrink.
+    struct GrowthWaiter {
+        std::uint64_t session_id = no_session;
+        std::uint32_t request_id = 0;
+        GrowthId growth = 0;
+        wire::Body granted;  ///< What it hears if all goes well, without the number.
+        std::string news;    ///< And the log.
+    };
+    [[nodiscard]] Allowed check_may_be_relieved(const Session& session,
+                                                std::uint64_t slot_bytes) const;
+    [[nodiscard]] Granted wait_for_growth(const Result<GrowthId>& growth, GrowthWaiter waiter);
+    void answer_grown(std::vector<LateAnswer>& answers);
+    void give_up_growths_of(const Session& session);
 
     template <typename First>
     [[nodiscard]] Allowed check_caller(const Session& session, Right right,
@@ -131,6 +154,7 @@ private:
     LineLimit complaints_;
     std::map<uid_t, std::uint32_t> observers_;  ///< Connections of each user.
     std::vector<Waiter> waiters_;
+    std::vector<GrowthWaiter> growth_waiters_;
     std::optional<PoolParts> replacement_;
 };
 

@@ -31,14 +31,6 @@ SegmentShape shape_of(const PoolConfig& config) {
     return shape;
 }
 
-Result<PoolRegion> pool_region_of(const Segment& segment) {
-    const auto control = segment.region(RegionKind::pool_control);
-    if (!control) return tl::unexpected(control.error());
-    const auto payload = segment.region(RegionKind::pool_payload);
-    if (!payload) return tl::unexpected(payload.error());
-    return PoolRegion{control->bytes, payload->bytes};
-}
-
 Result<void> check_pool_name(const SegmentHeader& header, const std::string& wanted) {
     const std::string found(header.pool_name, strnlen(header.pool_name, pool_name_bytes));
     if (found == wanted) return {};
@@ -61,9 +53,10 @@ Result<std::unique_ptr<SegmentSteward>> SegmentSteward::create(const PoolConfig&
     if (!plan) return tl::unexpected(plan.error());
     auto segment = Segment::create(config.name, *plan, protocol_fingerprint);
     if (!segment) return tl::unexpected(segment.error());
-    const auto region = pool_region_of(*segment);
-    if (!region) return tl::unexpected(region.error());
-    auto pool = VarSlotPool::init(*region, config.classes, lane_cells_of(config.limits));
+    const auto regions = PoolRegions::of(*segment);
+    if (!regions) return tl::unexpected(regions.error());
+    auto pool = VarSlotPool::init({regions->control.bytes, regions->payload.bytes}, config.classes,
+                                  lane_cells_of(config.limits));
     if (!pool) return tl::unexpected(pool.error());
     const auto view = ProtocolView::of(*segment);
     if (!view) return tl::unexpected(view.error());
@@ -72,8 +65,9 @@ Result<std::unique_ptr<SegmentSteward>> SegmentSteward::create(const PoolConfig&
     auto locked = lock(*segment);
     if (!locked) return tl::unexpected(locked.error());
 
-    std::unique_ptr<SegmentSteward> steward(new SegmentSteward(
-        std::move(*segment), std::move(*pool), *view, *heap_memory, std::move(*locked), false));
+    std::unique_ptr<SegmentSteward> steward(
+        new SegmentSteward(std::move(*segment), std::move(*pool), *view, *regions, *heap_memory,
+                           std::move(*locked), false));
     for (const HeapRequest& heap : config.heaps) {
         const auto created = steward->heaps_.create(heap).and_then(
             [&](HeapWorkId work) { return steward->heaps_.finish(work); });
@@ -108,9 +102,9 @@ Result<std::unique_ptr<SegmentSteward>> SegmentSteward::take_over(const std::str
     }
     auto locked = lock(*segment);
     if (!locked) return tl::unexpected(locked.error());
-    const auto region = pool_region_of(*segment);
-    if (!region) return tl::unexpected(region.error());
-    auto pool = VarSlotPool::attach(*region);
+    const auto regions = PoolRegions::of(*segment);
+    if (!regions) return tl::unexpected(regions.error());
+    auto pool = VarSlotPool::attach({regions->control.bytes, regions->payload.bytes});
     if (!pool) return tl::unexpected(pool.error());
     const auto view = ProtocolView::of(*segment);
     if (!view) return tl::unexpected(view.error());
@@ -121,9 +115,11 @@ Result<std::unique_ptr<SegmentSteward>> SegmentSteward::take_over(const std::str
     if (!heap_memory) return tl::unexpected(heap_memory.error());
     repair_host_lane(*pool);
 
-    std::unique_ptr<SegmentSteward> steward(new SegmentSteward(
-        std::move(*segment), std::move(*pool), *view, *heap_memory, std::move(*locked), true));
+    std::unique_ptr<SegmentSteward> steward(
+        new SegmentSteward(std::move(*segment), std::move(*pool), *view, *regions, *heap_memory,
+                           std::move(*locked), true));
     steward->heaps_.take_over();
+    steward->growth_.take_over();
     steward->sign_header();
     return steward;
 }
@@ -143,12 +139,14 @@ Result<SegmentSteward::Locked> SegmentSteward::lock(const Segment& segment) {
 }
 
 SegmentSteward::SegmentSteward(Segment segment, VarSlotPool pool, const ProtocolView& view,
-                               const Segment::Region& heap_memory, Locked locked, bool taken_over)
+                               const PoolRegions& pool_regions, const Segment::Region& heap_memory,
+                               Locked locked, bool taken_over)
     : segment_(std::move(segment)),
       pool_(std::move(pool)),
       lane_(pool_.view(), host_lane),
       view_(view),
       heaps_(segment_, pool_.view(), view_, heap_memory),
+      growth_(segment_, pool_, view_, lane_, pool_regions),
       control_read_only_(std::move(locked.control_read_only)),
       payload_read_only_(std::move(locked.payload_read_only)),
       host_lock_(std::move(locked.host_lock)),
@@ -162,11 +160,24 @@ void SegmentSteward::sign_header() {
                               std::memory_order_relaxed);
 }
 
+std::uint64_t SegmentSteward::relieved_classes(const PoolConfig& config) const {
+    std::uint64_t bits = 0;
+    for (std::uint32_t index = 0; index < pool_.class_count(); ++index) {
+        const bool relieved = std::ranges::any_of(config.classes, [&](const SizeClassConfig& one) {
+            return one.grow_when_exhausted &&
+                   one.slot_size == pool_.view().classes[index].slot_bytes;
+        });
+        if (relieved) bits |= std::uint64_t{1} << index;
+    }
+    return bits;
+}
+
 bool SegmentSteward::matches(const PoolConfig& config) const {
     const auto plan = plan_segment_for(shape_of(config));
     const SegmentHeader& is = header();
     const auto same_class = [](const ClassView& one, const SizeClassConfig& other) {
-        return one.slot_bytes == other.slot_size && one.extent(0).slot_count == other.slot_count;
+        return one.slot_bytes == other.slot_size && one.extent(0).slot_count == other.slot_count &&
+               one.slot_limit == other.most_slots();
     };
     std::vector<SizeClassConfig> classes = config.classes;
     std::ranges::sort(classes, {}, &SizeClassConfig::slot_size);

@@ -9,6 +9,7 @@
 
 #include "host/pool_config.hpp"
 #include "protocol/heap_directory.hpp"
+#include "protocol/pool_growth.hpp"
 #include "protocol/protocol_view.hpp"
 #include "shmpool/platform/result.hpp"
 #include "shmpool/pool/var_slot_pool.hpp"
@@ -35,6 +36,7 @@ public:
     [[nodiscard]] Lane& lane() { return lane_; }  ///< Lane 0, the host's own.
     [[nodiscard]] const ProtocolView& view() const { return view_; }
     [[nodiscard]] HeapDirectory& heaps() { return heaps_; }
+    [[nodiscard]] PoolGrowth& growth() { return growth_; }
     [[nodiscard]] SegmentHeader& header() const { return segment_.header(); }
     [[nodiscard]] std::uint64_t control_bytes() const { return segment_.control_bytes(); }
     [[nodiscard]] std::uint64_t payload_bytes() const { return segment_.payload_bytes(); }
@@ -46,6 +48,8 @@ public:
     [[nodiscard]] const Descriptor& payload_read_only() const { return payload_read_only_; }
     /// Made by an earlier host.
     [[nodiscard]] bool taken_over() const { return taken_over_; }
+    /// Classes that this configuration lets grow when they are exhausted: one bit for each.
+    [[nodiscard]] std::uint64_t relieved_classes(const PoolConfig& config) const;
     /// Whether this configuration would make the same segment.
     [[nodiscard]] bool matches(const PoolConfig& config) const;
     /// Lanes for threads, of all peers together.
@@ -73,7 +77,8 @@ private:
     };
     [[nodiscard]] static Result<Locked> lock(const Segment& segment);
     SegmentSteward(Segment segment, VarSlotPool pool, const ProtocolView& view,
-                   const Segment::Region& heap_memory, Locked locked, bool taken_over);
+                   const PoolRegions& pool_regions, const Segment::Region& heap_memory,
+                   Locked locked, bool taken_over);
     void sign_header();
 
     Segment segment_;
@@ -81,6 +86,7 @@ private:
     Lane lane_;
     ProtocolView view_;
     HeapDirectory heaps_;
+    PoolGrowth growth_;
     Descriptor control_read_only_;
     Descriptor payload_read_only_;
     Descriptor host_lock_;

@@ -100,16 +100,19 @@ Result<Attachment> ControlChannel::attach_once(const AttachRequest& request,
         return fail(Errc::protocol_violation, "the host answered hello with something else");
     }
     attachment.welcome = *welcome;
+    relieved_classes_.store(welcome->relieved_classes, std::memory_order_relaxed);
     return attachment;
 }
 
+Deadline ControlChannel::answer_deadline(std::chrono::nanoseconds work_time) const {
+    const bool is_endless = answer_timeout_ > std::chrono::nanoseconds::max() - work_time;
+    return is_endless ? Deadline::never() : Deadline::after(answer_timeout_ + work_time);
+}
+
 Result<wire::Body> ControlChannel::exchange(const wire::Body& body, Absence absence,
-                                            std::chrono::nanoseconds work_time) {
+                                            const Deadline& deadline) {
     const std::scoped_lock lock(mutex_);
     note_endpoint(body);
-    const bool is_endless = answer_timeout_ > std::chrono::nanoseconds::max() - work_time;
-    const Deadline deadline =
-        is_endless ? Deadline::never() : Deadline::after(answer_timeout_ + work_time);
     for (;;) {
         if (const auto alone = why_alone()) return tl::unexpected(*alone);
         if (host_gone()) {
@@ -281,7 +284,8 @@ Result<void> ControlChannel::wait_until_attached(const Deadline& deadline) {
 
 void ControlChannel::heard_rejoin(const wire::Body& answer) {
     rejoin_request_ = 0;
-    if (std::holds_alternative<wire::Rejoined>(answer)) {
+    if (const auto* rejoined = std::get_if<wire::Rejoined>(&answer)) {
+        relieved_classes_.store(rejoined->relieved_classes, std::memory_order_relaxed);
         stopping_.store(false, std::memory_order_relaxed);
         host_gone_.store(false, std::memory_order_relaxed);
         return;

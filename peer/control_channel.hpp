@@ -73,7 +73,13 @@ public:
     [[nodiscard]] Result<Answer> request(
         const wire::Body& body, Absence absence = Absence::wait,
         std::chrono::nanoseconds work_time = std::chrono::nanoseconds::zero()) {
-        auto reply = exchange(body, absence, work_time);
+        return request_until<Answer>(body, absence, answer_deadline(work_time));
+    }
+    /// The same, for who has another deadline: host_gone when it has passed.
+    template <typename Answer>
+    [[nodiscard]] Result<Answer> request_until(const wire::Body& body, Absence absence,
+                                               const Deadline& deadline) {
+        auto reply = exchange(body, absence, deadline);
         if (!reply) return tl::unexpected(reply.error());
         if (const auto* answer = std::get_if<Answer>(&*reply)) return *answer;
         if (const auto* refused = std::get_if<wire::Refused>(&*reply)) {
@@ -95,14 +101,19 @@ public:
     [[nodiscard]] const std::string& socket_path() const { return path_; }
 
     [[nodiscard]] bool host_gone() const { return host_gone_.load(std::memory_order_relaxed); }
+    /// Classes that the host lets grow when they are exhausted: one bit for each.
+    [[nodiscard]] std::uint64_t relieved_classes() const {
+        return relieved_classes_.load(std::memory_order_relaxed);
+    }
     /// The host has announced that it stops.
     [[nodiscard]] bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
 
 private:
     [[nodiscard]] Result<Attachment> attach_once(const AttachRequest& request,
                                                  const Deadline& host_deadline);
+    [[nodiscard]] Deadline answer_deadline(std::chrono::nanoseconds work_time) const;
     [[nodiscard]] Result<wire::Body> exchange(const wire::Body& body, Absence absence,
-                                              std::chrono::nanoseconds work_time);
+                                              const Deadline& deadline);
     [[nodiscard]] Result<wire::Body> exchange_once(const wire::Body& body,
                                                    const Deadline& deadline);
     [[nodiscard]] Result<wire::Message> receive(const Deadline& deadline,
@@ -134,6 +145,7 @@ private:
     std::uint32_t rejoin_request_ = 0;  ///< Not yet answered; 0: none.
     std::atomic<bool> host_gone_{false};
     std::atomic<bool> stopping_{false};
+    std::atomic<std::uint64_t> relieved_classes_{0};
 };
 
 }  // namespace shmpool

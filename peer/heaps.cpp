@@ -8,6 +8,7 @@
 
 #include "peer/best_fit.hpp"
 #include "peer/peer.hpp"
+#include "peer/work_time.hpp"
 #include "protocol/wire/names.hpp"
 #include "shmpool/platform/monotonic_clock.hpp"
 #include "shmpool/platform/process.hpp"
@@ -25,17 +26,6 @@ std::uint64_t make_ticket() {
 
 /// Of somebody who is asked again.
 constexpr std::chrono::milliseconds pause_between_grows{10};
-
-/// That a host may take to move so much memory, others' in turn with it: a machine that is busy
-/// needs 0.4 s for 1 GiB, and some twenty may be at it.
-std::chrono::nanoseconds time_to_move(std::uint64_t bytes) {
-    constexpr std::uint64_t bytes_per_second = 128 << 20;
-    constexpr std::uint64_t longest_s = 24 * 60 * 60;  // More bytes than that are refused at once.
-    return std::chrono::seconds(std::min(bytes / bytes_per_second, longest_s));
-}
-
-/// To give back what there may be.
-constexpr std::chrono::minutes time_to_destroy{1};
 
 }  // namespace
 
@@ -76,7 +66,7 @@ Result<void> grow_heap(ControlChannel& control, HeapId heap, std::uint64_t to_by
 
 Result<void> destroy_heap(ControlChannel& control, HeapId heap) {
     const auto destroyed = control.request<wire::HeapDestroyed>(
-        wire::DestroyHeap{heap.index, heap.incarnation}, Absence::wait, time_to_destroy);
+        wire::DestroyHeap{heap.index, heap.incarnation}, Absence::wait, time_to_give_back);
     if (!destroyed) return tl::unexpected(destroyed.error());
     return {};
 }

@@ -2,6 +2,8 @@
 #include "peer/peer.hpp"
 
 #include "peer/endpoint_state.hpp"
+#include "peer/size_classes.hpp"
+#include "peer/slot_relief.hpp"
 #include "protocol/wire/names.hpp"
 
 namespace shmpool {
@@ -115,7 +117,8 @@ Outcome<SlotRef> Peer::allocate(std::size_t bytes) {
     if (auto sound = core_->check_sound(); !sound) return tl::unexpected(sound.error());
     const auto lane = core_->lane();
     if (!lane) return tl::unexpected(lane.error());
-    return core_->pool().allocate(*(*lane)->lane, bytes);
+    return take_with_relief(*core_, bytes,
+                            [&] { return core_->pool().allocate(*(*lane)->lane, bytes); });
 }
 
 Outcome<void> Peer::free(const SlotRef& ref) {
@@ -138,6 +141,16 @@ Outcome<std::span<const std::byte>> Peer::read_slot(const SlotRef& ref) const {
 Result<QuotaReport> Peer::quota() const {
     if (auto usable = check_usable(); !usable) return tl::unexpected(to_error(usable.error()));
     return read_quota(core_->pool().view(), core_->view(), index());
+}
+
+Result<std::uint32_t> Peer::grow_class(std::uint64_t slot_bytes, std::uint32_t more_slots) {
+    if (auto usable = check_usable(); !usable) return tl::unexpected(to_error(usable.error()));
+    return shmpool::grow_class(core_->control(), core_->pool().view(), slot_bytes, more_slots);
+}
+
+Result<std::uint32_t> Peer::shrink_class(std::uint64_t slot_bytes, std::uint32_t keep_slots) {
+    if (auto usable = check_usable(); !usable) return tl::unexpected(to_error(usable.error()));
+    return shmpool::shrink_class(core_->control(), slot_bytes, keep_slots);
 }
 
 Outcome<void> Peer::drive() {

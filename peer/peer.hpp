@@ -77,6 +77,14 @@ public:
     /// The same for reading; a read-only peer has no other.
     [[nodiscard]] Outcome<std::span<const std::byte>> read_slot(const SlotRef& ref) const;
 
+    // --- size classes, named by the size of their slots: more slots, and their memory back. The
+    // host does it, and everybody works on; how many slots there are now. See size_classes.hpp.
+
+    [[nodiscard]] Result<std::uint32_t> grow_class(std::uint64_t slot_bytes,
+                                                   std::uint32_t more_slots);
+    [[nodiscard]] Result<std::uint32_t> shrink_class(std::uint64_t slot_bytes,
+                                                     std::uint32_t keep_slots = 0);
+
     // --- heaps: shared memory for what is no message; see heaps.hpp
 
     /// Committed and ready when this returns. name_taken (it can be opened as soon as it is ready),

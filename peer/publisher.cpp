@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "peer/endpoint_state.hpp"
+#include "peer/slot_relief.hpp"
 
 namespace shmpool {
 namespace {
@@ -64,7 +65,8 @@ Outcome<Loan> Publisher::loan(std::size_t bytes, std::chrono::nanoseconds timeou
     const std::size_t slack = alignment > cache_line_bytes ? alignment - cache_line_bytes : 0;
     if (bytes > slot_bytes_max) return fail(Errc::too_large);
 
-    auto slot = core.pool().loan(*(*lane)->lane, bytes + slack);
+    auto slot = take_with_relief(core, bytes + slack,
+                                 [&] { return core.pool().loan(*(*lane)->lane, bytes + slack); });
     const Deadline deadline = Deadline::after(timeout);
     while (!slot && is_worth_waiting(slot.error()) && !deadline.expired()) {
         if (auto serving = core.check_serving(); !serving) {

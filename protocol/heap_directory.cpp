@@ -177,9 +177,7 @@ Result<HeapWorkId> HeapDirectory::grow(HeapId id, std::uint64_t to_bytes) {
                                             "; that is said by max_size when it is created");
     }
     work.end = whole_pages(to_bytes);
-    if (auto enough =
-            pieces_.check(segment_.payload(), in_payload(work) + work.at, work.end - work.at);
-        !enough) {
+    if (auto enough = pieces_.check(segment_.payload(), left_of(work)); !enough) {
         return of_heap(entry->name, enough.error());
     }
     return add(std::move(work));

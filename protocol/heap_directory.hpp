@@ -8,7 +8,7 @@
 /// a host that dies in the middle of a verb leaves nothing that the next one can not see: what was
 /// being created is taken back, what was being destroyed is destroyed.
 ///
-/// The kernel needs up to 0.4 s for 1 GiB. So create, grow and destroy only begin their work
+/// Memory takes its time (memory_pieces.hpp). So create, grow and destroy only begin their work
 /// (heap_work.hpp), and `do_a_piece` does one piece of it; others are served between two pieces. A
 /// heap has one work at most: `creating` and `destroying` in the table are works, but for those of
 /// another host, which `take_over` begins anew; a heap that grows is `open` all the while. Works
@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "protocol/heap_work.hpp"
+#include "protocol/memory_pieces.hpp"
 #include "shmpool/heap/heap_owner.hpp"
 #include "shmpool/pool/pool_view.hpp"
 
@@ -38,7 +39,7 @@ public:
     /// `memory`: the segment's region heap_memory. All of them outlive this. Builds heaps in turn,
     /// until `build_with`.
     HeapDirectory(const Segment& segment, const PoolView& pool, const ProtocolView& view,
-                  const Segment::Region& memory, HeapPieces pieces = {})
+                  const Segment::Region& memory, PieceRules pieces = {})
         : segment_(segment),
           pool_(pool),
           view_(view),
@@ -153,13 +154,14 @@ private:
     [[nodiscard]] Result<void> commit_piece(HeapWork& work);
     void punch_piece(HeapWork& work);
     [[nodiscard]] std::uint64_t in_payload(const HeapWork& work) const;
+    [[nodiscard]] ByteRange left_of(const HeapWork& work) const;
     [[nodiscard]] HeapImage& image_of(const HeapWork& work) const;
 
     const Segment& segment_;
     const PoolView& pool_;
     const ProtocolView& view_;
     Segment::Region memory_;
-    HeapPieces pieces_;
+    MemoryPieces pieces_;
     HeapBuilderInTurn in_turn_;
     HeapBuilder* builder_ = &in_turn_;
     std::set<std::uint32_t> to_reclaim_;    ///< Indices of heaps.
@@ -170,7 +172,6 @@ private:
     HeapWorkId last_work_ = 0;
     /// Of each heap: behind that there is no memory. More than it has, behind a growth that failed.
     std::vector<std::uint64_t> backed_to_;
-    std::uint64_t checked_bytes_ = 0;  ///< For so many there was memory, and none of it is taken.
     std::uint32_t last_incarnation_;
 };
 

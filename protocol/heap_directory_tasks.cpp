@@ -41,7 +41,7 @@ Result<void> HeapDirectory::place(HeapWork& work) {
     }
     const std::uint64_t backed_bytes = whole_pages(request.bytes);
     if (auto enough =
-            pieces_.check(segment_.payload(), memory_.image.offset_bytes + *offset, backed_bytes);
+            pieces_.check(segment_.payload(), {memory_.image.offset_bytes + *offset, backed_bytes});
         !enough) {
         return of_heap(request.name, enough.error());
     }
@@ -241,39 +241,24 @@ void HeapDirectory::go_on_taking_back(HeapWork& work) {
 
 // --- pieces --------------------------------------------------------------------------------------
 
-/// Memory that is there already stays as it is.
 Result<void> HeapDirectory::commit_piece(HeapWork& work) {
-    const std::uint64_t bytes = std::min(pieces_.bytes, work.end - work.at);
-    if (checked_bytes_ < bytes) {
-        const std::uint64_t many =
-            std::min(heap_pieces_per_check * pieces_.bytes, work.end - work.at);
-        if (auto enough = pieces_.check(segment_.payload(), in_payload(work) + work.at, many);
-            !enough) {
-            return enough;
-        }
-        checked_bytes_ = many;
-    }
-    checked_bytes_ -= bytes;
+    ByteRange left = left_of(work);
     std::uint64_t& backed_to = backed_to_[work.heap.index];
-    backed_to = std::max(backed_to, work.at + bytes);
-    auto done = pieces_.commit(segment_.payload(), in_payload(work) + work.at, bytes);
-    SHMPOOL_CRASH_POINT(heap_piece_committed);
-    if (done) work.at += bytes;
+    backed_to = std::max(backed_to, work.at + pieces_.next_bytes(left));
+    auto done = pieces_.commit_next(segment_.payload(), left);
+    work.at = work.end - left.bytes;
     return done;
 }
 
-/// How far the memory goes is not always known, so a turn ends with the first piece in which there
-/// was some.
 void HeapDirectory::punch_piece(HeapWork& work) {
-    const std::uint64_t backed = backed_bytes(segment_.payload());
-    for (unsigned i = 0; i < heap_empty_pieces_per_turn && work.has_pieces(); ++i) {
-        const std::uint64_t bytes = std::min(pieces_.bytes, work.end - work.at);
-        // Nothing is lost if it fails: whoever gets this place next has the memory.
-        (void)punch(segment_.payload(), in_payload(work) + work.at, bytes);
-        work.at += bytes;
-        SHMPOOL_CRASH_POINT(heap_piece_given_back);
-        if (backed_bytes(segment_.payload()) != backed) return;
-    }
+    ByteRange left = left_of(work);
+    pieces_.punch_next(segment_.payload(), left);
+    work.at = work.end - left.bytes;
+}
+
+/// In the payload's memory.
+ByteRange HeapDirectory::left_of(const HeapWork& work) const {
+    return {in_payload(work) + work.at, work.end - work.at};
 }
 
 /// Where the heap begins there.

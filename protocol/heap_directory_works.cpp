@@ -32,7 +32,7 @@ std::vector<HeapDone> HeapDirectory::do_a_piece() {
     const auto next = std::ranges::find_if_not(works_, &HeapWork::is_in_hand);
     if (next != works_.end()) step(next, [this](HeapWork& work) { go_on(work); });
     collect_built();
-    if (works_.empty()) checked_bytes_ = 0;  // Who comes later asks anew.
+    if (works_.empty()) pieces_.forget_checks();
     return std::exchange(done_, {});
 }
 

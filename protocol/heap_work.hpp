@@ -14,42 +14,18 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <span>
 
 #include "protocol/heap_builder.hpp"
 #include "protocol/heap_request.hpp"
 #include "protocol/heap_table.hpp"
-#include "shmpool/platform/memory_object.hpp"
 
 namespace shmpool {
-
-/// What is taken from the machine, or given back, in one go; nobody else is served meanwhile. Two
-/// virtual cores that others used too: to take 1 MiB is 0.4 ms, to give it back 0.2; 4 MiB are 1.6
-/// and 0.8 ms, and whoever asks for something beside them waits 9 ms at p99 instead of 4.
-inline constexpr std::uint64_t heap_piece_bytes = 1 << 20;
-
-/// So many pieces later, of whichever works, it is asked again whether there is memory enough,
-/// which takes 0.7 ms: others take of it too, and the kernel would rather end processes than
-/// refuse.
-inline constexpr std::uint64_t heap_pieces_per_check = 64;
 
 /// So often the builder tries to have a heap take its memory while others are at work in it, for
 /// 0.1 ms each.
 inline constexpr std::uint32_t heap_growth_tries = 1000;
-
-/// Where nothing is, a piece is given back in 3 us: so many of them in one go.
-inline constexpr unsigned heap_empty_pieces_per_turn = 256;
-
-/// How memory is taken. Tests take less of it, and have none left when they like.
-struct HeapPieces {
-    using Ask = std::function<Result<void>(const Descriptor& object, std::uint64_t offset,
-                                           std::uint64_t bytes)>;
-    std::uint64_t bytes = heap_piece_bytes;  ///< Whole pages.
-    Ask check = check_memory_for;
-    Ask commit = commit_checked;
-};
 
 /// A work is over: of which heap, or why it has come to nothing.
 struct HeapDone {

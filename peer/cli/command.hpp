@@ -40,6 +40,8 @@ void add_sub(CLI::App& program, const CommonOptions& common, Action& action);
 void add_hold(CLI::App& program, const CommonOptions& common, Action& action);
 void add_kick(CLI::App& program, const CommonOptions& common, Action& action);
 void add_rebuild(CLI::App& program, const CommonOptions& common, Action& action);
+void add_grow(CLI::App& program, const CommonOptions& common, Action& action);
+void add_shrink(CLI::App& program, const CommonOptions& common, Action& action);
 void add_heap(CLI::App& program, const CommonOptions& common, Action& action);
 
 /// A subcommand that takes the common options too, with an example under its help.

@@ -41,7 +41,7 @@ CommandLine::CommandLine()
         "  shmpool pub frames --input file.bin --chunk 64KiB --wait-subscribers 1\n\n"
         "'shmpool COMMAND --help' tells more about a command.");
     for (const auto add : {add_status, add_classes, add_peers, add_channels, add_doctor, add_pub,
-                           add_sub, add_hold, add_kick, add_rebuild, add_heap}) {
+                           add_sub, add_hold, add_kick, add_rebuild, add_grow, add_shrink, add_heap}) {
         add(program_, common_, action_);
     }
 }

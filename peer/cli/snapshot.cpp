@@ -60,11 +60,11 @@ public:
         for (std::uint32_t i = 0; i < pool_.class_count; ++i) {
             const ClassView& view = pool_.classes[i];
             classes[i].slot_size = view.slot_bytes;
-            view.look_for_growth();
-            classes[i].slot_count = view.slot_count();
-            for (std::uint32_t slot = 0; slot < classes[i].slot_count; ++slot) {
-                count(view.records[slot], classes[i]);
-            }
+            classes[i].slot_limit = view.slot_limit;
+            for_each_slot_in_service(view, [&](const SlotRecord& record) {
+                ++classes[i].slot_count;
+                count(record, classes[i]);
+            });
             for (std::uint32_t lane = 0; lane < pool_.lane_count; ++lane) {
                 classes[i].allocations_total += value(pool_.lanes[lane].allocations[i]);
                 classes[i].exhausted_total += value(pool_.lanes[lane].exhausted[i]);

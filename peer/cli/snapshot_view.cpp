@@ -49,6 +49,7 @@ Json json_of_classes(const Snapshot& shot) {
     for (const ClassStatistics& one : shot.classes) {
         classes.push_back({{"slot_size", one.slot_size},
                            {"slot_count", one.slot_count},
+                           {"slot_limit", one.slot_limit},
                            {"free", one.free},
                            {"cached", one.cached},
                            {"loaned", one.loaned},
@@ -118,11 +119,12 @@ Json json_of_reclaims(const Snapshot& shot) {
 }
 
 std::string table_of_classes(const Snapshot& shot) {
-    TextTable table({"SLOT SIZE", "SLOTS", "FREE", "CACHED", "LOANED", "PUBLISHED", "IN TRANSIT",
-                     "ALLOCATIONS", "EXHAUSTED", "HIGH WATER"});
+    TextTable table({"SLOT SIZE", "SLOTS", "UP TO", "FREE", "CACHED", "LOANED", "PUBLISHED",
+                     "IN TRANSIT", "ALLOCATIONS", "EXHAUSTED", "HIGH WATER"});
     for (const ClassStatistics& one : shot.classes) {
         table.add({format_byte_size(one.slot_size), fmt::to_string(one.slot_count),
-                   fmt::to_string(one.free), fmt::to_string(one.cached), fmt::to_string(one.loaned),
+                   fmt::to_string(one.slot_limit), fmt::to_string(one.free),
+                   fmt::to_string(one.cached), fmt::to_string(one.loaned),
                    fmt::to_string(one.published), fmt::to_string(one.in_transit),
                    fmt::to_string(one.allocations_total), fmt::to_string(one.exhausted_total),
                    fmt::to_string(one.high_water)});

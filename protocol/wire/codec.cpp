@@ -117,6 +117,15 @@ Flaw flaw_of(const OpenHeap& body) {
     return text_flaw("name", body.name);
 }
 
+template <typename Request>
+concept AboutClass = std::is_same_v<Request, GrowClass> || std::is_same_v<Request, RelieveClass> ||
+    std::is_same_v<Request, ShrinkClass>;
+
+template <AboutClass Request>
+Flaw flaw_of(const Request& body) {
+    return zero_flaw("reserved", body.reserved);
+}
+
 /// Indices and sizes: any number is well-formed here; whether it exists is for the receiver to say.
 template <typename T>
 Flaw flaw_of(const T&) {
@@ -244,6 +253,11 @@ std::string_view name_of(MessageType type) {
         case MessageType::heap_destroyed: return "heap_destroyed";
         case MessageType::grow_heap: return "grow_heap";
         case MessageType::heap_grown: return "heap_grown";
+        case MessageType::grow_class: return "grow_class";
+        case MessageType::class_grown: return "class_grown";
+        case MessageType::relieve_class: return "relieve_class";
+        case MessageType::shrink_class: return "shrink_class";
+        case MessageType::class_shrunk: return "class_shrunk";
     }
     return "unknown";
 }

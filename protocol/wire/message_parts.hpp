@@ -13,7 +13,7 @@
 namespace shmpool::wire {
 
 inline constexpr std::uint32_t wire_magic = 0x4C50'4853;  // "SHPL" in memory order.
-inline constexpr std::uint16_t wire_version = 5;
+inline constexpr std::uint16_t wire_version = 6;
 
 /// Text in a fixed number of bytes: ends with NUL, and all that follows is NUL too, so that equal
 /// texts are equal bytes.
@@ -66,6 +66,11 @@ enum class MessageType : std::uint16_t {
     heap_destroyed = 26,
     grow_heap = 27,
     heap_grown = 28,
+    grow_class = 29,
+    class_grown = 30,
+    relieve_class = 31,
+    shrink_class = 32,
+    class_shrunk = 33,
 };
 
 //  Header: 16 bytes at offset 0 of every packet; the body follows.

@@ -19,12 +19,16 @@
 ///   CloseHeap        Closed
 ///   DestroyHeap      HeapDestroyed
 ///   GrowHeap         HeapGrown
+///   GrowClass        ClassGrown
+///   RelieveClass     ClassGrown
+///   ShrinkClass      ClassShrunk
 ///   Kick             Kicked
 ///   Rebuild          Rebuilt
 ///   Goodbye          Farewell
 ///   -                Stopping                      (unasked, request_id 0)
 ///
-/// What all messages are made of is in message_parts.hpp, those about heaps in heap_messages.hpp.
+/// What all messages are made of is in message_parts.hpp, those about heaps in heap_messages.hpp,
+/// about size classes in class_messages.hpp.
 /// Any change of a table raises `wire_version`.
 #pragma once
 
@@ -34,6 +38,7 @@
 #include <variant>
 
 #include "protocol/layout/protocol_images.hpp"
+#include "protocol/wire/class_messages.hpp"
 #include "protocol/wire/heap_messages.hpp"
 #include "protocol/wire/message_parts.hpp"
 
@@ -68,7 +73,7 @@ struct Hello {
 };
 static_assert(sizeof(Hello) == 144, "the table above says 144");
 
-//  Welcome: 32 bytes, host to peer, with [control, payload, beacon]; an observer gets [control].
+//  Welcome: 40 bytes, host to peer, with [control, payload, beacon]; an observer gets [control].
 //     offset  bytes  field               meaning
 //          0      8  control_bytes       to be mapped: the maximum, not what is committed
 //          8      8  payload_bytes
@@ -76,6 +81,7 @@ static_assert(sizeof(Hello) == 144, "the table above says 144");
 //         20      4  peer_incarnation    0 for an observer
 //         24      4  host_pid
 //         28      4  host_incarnation
+//         32      8  relieved_classes    one bit per class: it is to grow when it is exhausted
 struct Welcome {
     static constexpr MessageType type = MessageType::welcome;
     std::uint64_t control_bytes;
@@ -84,8 +90,9 @@ struct Welcome {
     std::uint32_t peer_incarnation;
     std::uint32_t host_pid;
     std::uint32_t host_incarnation;
+    std::uint64_t relieved_classes;
 };
-static_assert(sizeof(Welcome) == 32);
+static_assert(sizeof(Welcome) == 40);
 
 //  Rejoin: 1136 bytes, peer to host, with [control, payload, beacon]. The first message of a
 //  connection to the next host (or to the same, if the connection was lost): here is the segment,
@@ -111,18 +118,20 @@ struct Rejoin {
     IndexSet<subscriber_count_max> subscribers;
     IndexSet<heap_count_max> heaps;
 };
-static_assert(sizeof(Rejoin) == 1136, "the table above says 1104");
+static_assert(sizeof(Rejoin) == 1136, "the table above says 1136");
 
-//  Rejoined: 8 bytes, host to peer.
+//  Rejoined: 16 bytes, host to peer.
 //     offset  bytes  field
 //          0      4  host_pid
 //          4      4  host_incarnation
+//          8      8  relieved_classes  as in Welcome
 struct Rejoined {
     static constexpr MessageType type = MessageType::rejoined;
     std::uint32_t host_pid;
     std::uint32_t host_incarnation;
+    std::uint64_t relieved_classes;
 };
-static_assert(sizeof(Rejoined) == 8);
+static_assert(sizeof(Rejoined) == 16);
 
 //  Refused: 280 bytes, host to peer, the answer to any request that was not granted.
 //     offset  bytes  field      meaning
@@ -279,7 +288,8 @@ using Body =
     std::variant<Hello, Welcome, Refused, OpenPublisher, PublisherOpened, OpenSubscriber,
                  SubscriberOpened, ClosePublisher, CloseSubscriber, Closed, Goodbye, Farewell, Kick,
                  Kicked, Stopping, Rejoin, Rejoined, Rebuild, Rebuilt, CreateHeap, HeapCreated,
-                 OpenHeap, HeapOpened, CloseHeap, DestroyHeap, HeapDestroyed, GrowHeap, HeapGrown>;
+                 OpenHeap, HeapOpened, CloseHeap, DestroyHeap, HeapDestroyed, GrowHeap, HeapGrown,
+                 GrowClass, ClassGrown, RelieveClass, ShrinkClass, ClassShrunk>;
 
 struct Message {
     Body body;

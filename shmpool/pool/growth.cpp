@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "shmpool/platform/alignment.hpp"
 #include "shmpool/pool/detectable_stack.hpp"
 #include "shmpool/pool/pressure.hpp"
 
@@ -16,13 +15,6 @@ namespace {
 
 ByteRange payload_of(const ClassView& view, std::uint64_t first, std::uint64_t slot_count) {
     return {view.payload_offset + first * view.stride_bytes, slot_count * view.stride_bytes};
-}
-
-/// Neighbours may have a slot on the first and the last page.
-ByteRange whole_pages_of(const ByteRange& range) {
-    const std::uint64_t first = align_up(range.offset, page_bytes);
-    const std::uint64_t end = align_down(range.end(), page_bytes);
-    return end > first ? ByteRange{first, end - first} : ByteRange{};
 }
 
 }  // namespace
@@ -87,7 +79,7 @@ Outcome<ByteRange> withdraw_extent(const PoolView& pool, Lane& host, std::uint32
     extent.image->withdrawn.store(top + 1, std::memory_order_release);  // [R-withdrawn]
     SHMPOOL_CRASH_POINT(extent_withdrawn);
     host.settle();
-    return whole_pages_of(payload_of(view, extent.first, extent.slot_count));
+    return whole_pages_in(payload_of(view, extent.first, extent.slot_count));
 }
 
 std::uint64_t slots_in_service(const PoolView& pool, std::uint32_t class_index) {
@@ -102,21 +94,25 @@ std::uint64_t slots_in_service(const PoolView& pool, std::uint32_t class_index) 
 
 ByteRange unused_records(const PoolView& pool, std::uint32_t class_index) {
     const ClassView& view = pool.classes[class_index];
-    return whole_pages_of({view.records_offset + view.slot_count() * sizeof(SlotRecord),
+    return whole_pages_in({view.records_offset + view.slot_count() * sizeof(SlotRecord),
                            (view.slot_limit - view.slot_count()) * sizeof(SlotRecord)});
 }
 
 std::vector<ByteRange> unused_payload(const PoolView& pool, std::uint32_t class_index) {
     const ClassView& view = pool.classes[class_index];
     std::vector<ByteRange> unused;
+    const auto add = [&](std::uint64_t first, std::uint64_t slot_count) {
+        const ByteRange more = payload_of(view, first, slot_count);
+        const bool is_next = !unused.empty() && unused.back().end() == more.offset;
+        is_next ? void(unused.back().bytes += more.bytes) : unused.push_back(more);
+    };
     for (std::uint32_t index = 1; index < view.extent_count(); ++index) {
-        if (!is_withdrawn(view, index)) continue;
         const ExtentView extent = view.extent(index);
-        unused.push_back(whole_pages_of(payload_of(view, extent.first, extent.slot_count)));
+        if (is_withdrawn(view, index)) add(extent.first, extent.slot_count);
     }
-    const std::uint32_t there = view.slot_count();
-    unused.push_back(whole_pages_of(payload_of(view, there, view.slot_limit - there)));
-    std::erase(unused, ByteRange{});
+    add(view.slot_count(), view.slot_limit - view.slot_count());
+    std::ranges::transform(unused, unused.begin(), whole_pages_in);
+    std::erase_if(unused, [](const ByteRange& one) { return one.bytes == 0; });
     return unused;
 }
 

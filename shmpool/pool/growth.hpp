@@ -61,7 +61,7 @@ void open_extent(const PoolView& pool, Lane& host, const Growth& growth);
 [[nodiscard]] ByteRange unused_records(const PoolView& pool, std::uint32_t class_index);
 
 /// Payload, in whole pages, of which no slot is in service: behind the last extent, and of those
-/// that are withdrawn.
+/// that are withdrawn. What lies side by side is one range, with the page that both have a part of.
 [[nodiscard]] std::vector<ByteRange> unused_payload(const PoolView& pool,
                                                     std::uint32_t class_index);
 

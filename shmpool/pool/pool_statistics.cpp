@@ -23,11 +23,11 @@ std::vector<ClassStatistics> read_statistics(const PoolView& pool) {
     for (std::uint32_t i = 0; i < pool.class_count; ++i) {
         const ClassView& view = pool.classes[i];
         all[i].slot_size = view.slot_bytes;
-        view.look_for_growth();
-        all[i].slot_count = view.slot_count();
-        for (std::uint32_t slot = 0; slot < all[i].slot_count; ++slot) {
-            count_slot(view.records[slot].word.load(std::memory_order_relaxed), all[i]);
-        }
+        all[i].slot_limit = view.slot_limit;
+        for_each_slot_in_service(view, [&](const SlotRecord& record) {
+            ++all[i].slot_count;
+            count_slot(record.word.load(std::memory_order_relaxed), all[i]);
+        });
         for (std::uint32_t lane = 0; lane < pool.lane_count; ++lane) {
             const LaneCell& cell = pool.lanes[lane];
             all[i].allocations_total += cell.allocations[i].load(std::memory_order_relaxed);

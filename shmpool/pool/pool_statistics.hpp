@@ -12,7 +12,8 @@ namespace shmpool {
 
 struct ClassStatistics {
     std::uint64_t slot_size = 0;
-    std::uint32_t slot_count = 0;
+    std::uint32_t slot_count = 0;  ///< That have memory.
+    std::uint32_t slot_limit = 0;  ///< That the class may grow to.
     std::uint32_t free = 0;
     std::uint32_t cached = 0;
     std::uint32_t loaned = 0;  ///< By handles and raw.
@@ -22,6 +23,17 @@ struct ClassStatistics {
     std::uint64_t exhausted_total = 0;
     std::uint32_t high_water = 0;  ///< Different slots that ever were in use.
 };
+
+/// Calls `each` with the record of every slot that has memory.
+template <typename Each>
+void for_each_slot_in_service(const ClassView& view, Each each) {
+    view.look_for_growth();
+    for (std::uint32_t index = 0; index < view.extent_count(); ++index) {
+        const ExtentView extent = view.extent(index);
+        if (extent.image->withdrawn.load(std::memory_order_relaxed) != 0) continue;
+        for (std::uint32_t slot = 0; slot < extent.slot_count; ++slot) each(extent.records[slot]);
+    }
+}
 
 [[nodiscard]] std::vector<ClassStatistics> read_statistics(const PoolView& pool);
 

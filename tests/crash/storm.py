@@ -5,8 +5,8 @@ Writers, readers and churners are programs of their own: block, drop_newest and 
 slots, threads that come and go, forks, programs that replace themselves. Who is killed is replaced
 at once, the host too. Every payload is checked when it is taken and again before it is given back;
 a writer and a reader that live through it all must agree on every message. Two peers work in heaps,
-two create heaps, let them grow and destroy them while the host that does so is killed; in the end
-as much memory is taken as at first. The pool is audited each second and counted at the end. Exit
+two create heaps, let them grow and destroy them, and let size classes grow and shrink, while the
+host that does so is killed; in the end as much memory is taken as at first. The pool is audited each second and counted at the end. Exit
 code 1 at the first violation of anything.
 """
 

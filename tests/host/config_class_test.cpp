@@ -47,7 +47,15 @@ TEST(ClassArgument, RefusesCountsOutOfRange) {
     expect_refused("64KiB:-1", "negative");
     expect_refused("64KiB:1.5", "fraction");
     expect_refused("64KiB:12x", "whole number");
-    expect_refused("64KiB:5:5", "whole number");
+    expect_refused("64KiB:5:5:5", "whole number");
+}
+
+TEST(ClassArgument, MayHaveALimitToWhichItGrows) {
+    EXPECT_EQ(*parse_class_argument("64KiB:512:4096"), (SizeClassConfig{65'536, 512, 4096}));
+    EXPECT_EQ(*parse_class_argument("64KiB:512:512"), (SizeClassConfig{65'536, 512, 512}));
+    expect_refused("64KiB:512:511", "slot_limit is 511, must be 512 to 16777216");
+    expect_refused("64KiB:512:16777217", "slot_limit is 16777217, must be 512 to 16777216");
+    expect_refused("64KiB:512:", "slot_limit \"\" is empty");
 }
 
 }  // namespace

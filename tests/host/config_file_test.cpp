@@ -47,6 +47,8 @@ TEST(ConfigFile, ReadsEveryKey) {
         [[class]]
         slot_size = 100
         slot_count = 4
+        slot_limit = 5
+        grow_when_exhausted = true
         [limits]
         peers = 11
         lanes = 12
@@ -140,7 +142,7 @@ TEST(ConfigFile, ReadsEveryKey) {
     objects.options.block_bytes = 48;
     const PoolConfig wanted{"cars",
                             "/srv/cars.sock",
-                            {{2048, 3}, {100, 4}},
+                            {{2048, 3}, {100, 4, 5, true}},
                             {11, 12, 13, 14, 15, 16, 17, 18, 19, 1 << 20},
                             access,
                             quota,
@@ -170,7 +172,7 @@ TEST(ConfigFile, IsDocumentedWithEveryKeyAndItsDefault) {
         ASSERT_NE(section, std::string::npos) << key;
         EXPECT_NE(text.find("\n" + key.substr(dot + 1) + " = ", section), std::string::npos) << key;
     }
-    EXPECT_EQ(config_keys().size(), 66U);
+    EXPECT_EQ(config_keys().size(), 68U);
 }
 
 TEST(ConfigFile, SaysWhereAnUnknownKeyIsAndWhatWasMeant) {
@@ -243,6 +245,18 @@ TEST(ConfigFile, SaysWhereAClassIsThatCanNotBe) {
     EXPECT_THAT(error_of("[[class]]\nslot_size = 64\nslot_count = 1\n"
                          "[[class]]\nslot_size = 128\nslot_count = 0\n"),
                 StartsWith("p.toml:4:1: [[class]] slot_count is 0"));
+}
+
+TEST(ConfigFile, RefusesClassesThatCanNotGrowAsTheySay) {
+    const auto with = [](const std::string& text) {
+        return error_of("[[class]]\nslot_size = 64\nslot_count = 8\n" + text + "\n");
+    };
+    EXPECT_THAT(with("slot_limit = 7"), HasSubstr("slot_limit is 7, must be 8 to 16777216"));
+    EXPECT_THAT(with("slot_limit = -1"), HasSubstr("slot_limit: is negative"));
+    EXPECT_THAT(with("grow_when_exhausted = true"),
+                HasSubstr("may not grow; give it a slot_limit above its slot_count of 8"));
+    EXPECT_THAT(with("slot_limit = 9\ngrow_when_exhausted = 1"),
+                HasSubstr("grow_when_exhausted: must be true or false"));
 }
 
 TEST(ConfigFile, LetsUnseenPeersInOnlyUnderAHostThatKillsNobody) {

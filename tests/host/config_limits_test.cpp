@@ -122,6 +122,16 @@ TEST(ConfigCheck, RefusesAPoolLargerThanTheMachinesMemory) {
     EXPECT_THAT(error, HasSubstr("this machine has"));
 }
 
+TEST(ConfigCheck, RefusesMoreAddressSpaceThanThereIs) {
+    const auto with_limit = [](std::uint32_t limit) {
+        return error_after([limit](PoolConfig& config) {
+            config.classes[2].slot_limit = limit;  // Of 1 MiB.
+        });
+    };
+    EXPECT_EQ(with_limit(16'700'000), "no error");
+    EXPECT_THAT(with_limit(1U << 24), HasSubstr("bytes), must be at most 16TiB; lower slot_size"));
+}
+
 TEST(ConfigCheck, ComputesTheLargestPoolWithoutOverflow) {
     PoolConfig config;
     config.classes.clear();

@@ -5,6 +5,8 @@
 #include <fstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "peer/peer.hpp"
 #include "tests/peer/running_host.hpp"
@@ -14,7 +16,11 @@ namespace shmpool {
 
 class ConfiguredHost {
 public:
-    explicit ConfiguredHost(const std::string& config) : file_(write(config)) {}
+    /// `classes` come from the command line; empty: the file says which there are.
+    explicit ConfiguredHost(const std::string& config,
+                            std::vector<std::string> classes = {"--class", "1KiB:256", "--class",
+                                                                "64KiB:16"})
+        : file_(write(config)), host_(with_file(std::move(classes))) {}
 
     [[nodiscard]] Peer attach(const char* name, bool read_only = false,
                               bool control_thread = true) const {
@@ -40,6 +46,10 @@ public:
     [[nodiscard]] RunningHost& host() { return host_; }
 
 private:
+    [[nodiscard]] std::vector<std::string> with_file(std::vector<std::string> arguments) const {
+        arguments.insert(arguments.end(), {"--config", file_});
+        return arguments;
+    }
     std::string write(const std::string& config) {
         const std::string path = directory_.file("shmpool.toml");
         std::ofstream(path) << config;
@@ -48,7 +58,7 @@ private:
 
     test::TemporaryDirectory directory_;
     std::string file_;
-    RunningHost host_{{"--class", "1KiB:256", "--class", "64KiB:16", "--config", file_}};
+    RunningHost host_;
 };
 
 }  // namespace shmpool

@@ -32,8 +32,8 @@ inline HeapRequest asked(const char* name, std::uint64_t bytes, std::uint64_t ti
 }
 
 /// A piece is small, so that a small heap has several of them.
-inline HeapPieces small_pieces() {
-    HeapPieces pieces;
+inline PieceRules small_pieces() {
+    PieceRules pieces;
     pieces.bytes = 64 << 10;
     return pieces;
 }
@@ -50,8 +50,8 @@ inline void finish_all(HeapDirectory& heaps) {
 
 class HeapDirectoryTest : public ::testing::Test {
 protected:
-    [[nodiscard]] HeapPieces pieces() {
-        HeapPieces pieces = small_pieces();
+    [[nodiscard]] PieceRules pieces() {
+        PieceRules pieces = small_pieces();
         pieces.commit = [this](const Descriptor& object, std::uint64_t offset,
                                std::uint64_t bytes) -> Result<void> {
             if (pieces_left == 0) return fail(Errc::out_of_memory, "no piece is left");

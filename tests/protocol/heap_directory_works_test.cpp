@@ -202,7 +202,7 @@ TEST_F(HeapWorks, AreNotBegunWithoutMemoryEnough) {
 
 /// Others take of it too.
 TEST_F(HeapWorks, AskAgainOnTheirWayWhetherThereIsMemoryEnough) {
-    HeapPieces tiny = pieces();
+    PieceRules tiny = pieces();
     tiny.bytes = page_bytes;
     HeapDirectory other(host.segment(), host.pool().view(), host.view(), memory, tiny);
     const HeapWorkId work = other.create(asked("a", 200 * page_bytes)).value();

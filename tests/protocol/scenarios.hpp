@@ -96,6 +96,7 @@ private:
 /// Points that the scenarios of other files meet (without a death), for the completeness test.
 [[nodiscard]] std::vector<std::string> points_met_by_hosts();
 [[nodiscard]] std::vector<std::string> points_met_by_heap_hosts();
+[[nodiscard]] std::vector<std::string> points_met_by_growing_hosts();
 [[nodiscard]] std::vector<std::string> points_met_by_zombies();
 
 }  // namespace shmpool::testing_protocol

@@ -24,6 +24,8 @@ struct Totals {
     std::atomic<std::uint64_t> raw_slots{0};  ///< Allocated without a channel.
     std::atomic<std::uint64_t> heap_calls{0};
     std::atomic<std::uint64_t> heaps_made{0};
+    std::atomic<std::uint64_t> classes_grown{0};  ///< By request.
+    std::atomic<std::uint64_t> classes_shrunk{0};
     std::atomic<std::uint64_t> threads{0};
     std::atomic<std::uint64_t> forks{0};
     std::atomic<std::uint64_t> programs{0};  ///< Actors that became another program.

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "seats.hpp"
+#include "shmpool/pool/growth.hpp"
 #include "tests/host/daemon.hpp"
 #include "tests/peer/own_payload.hpp"
 
@@ -56,11 +57,20 @@ void destroy(Peer& peer, const std::string& name, std::vector<std::string>& faul
     if (!done) faults.push_back("destroy " + name + ": " + done.error().message);
 }
 
-void expect_memory(const SegmentHeader& header, const MemoryInUse& at_first,
+/// What a host has cached, of what it took back, it puts back before it shrinks.
+void shrink(Peer& peer, const ClassView& size_class, std::vector<std::string>& faults) {
+    const std::uint32_t at_first = size_class.extent(0).slot_count;
+    const auto left = peer.shrink_class(size_class.slot_bytes);
+    if (left && *left == at_first) return;
+    faults.push_back("shrink the class of " + std::to_string(size_class.slot_bytes) + ": " +
+                     (left ? std::to_string(*left) + " slots are left" : left.error().message));
+}
+
+void expect_memory(const SegmentHeader& header, const PoolView& pool, const MemoryInUse& at_first,
                    std::vector<std::string>& faults) {
     MemoryInUse now;
     const bool is_right = test::eventually([&] {
-        now = memory_in_use(header);
+        now = memory_in_use(header, pool);
         return now == at_first;
     });
     if (is_right) return;
@@ -68,7 +78,8 @@ void expect_memory(const SegmentHeader& header, const MemoryInUse& at_first,
         return std::to_string(one.shown) + " bytes shown, " + std::to_string(one.backed) +
                " of the payload taken";
     };
-    faults.push_back("after all heaps have gone: " + text(now) + "; at first " + text(at_first));
+    faults.push_back("after all heaps and extents have gone: " + text(now) + "; at first " +
+                     text(at_first));
 }
 
 }  // namespace
@@ -85,12 +96,16 @@ bool has_heap(const Peer& peer, const std::string& name) {
     return all && std::ranges::count(*all, name, &HeapEntry::name) != 0;
 }
 
-MemoryInUse memory_in_use(const SegmentHeader& header) {
-    return {header.committed_bytes.load(std::memory_order_relaxed), backed_payload_bytes()};
+MemoryInUse memory_in_use(const SegmentHeader& header, const PoolView& pool) {
+    std::uint64_t shown = header.committed_bytes.load(std::memory_order_relaxed);
+    for (std::uint32_t index = 0; index < pool.class_count; ++index) {
+        shown += unused_records(pool, index).bytes;
+    }
+    return {shown, backed_payload_bytes()};
 }
 
 std::vector<std::string> end_founded(Peer& peer, const Board& board, const SegmentHeader& header,
-                                     const MemoryInUse& at_first) {
+                                     const PoolView& pool, const MemoryInUse& at_first) {
     std::vector<std::string> faults;
     look_at_own(peer, board, faults);
     const auto all = peer.heaps();
@@ -100,7 +115,8 @@ std::vector<std::string> end_founded(Peer& peer, const Board& board, const Segme
         look_into(peer, one.name, faults);
         destroy(peer, one.name, faults);
     }
-    expect_memory(header, at_first, faults);
+    for (const ClassView& one : pool.all_classes()) shrink(peer, one, faults);
+    expect_memory(header, pool, at_first, faults);
     return faults;
 }
 

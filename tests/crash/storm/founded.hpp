@@ -28,13 +28,15 @@ struct MemoryInUse {
 
     friend bool operator==(const MemoryInUse&, const MemoryInUse&) = default;
 };
-/// Of the pool that this process is attached to.
-[[nodiscard]] MemoryInUse memory_in_use(const SegmentHeader& header);
+/// Of the pool that this process is attached to, without the records that classes have grown by:
+/// they stay.
+[[nodiscard]] MemoryInUse memory_in_use(const SegmentHeader& header, const PoolView& pool);
 
-/// When nobody else is there: destroys them all. What was wrong with them, or is with the memory,
-/// of which there was `at_first` when there were none.
+/// When nobody else is there: destroys them all, and has the classes shrink. What was wrong with
+/// them, or is with the memory, of which there was `at_first` when there were none.
 [[nodiscard]] std::vector<std::string> end_founded(Peer& peer, const Board& board,
                                                    const SegmentHeader& header,
+                                                   const PoolView& pool,
                                                    const MemoryInUse& at_first);
 
 }  // namespace shmpool::storm

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Creates heaps, lets them grow, works in them and destroys them, while the host that does all that
-// is killed. Of the heap of its own it knows whether it is there: so do the next lives of its seat.
+// Creates heaps, lets them grow, works in them and destroys them, and lets size classes grow and
+// shrink, while the host that does all that is killed. Of the heap of its own it knows whether it
+// is there: so do the next lives of its seat.
 #include "actor.hpp"
 #include "founded.hpp"
 
@@ -32,13 +33,15 @@ private:
     void act() {
         me_.board()->totals.heap_calls += 1;
         const std::string one = founded_name(me_.below(founded_names));
-        switch (me_.below(8)) {
+        switch (me_.below(12)) {
             case 0: return own().has(0) ? destroy_own() : create_own();
             case 1: return grow(own_);
             case 2: return work_in(own_);
             case 3: return destroy(one);
             case 4: return grow(one);
             case 5: return work_in(one);
+            case 6: return grow_class();
+            case 7: return shrink_class();
             default: return create(one);
         }
     }
@@ -94,6 +97,22 @@ private:
         if (!done) said("let a heap grow", done.error(), {Errc::no_heap, Errc::would_block});
     }
 
+    void grow_class() {
+        const auto done =
+            peer_->grow_class(draw_class(), static_cast<std::uint32_t>(1 + me_.below(100)));
+        if (!done) return said("let a class grow", done.error(), {Errc::slot_limit_reached});
+        me_.board()->totals.classes_grown += 1;
+    }
+
+    void shrink_class() {
+        const auto done = peer_->shrink_class(draw_class());
+        if (!done) {
+            return said("let a class shrink", done.error(),
+                        {Errc::extent_in_use, Errc::would_block});
+        }
+        me_.board()->totals.classes_shrunk += 1;
+    }
+
     /// What is allocated now is as it was written when it is freed.
     void work_in(const std::string& name) {
         auto heap = peer_->byte_heap(name);
@@ -121,6 +140,11 @@ private:
     static std::span<std::byte> bytes_at(SharedByteHeap& heap, HeapOffset block,
                                          std::size_t bytes) {
         return {static_cast<std::byte*>(heap.at(block)), bytes};
+    }
+
+    std::uint64_t draw_class() {
+        const auto& pool = peer_->pool().view();
+        return pool.classes[me_.below(pool.class_count)].slot_bytes;
     }
 
     std::uint64_t draw_bytes_of_heap() {

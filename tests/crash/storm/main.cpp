@@ -27,6 +27,8 @@ void print(const Storm& storm) {
     fmt::print("  raw slots   {}\n", totals.raw_slots.load());
     fmt::print("  heaps       {} calls; {} entries of the table found as they were; {} created\n",
                totals.heap_calls.load(), toll.entries, totals.heaps_made.load());
+    fmt::print("  classes     grown {} times, shrunk {} times\n", totals.classes_grown.load(),
+               totals.classes_shrunk.load());
     fmt::print("  full        {} times no slot, no block or no room in a queue\n",
                totals.full.load());
     fmt::print("  churn       {} attachments, {} threads, {} forks, {} programs replaced\n",

@@ -22,12 +22,20 @@ namespace {
 /// a violation.
 constexpr auto patience = 60s;
 
+/// All of them grow, one by itself too.
+std::string classes_config() {
+    return "[[class]]\nslot_size = \"256B\"\nslot_count = 256\nslot_limit = 2048\n"
+           "[[class]]\nslot_size = \"4KiB\"\nslot_count = 128\nslot_limit = 300\n"
+           "grow_when_exhausted = true\n"
+           "[[class]]\nslot_size = \"64KiB\"\nslot_count = 48\nslot_limit = 128\n";
+}
+
 test::DaemonSetup host_setup() {
     test::DaemonSetup setup;
     setup.name = pool_name;
     // Small enough to run dry now and then.
-    setup.arguments = {"--class", "256B:256", "--class", "4KiB:128", "--class", "64KiB:48"};
-    setup.config = "[takeover]\npatience = \"60s\"\n" + heaps_config();
+    setup.arguments = {};
+    setup.config = "[takeover]\npatience = \"60s\"\n" + classes_config() + heaps_config();
     setup.log_level = "info";
     return setup;
 }
@@ -68,7 +76,7 @@ Storm::Storm(const StormOptions& options) : options_(options), board_(folder_.fi
 void Storm::measure_memory() {
     const auto peer = Peer::attach(pool_name);
     if (!peer) throw std::runtime_error("nobody can attach: " + peer.error().message);
-    memory_at_first_ = memory_in_use(observer_->header());
+    memory_at_first_ = memory_in_use(observer_->header(), observer_->pool());
 }
 
 void Storm::rage() {
@@ -289,7 +297,7 @@ void Storm::count_heaps() {
     for (const std::string& one : found.faults) complain(one);
     toll_.entries = found.entries;
     for (const std::string& one :
-         end_founded(*peer, board_, observer_->header(), memory_at_first_)) {
+         end_founded(*peer, board_, observer_->header(), observer_->pool(), memory_at_first_)) {
         complain(one);
     }
 }

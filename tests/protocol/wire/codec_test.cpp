@@ -40,7 +40,7 @@ OpenPublisher good_open_publisher() {
 }
 
 Welcome good_welcome() {
-    return {1 << 20, 1 << 30, 3, 9, 4711, 2};
+    return {1 << 20, 1 << 30, 3, 9, 4711, 2, 5};
 }
 
 Refused good_refused() {
@@ -83,7 +83,7 @@ std::vector<Body> one_of_each() {
             Kicked{4711},
             Stopping{2000},
             good_rejoin(),
-            Rejoined{4711, 2},
+            Rejoined{4711, 2, 5},
             Rebuild{},
             Rebuilt{7},
             good_create_heap(),
@@ -94,7 +94,12 @@ std::vector<Body> one_of_each() {
             DestroyHeap{3, 9},
             HeapDestroyed{},
             GrowHeap{3, 9, 1 << 30},
-            HeapGrown{}};
+            HeapGrown{},
+            GrowClass{65536, 512, 0},
+            ClassGrown{512},
+            RelieveClass{65536, 256, 0},
+            ShrinkClass{65536, 256, 0},
+            ClassShrunk{256}};
 }
 
 std::uint32_t request_id_for(const Body& body) {
@@ -229,6 +234,9 @@ TEST(Codec, RefusesFlagsAndReservedFieldsThatItDoesNotKnow) {
     publisher = good_open_publisher();
     publisher.reserved = 1;
     expect_refused(publisher, "reserved is 1, must be 0");
+    expect_refused(GrowClass{64, 1, 7}, "grow_class: reserved is 7, must be 0");
+    expect_refused(RelieveClass{64, 1, 8}, "relieve_class: reserved is 8, must be 0");
+    expect_refused(ShrinkClass{64, 1, 9}, "shrink_class: reserved is 9, must be 0");
     OpenSubscriber subscriber = good_open_subscriber();
     subscriber.flags = 2;
     expect_refused(subscriber, "flags");

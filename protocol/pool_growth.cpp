@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/pool_growth.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "protocol/committed_memory.hpp"
+#include "shmpool/platform/crash_point.hpp"
+
+namespace shmpool {
+namespace {
+
+std::string class_text(std::uint64_t slot_bytes) {
+    return "the class of " + std::to_string(slot_bytes) + " bytes";
+}
+
+}  // namespace
+
+Result<PoolRegions> PoolRegions::of(const Segment& segment) {
+    const auto control = segment.region(RegionKind::pool_control);
+    if (!control) return tl::unexpected(control.error());
+    const auto payload = segment.region(RegionKind::pool_payload);
+    if (!payload) return tl::unexpected(payload.error());
+    return PoolRegions{*control, *payload};
+}
+
+PoolGrowth::PoolGrowth(const Segment& segment, VarSlotPool& pool, const ProtocolView& view,
+                       Lane& host, const PoolRegions& regions, PieceRules pieces)
+    : segment_(segment),
+      pool_(pool),
+      view_(view),
+      host_(host),
+      regions_(regions),
+      pieces_(std::move(pieces)) {}
+
+// --- verbs ---------------------------------------------------------------------------------------
+
+Result<GrowthId> PoolGrowth::grow(std::uint64_t slot_bytes, std::uint32_t to_slots) {
+    const auto found = find_class(slot_bytes);
+    if (!found) return tl::unexpected(found.error());
+    const ClassView& view = pool_.view().classes[*found];
+    if (to_slots > view.slot_limit) {
+        return shmpool::fail(Errc::slot_limit_reached,
+                             class_text(slot_bytes) + " has " + std::to_string(slots_of(*found)) +
+                                 " slots and may have " + std::to_string(view.slot_limit) +
+                                 ", not " + std::to_string(to_slots) +
+                                 "; that is said by slot_limit of its [[class]] in the host's "
+                                 "configuration, when the pool is made");
+    }
+    if (slots_of(*found) >= to_slots) return note_done(*found);
+    work_on(*found).wishes.push_back({++last_id_, to_slots});
+    return last_id_;
+}
+
+Result<GrowthId> PoolGrowth::relieve(std::uint64_t slot_bytes, std::uint32_t slots_seen) {
+    const auto found = find_class(slot_bytes);
+    if (!found) return tl::unexpected(found.error());
+    const std::uint32_t slots = slots_of(*found);
+    if (slots > slots_seen) return note_done(*found);
+    const std::uint32_t limit = pool_.view().classes[*found].slot_limit;
+    if (slots == limit) return grow(slot_bytes, limit + 1);  // Which says why not.
+    return grow(slot_bytes, std::min(limit, 2 * slots));
+}
+
+Result<GrowthId> PoolGrowth::shrink(std::uint64_t slot_bytes, std::uint32_t keep_slots) {
+    const auto found = find_class(slot_bytes);
+    if (!found) return tl::unexpected(found.error());
+    const Work* const before = find_work(*found);
+    if (before != nullptr && (before->growth || !before->wishes.empty())) {
+        return shmpool::fail(Errc::would_block, class_text(slot_bytes) +
+                                                    " grows or shrinks just now; ask again in a "
+                                                    "moment");
+    }
+    const ClassView& view = pool_.view().classes[*found];
+    pool_.flush(host_);
+    std::uint64_t slots = slots_of(*found);
+    bool any_in_use = false;
+    std::vector<ByteRange> withdrawn;
+    for (std::uint32_t index = view.extent_count() - 1; index != 0; --index) {
+        const std::uint32_t fewer = view.extent(index).slot_count;
+        if (slots < std::uint64_t{keep_slots} + fewer) continue;
+        const auto gone = withdraw_extent(pool_.view(), host_, *found, index);
+        any_in_use = any_in_use || (!gone && gone.error() == Errc::extent_in_use);
+        if (!gone) continue;
+        SHMPOOL_CRASH_POINT(growth_withdrawn);
+        ++changes_;
+        slots -= fewer;
+        const ExtentView extent = view.extent(index);
+        withdrawn.push_back({view.payload_offset + extent.first * view.stride_bytes,
+                             extent.slot_count * view.stride_bytes});
+    }
+    if (withdrawn.empty() && any_in_use) {
+        return shmpool::fail(Errc::extent_in_use,
+                             class_text(slot_bytes) +
+                                 " keeps all of its slots: each extent that could go has some in "
+                                 "use, or in the cache of a thread");
+    }
+    if (withdrawn.empty()) return note_done(*found);
+    Work& work = work_on(*found);
+    for (const ByteRange& one : withdrawn) give_back_unused(work, one);
+    work.wishes.push_back({++last_id_, 0});
+    return last_id_;
+}
+
+void PoolGrowth::give_up(GrowthId id) {
+    for (Work& work : works_) {
+        const auto wish = std::ranges::find(work.wishes, id, &Wish::id);
+        if (wish == work.wishes.end()) continue;
+        work.wishes.erase(wish);
+        const std::uint32_t slots = slots_of(work.class_index);
+        const bool somebody_waits = std::ranges::any_of(
+            work.wishes, [slots](const Wish& one) { return one.to_slots > slots; });
+        if (work.growth && !somebody_waits) give_back_growth(work);
+        return;
+    }
+}
+
+void PoolGrowth::take_over() {
+    for (std::uint32_t index = 0; index < pool_.class_count(); ++index) {
+        std::deque<Part> unused;
+        for (const ByteRange& range : unused_payload(pool_.view(), index)) {
+            unused.push_back(in_payload(range));
+        }
+        const ByteRange records = unused_records(pool_.view(), index);
+        if (records.bytes != 0) unused.push_back(in_control(records));
+        if (!unused.empty()) work_on(index).to_give_back = std::move(unused);
+    }
+}
+
+// --- works ---------------------------------------------------------------------------------------
+
+std::vector<GrowthDone> PoolGrowth::do_a_piece() {
+    if (!works_.empty()) {
+        Work work = std::move(works_.front());
+        works_.pop_front();
+        go_on(work);
+        if (work.is_at_rest()) answer(work);
+        if (!work.is_at_rest() || !work.wishes.empty()) works_.push_back(std::move(work));
+    }
+    if (works_.empty()) pieces_.forget_checks();
+    return std::exchange(done_, {});
+}
+
+void PoolGrowth::go_on(Work& work) {
+    if (!work.to_give_back.empty()) return give_back_piece(work);
+    if (!work.to_take.empty()) return take_piece(work);
+    if (work.growth) return open(work);
+    plan(work);
+}
+
+void PoolGrowth::plan(Work& work) {
+    const auto wanted = std::ranges::max_element(work.wishes, {}, &Wish::to_slots);
+    const std::uint32_t slots = slots_of(work.class_index);
+    if (wanted == work.wishes.end() || wanted->to_slots <= slots) return;
+    const auto growth = plan_growth(pool_.view(), work.class_index, wanted->to_slots - slots);
+    if (!growth) {
+        return fail(work, {growth.error(),
+                           "it has as many extents as a class may have; shrink it, "
+                           "and let it grow in larger steps"});
+    }
+    work.growth = *growth;
+    if (growth->records.bytes != 0) work.to_take.push_back(in_control(growth->records));
+    work.to_take.push_back(in_payload(growth->payload));
+    for (const Part& part : work.to_take) {
+        if (auto enough = pieces_.check(*part.object, part.left); !enough) {
+            return fail(work, enough.error());
+        }
+    }
+}
+
+void PoolGrowth::take_piece(Work& work) {
+    Part& part = work.to_take.front();
+    if (auto taken = pieces_.commit_next(*part.object, part.left); !taken) {
+        return fail(work, taken.error());
+    }
+    if (part.left.bytes == 0) work.to_take.pop_front();
+}
+
+void PoolGrowth::open(Work& work) {
+    const std::uint32_t before = slots_of(work.class_index);
+    SHMPOOL_CRASH_POINT(growth_has_its_memory);
+    open_extent(pool_.view(), host_, *work.growth);
+    work.growth.reset();
+    ++changes_;
+    show_committed(segment_, pool_.view(), view_);
+    if (slots_of(work.class_index) > before) return;
+    fail(work, {Errc::pool_damaged,
+                "the list of an extent begins nowhere; 'shmpool rebuild' makes "
+                "the pool anew"});
+}
+
+void PoolGrowth::give_back_piece(Work& work) {
+    Part& part = work.to_give_back.front();
+    pieces_.punch_next(*part.object, part.left);
+    if (part.left.bytes != 0) return;
+    work.to_give_back.pop_front();
+    if (work.to_give_back.empty()) show_committed(segment_, pool_.view(), view_);
+}
+
+void PoolGrowth::give_back_growth(Work& work) {
+    const Growth growth = *std::exchange(work.growth, std::nullopt);
+    work.to_take.clear();
+    const ByteRange records =
+        intersection(all_pages_of(growth.records), unused_records(pool_.view(), work.class_index));
+    if (records.bytes != 0) work.to_give_back.push_back(in_control(records));
+    give_back_unused(work, growth.payload);
+}
+
+/// With the pages at its ends, unless neighbours have slots there.
+void PoolGrowth::give_back_unused(Work& work, const ByteRange& payload) {
+    for (const ByteRange& unused : unused_payload(pool_.view(), work.class_index)) {
+        const ByteRange part = intersection(all_pages_of(payload), unused);
+        if (part.bytes != 0) work.to_give_back.push_back(in_payload(part));
+    }
+}
+
+void PoolGrowth::fail(Work& work, const Error& error) {
+    const std::uint64_t slot_bytes = pool_.view().classes[work.class_index].slot_bytes;
+    work.failure = Error{error.code, class_text(slot_bytes) + ": " + error.message};
+    if (work.growth) give_back_growth(work);
+}
+
+/// Nothing is on its way: whose wish is fulfilled hears so, and if something has failed, the others
+/// hear that.
+void PoolGrowth::answer(Work& work) {
+    const std::uint32_t slots = slots_of(work.class_index);
+    std::erase_if(work.wishes, [&](const Wish& wish) {
+        const bool is_fulfilled = wish.to_slots <= slots;
+        if (is_fulfilled) {
+            done_.push_back({wish.id, slots});
+        } else if (work.failure) {
+            done_.push_back({wish.id, tl::unexpected(*work.failure)});
+        }
+        return is_fulfilled || work.failure;
+    });
+    work.failure.reset();
+}
+
+// --- looking -------------------------------------------------------------------------------------
+
+Result<std::uint32_t> PoolGrowth::find_class(std::uint64_t slot_bytes) const {
+    std::string sizes;
+    for (std::uint32_t index = 0; index < pool_.class_count(); ++index) {
+        const std::uint64_t bytes = pool_.view().classes[index].slot_bytes;
+        if (bytes == slot_bytes) return index;
+        sizes += (sizes.empty() ? "" : ", ") + std::to_string(bytes);
+    }
+    return shmpool::fail(Errc::invalid_argument,
+                         "there is no class of " + std::to_string(slot_bytes) +
+                             " bytes; the classes have slots of " + sizes + " bytes");
+}
+
+std::uint32_t PoolGrowth::slots_of(std::uint32_t class_index) const {
+    return static_cast<std::uint32_t>(slots_in_service(pool_.view(), class_index));
+}
+
+PoolGrowth::Work& PoolGrowth::work_on(std::uint32_t class_index) {
+    const auto found = std::ranges::find(works_, class_index, &Work::class_index);
+    if (found != works_.end()) return *found;
+    works_.emplace_back();
+    works_.back().class_index = class_index;
+    return works_.back();
+}
+
+const PoolGrowth::Work* PoolGrowth::find_work(std::uint32_t class_index) const {
+    const auto found = std::ranges::find(works_, class_index, &Work::class_index);
+    return found == works_.end() ? nullptr : &*found;
+}
+
+GrowthId PoolGrowth::note_done(std::uint32_t class_index) {
+    done_.push_back({++last_id_, slots_of(class_index)});
+    return last_id_;
+}
+
+PoolGrowth::Part PoolGrowth::in_control(const ByteRange& records) const {
+    return {&segment_.control(),
+            {regions_.control.image.offset_bytes + records.offset, records.bytes}};
+}
+
+PoolGrowth::Part PoolGrowth::in_payload(const ByteRange& payload) const {
+    return {&segment_.payload(),
+            {regions_.payload.image.offset_bytes + payload.offset, payload.bytes}};
+}
+
+}  // namespace shmpool
