@@ -40,8 +40,9 @@ CommandLine::CommandLine()
         "  shmpool sub frames --output copy.bin --until-ended &\n"
         "  shmpool pub frames --input file.bin --chunk 64KiB --wait-subscribers 1\n\n"
         "'shmpool COMMAND --help' tells more about a command.");
-    for (const auto add : {add_status, add_classes, add_peers, add_channels, add_doctor, add_pub,
-                           add_sub, add_hold, add_kick, add_rebuild, add_grow, add_shrink, add_heap}) {
+    for (const auto add :
+         {add_status, add_classes, add_peers, add_channels, add_doctor, add_pub, add_sub, add_hold,
+          add_kick, add_rebuild, add_grow, add_shrink, add_heap}) {
         add(program_, common_, action_);
     }
 }

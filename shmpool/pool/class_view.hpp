@@ -24,6 +24,11 @@ struct ExtentView {
     SlotRecord* records = nullptr;  ///< Of its first slot.
     std::uint32_t first = 0;
     std::uint32_t slot_count = 0;
+
+    /// Its payload was given back. Relaxed: for who needs no more than a number.
+    [[nodiscard]] bool is_withdrawn() const {
+        return image->withdrawn.load(std::memory_order_relaxed) != 0;
+    }
 };
 
 /// How far a process knows a class to have grown. Private memory; what is known is never forgotten.
@@ -78,6 +83,7 @@ struct ClassView {
     std::uint32_t slot_limit = 0;      ///< There is room for so many.
     std::uint32_t extent_limit = 1;
     std::uint32_t first_block = 0;
+    std::uint32_t slots_at_first = 0;  ///< Of extent 0.
     std::unique_ptr<KnownExtents> known;
 
     /// How many slots there are, as far as this process knows. All of them have memory.

@@ -9,10 +9,6 @@
 namespace shmpool {
 namespace {
 
-[[nodiscard]] bool is_withdrawn(const ClassView& view, std::uint32_t extent_index) {
-    return view.extents[extent_index].withdrawn.load(std::memory_order_relaxed) != 0;
-}
-
 ByteRange payload_of(const ClassView& view, std::uint64_t first, std::uint64_t slot_count) {
     return {view.payload_offset + first * view.stride_bytes, slot_count * view.stride_bytes};
 }
@@ -25,7 +21,7 @@ Outcome<Growth> plan_growth(const PoolView& pool, std::uint32_t class_index, std
     view.look_for_growth();
     Growth growth{class_index, 0, 0, {}, {}};
     for (std::uint32_t index = 1; index < view.extent_count(); ++index) {
-        if (!is_withdrawn(view, index)) continue;
+        if (!view.extent(index).is_withdrawn()) continue;
         const ExtentView extent = view.extent(index);
         growth.extent_index = index;
         growth.slot_count = extent.slot_count;
@@ -70,7 +66,7 @@ Outcome<ByteRange> withdraw_extent(const PoolView& pool, Lane& host, std::uint32
     if (class_index >= pool.class_count) return fail(Errc::invalid_argument);
     const ClassView& view = pool.classes[class_index];
     if (extent_index == 0 || extent_index >= view.extent_count() ||
-        is_withdrawn(view, extent_index)) {
+        view.extent(extent_index).is_withdrawn()) {
         return fail(Errc::invalid_argument);
     }
     const std::uint32_t top = DetectableStack(pool, class_index, extent_index).take_all(host);
@@ -87,7 +83,7 @@ std::uint64_t slots_in_service(const PoolView& pool, std::uint32_t class_index) 
     view.look_for_growth();
     std::uint64_t slots = 0;
     for (std::uint32_t index = 0; index < view.extent_count(); ++index) {
-        if (!is_withdrawn(view, index)) slots += view.extent(index).slot_count;
+        if (!view.extent(index).is_withdrawn()) slots += view.extent(index).slot_count;
     }
     return slots;
 }
@@ -108,7 +104,7 @@ std::vector<ByteRange> unused_payload(const PoolView& pool, std::uint32_t class_
     };
     for (std::uint32_t index = 1; index < view.extent_count(); ++index) {
         const ExtentView extent = view.extent(index);
-        if (is_withdrawn(view, index)) add(extent.first, extent.slot_count);
+        if (view.extent(index).is_withdrawn()) add(extent.first, extent.slot_count);
     }
     add(view.slot_count(), view.slot_limit - view.slot_count());
     std::ranges::transform(unused, unused.begin(), whole_pages_in);

@@ -8,12 +8,13 @@
 namespace shmpool {
 
 Lane::Lane(const PoolView& pool, std::uint32_t index)
-    : pool_(pool), cell_(pool.lanes[index]), index_(index) {
+    : pool_(pool), cell_(pool.lanes[index]), pressure_(pool.header->pressure), index_(index) {
     for (std::uint32_t i = 0; i < pool.class_count; ++i) {
         Magazine& magazine = magazines_[i];
         magazine.records = pool.classes[i].records;
         magazine.allocations = &cell_.allocations[i];
         magazine.pressure_mask = classes_served(i);
+        magazine.slot_bytes = pool.classes[i].slot_bytes;
     }
 }
 
@@ -46,6 +47,7 @@ bool Lane::open_magazine(std::uint32_t class_index) {
     magazine.base = entries_[class_index].get();
     magazine.top = magazine.base;
     magazine.limit = magazine.base + shape.capacity;
+    magazine.slot_count = slot_count;
     return true;
 }
 

@@ -14,8 +14,9 @@
 
 namespace shmpool {
 
-/// Entries are SlotKeys with the generation of the slot's last life. `base == limit` means that the
-/// lane has no magazine for the class: both ends of it then lead to the slow path.
+/// All that the hot paths need to know of one class, in one cache line. Entries are SlotKeys with
+/// the generation of the slot's last life. `base == limit` means that the lane has no magazine for
+/// the class: both ends of it then lead to the slow path.
 struct alignas(cache_line_bytes) Magazine {
     SlotKey* top = nullptr;
     SlotKey* base = nullptr;
@@ -23,6 +24,8 @@ struct alignas(cache_line_bytes) Magazine {
     SlotRecord* records = nullptr;
     Atomic<std::uint64_t>* allocations = nullptr;
     std::uint64_t pressure_mask = 0;     ///< Classes that a free in this one relieves.
+    std::uint64_t slot_bytes = 0;        ///< 0: there is no such class.
+    std::uint32_t slot_count = 0;        ///< That this lane knows of; 0 without a magazine.
     std::uint32_t refused_at_slots = 0;  ///< The class had so many when no lane more might cache.
 
     [[nodiscard]] std::uint32_t cached() const { return static_cast<std::uint32_t>(top - base); }
@@ -45,6 +48,9 @@ public:
     [[nodiscard]] const PoolView& pool() const { return pool_; }
     [[nodiscard]] Magazine& magazine(std::uint32_t class_index) { return magazines_[class_index]; }
     [[nodiscard]] std::uint32_t holder(SlotState state) const { return make_holder(state, index_); }
+    [[nodiscard]] std::uint64_t pressure() const {
+        return pressure_.load(std::memory_order_relaxed);
+    }
 
     /// Remembers, before a word is stamped with this lane, that the slot's block may hold slots of
     /// this lane. Only the lane writes its bitmap, so plain load and store suffice.
@@ -85,9 +91,10 @@ public:
 private:
     const PoolView& pool_;
     LaneCell& cell_;
+    const Atomic<std::uint64_t>& pressure_;
     const std::uint32_t index_;
     DrawGate* gate_ = nullptr;
-    std::array<Magazine, class_count_max> magazines_{};
+    std::array<Magazine, class_count_max + 1> magazines_{};  ///< The last one of no class.
     std::array<std::unique_ptr<SlotKey[]>, class_count_max> entries_{};
 };
 

@@ -28,17 +28,38 @@ inline constexpr SlotKey one_generation = SlotKey{1} << 32;
     return key;
 }
 
-/// Caches a slot that the lane owns. False when the magazine is full or missing, or somebody
-/// starves: then nothing has changed.
+/// False when the magazine is full or missing, or somebody starves.
+[[nodiscard]] inline bool has_room(const Magazine& magazine, std::uint64_t pressure) {
+    return magazine.top != magazine.limit && (pressure & magazine.pressure_mask) == 0;
+}
+
+/// Pre: there is room, and the slot's word says that the lane has it cached.
+inline void push_cached(Magazine& magazine, SlotKey key) {
+    SlotKey* const top = magazine.top;
+    *top = key;
+    magazine.top = top + 1;
+}
+
+/// The word of a slot that `holder` has in the life of `key`; null when it has not, or nobody may
+/// ask so: the slot is none of which the lane knows.
+[[nodiscard]] inline Atomic<std::uint64_t>* word_if_held(const Magazine& magazine, SlotKey key,
+                                                         std::uint32_t holder) {
+    if (position_of(key) >= magazine.slot_count) [[unlikely]]
+        return nullptr;
+    Atomic<std::uint64_t>& word = magazine.records[position_of(key)].word;
+    if (word.load(std::memory_order_relaxed) != make_key(generation_of(key), holder)) [[unlikely]]
+        return nullptr;
+    return &word;
+}
+
+/// Caches a slot that the lane owns. False when there is no room: then nothing has changed.
 [[nodiscard]] inline bool put_cached(Magazine& magazine, std::uint64_t pressure, SlotKey key,
                                      std::uint32_t holder) {
-    SlotKey* const top = magazine.top;
-    if (top == magazine.limit || (pressure & magazine.pressure_mask) != 0) [[unlikely]]
+    if (!has_room(magazine, pressure)) [[unlikely]]
         return false;
     magazine.records[position_of(key)].word.store(make_key(generation_of(key), holder),
                                                   std::memory_order_relaxed);
-    *top = key;
-    magazine.top = top + 1;
+    push_cached(magazine, key);
     return true;
 }
 

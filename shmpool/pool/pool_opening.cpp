@@ -40,6 +40,7 @@ std::unique_ptr<PoolView> make_view(const PoolRegion& region, const PoolLayout& 
         to.first_block = from.first_block;
         to.known = std::make_unique<KnownExtents>(from.extent_limit);
         to.known->learn(0, from.config.slot_count);
+        to.slots_at_first = from.config.slot_count;
         to.look_for_growth();
     }
     for (std::uint32_t lines = 0; lines < view->class_by_lines.size(); ++lines) {

@@ -30,7 +30,7 @@ void for_each_slot_in_service(const ClassView& view, Each each) {
     view.look_for_growth();
     for (std::uint32_t index = 0; index < view.extent_count(); ++index) {
         const ExtentView extent = view.extent(index);
-        if (extent.image->withdrawn.load(std::memory_order_relaxed) != 0) continue;
+        if (extent.is_withdrawn()) continue;
         for (std::uint32_t slot = 0; slot < extent.slot_count; ++slot) each(extent.records[slot]);
     }
 }

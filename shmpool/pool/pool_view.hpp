@@ -4,6 +4,7 @@
 /// segment is checked against it (I6).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -28,9 +29,14 @@ struct PoolView {
         return {classes.data(), class_count};
     }
 
+    /// No class in front of this one can hold `bytes`; class_count: none at all.
+    [[nodiscard]] std::uint32_t first_guess_for(std::uint64_t bytes) const {
+        return class_by_lines[std::min<std::uint64_t>((bytes + 63) / 64,
+                                                      class_by_lines.size() - 1)];
+    }
     /// Smallest class that can hold `bytes`, or class_count.
     [[nodiscard]] std::uint32_t class_for(std::uint64_t bytes) const {
-        std::uint32_t index = bytes <= 64 * 1024 ? class_by_lines[(bytes + 63) / 64] : 0;
+        std::uint32_t index = first_guess_for(bytes);
         while (index < class_count && classes[index].slot_bytes < bytes) ++index;
         return index;
     }
@@ -42,6 +48,10 @@ struct PoolView {
     /// The name of a slot that is there, for other processes.
     [[nodiscard]] SlotRef ref_of(std::uint32_t class_index, SlotKey key) const {
         const ClassView& view = classes[class_index];
+        if (position_of(key) < view.slots_at_first) [[likely]] {
+            return SlotRef{static_cast<std::uint8_t>(class_index), 0, 0, position_of(key),
+                           generation_of(key)};
+        }
         const std::uint32_t extent = view.extent_of(position_of(key));
         return SlotRef{static_cast<std::uint8_t>(class_index), static_cast<std::uint8_t>(extent), 0,
                        position_of(key) - view.extent(extent).first, generation_of(key)};
@@ -50,6 +60,9 @@ struct PoolView {
     [[nodiscard]] std::optional<SlotKey> key_of(const SlotRef& ref) const {
         if (ref.class_index >= class_count || ref.reserved != 0) return std::nullopt;
         const ClassView& view = classes[ref.class_index];
+        if (ref.extent_index == 0 && ref.slot_index < view.slots_at_first) [[likely]] {
+            return make_key(ref.generation, ref.slot_index);
+        }
         if (ref.extent_index >= view.extent_count() &&
             !(view.look_for_growth() && ref.extent_index < view.extent_count())) {
             return std::nullopt;

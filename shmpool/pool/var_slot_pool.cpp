@@ -31,16 +31,6 @@ Outcome<std::unique_ptr<Lane>> VarSlotPool::open_lane(std::uint64_t owner, LaneR
     return std::make_unique<Lane>(*view_, index);
 }
 
-Outcome<SlotRef> VarSlotPool::allocate(Lane& lane, std::uint64_t size) {
-    const auto taken = take_or_count(lane, size, SlotState::loaned_raw);
-    if (!taken) return tl::unexpected(taken.error());
-    return view_->ref_of(taken->class_index, taken->key);
-}
-
-Outcome<VarSlotPool::Loaned> VarSlotPool::loan(Lane& lane, std::uint64_t size) {
-    return take_or_count(lane, size, SlotState::loaned);
-}
-
 Outcome<VarSlotPool::Loaned> VarSlotPool::loan(Lane& lane, std::uint64_t size,
                                                const Deadline& deadline) {
     // A free that slips between the look and the sleep is seen at the next look: sleeps are short.
@@ -66,7 +56,7 @@ Outcome<VarSlotPool::Loaned> VarSlotPool::take(Lane& lane, std::uint64_t size, S
             key != no_key) {
             return Loaned{index, key};
         }
-        const auto key = take_slow(lane, index, state);
+        const auto key = take_refilled(lane, index, state);
         if (key) return Loaned{index, *key};
         if (key.error() != Errc::exhausted) return tl::unexpected(key.error());
     }
@@ -74,16 +64,15 @@ Outcome<VarSlotPool::Loaned> VarSlotPool::take(Lane& lane, std::uint64_t size, S
     return fail(Errc::exhausted);
 }
 
-Outcome<VarSlotPool::Loaned> VarSlotPool::take_or_count(Lane& lane, std::uint64_t size,
-                                                        SlotState state) {
-    auto taken = take(lane, size, state);
-    if (!taken && taken.error() == Errc::exhausted) {
-        count_up(lane.cell().exhausted[view_->class_for(size)]);
-    }
-    return taken;
+VarSlotPool::Taken VarSlotPool::take_slow(Lane& lane, std::uint64_t size, SlotState state) {
+    const auto taken = take(lane, size, state);
+    if (taken) return {taken->key, taken->class_index, {}};
+    if (taken.error() == Errc::exhausted) count_up(lane.cell().exhausted[view_->class_for(size)]);
+    return {no_key, 0, taken.error()};
 }
 
-Outcome<SlotKey> VarSlotPool::take_slow(Lane& lane, std::uint32_t class_index, SlotState state) {
+Outcome<SlotKey> VarSlotPool::take_refilled(Lane& lane, std::uint32_t class_index,
+                                            SlotState state) {
     if (!lane.open_magazine(class_index)) return take_direct(lane, class_index, state);
     if (auto filled = refill(lane, class_index); !filled) return tl::unexpected(filled.error());
     const SlotKey key = take_cached(lane.magazine(class_index), lane.holder(state));
@@ -141,6 +130,7 @@ Outcome<SlotKey> VarSlotPool::take_direct(Lane& lane, std::uint32_t class_index,
 Outcome<void> VarSlotPool::refill(Lane& lane, std::uint32_t class_index) {
     const ClassView& view = view_->classes[class_index];
     Magazine& magazine = lane.magazine(class_index);
+    magazine.slot_count = view.slot_count();
     const auto allowed = may_draw(lane, class_index, magazine.capacity() / 2);
     if (!allowed) return tl::unexpected(allowed.error());
     std::array<std::uint32_t, magazine_capacity_max> slots{};
@@ -166,16 +156,16 @@ Outcome<void> VarSlotPool::refill(Lane& lane, std::uint32_t class_index) {
     return {};
 }
 
-Outcome<void> VarSlotPool::end_loan(Lane& lane, const Loaned& loaned) {
-    if (loaned.class_index >= view_->class_count) return fail(Errc::invalid_ref);
+Errc VarSlotPool::end_loan_slow(Lane& lane, Loaned loaned) {
+    if (loaned.class_index >= view_->class_count) return Errc::invalid_ref;
     SlotRecord* const record = view_->classes[loaned.class_index].record(position_of(loaned.key));
-    if (record == nullptr) return fail(Errc::invalid_ref);
+    if (record == nullptr) return Errc::invalid_ref;
     const SlotWord word = record->word.load(std::memory_order_relaxed);
     if (word != make_key(generation_of(loaned.key), lane.holder(SlotState::loaned))) {
         // Another lane of this process took the loan, or the segment was damaged.
-        if (word_generation(word) != generation_of(loaned.key)) return fail(Errc::double_free);
-        if (word_state(word) == SlotState::loaned_raw) return fail(Errc::raw_owned);
-        if (word_state(word) != SlotState::loaned) return fail(Errc::double_free);
+        if (word_generation(word) != generation_of(loaned.key)) return Errc::double_free;
+        if (word_state(word) == SlotState::loaned_raw) return Errc::raw_owned;
+        if (word_state(word) != SlotState::loaned) return Errc::double_free;
     }
     put_owned(lane, loaned.class_index, loaned.key);
     return {};
@@ -269,7 +259,7 @@ Outcome<void> VarSlotPool::free_checked(Lane& lane, const SlotRef& ref, bool own
         default: return fail(Errc::double_free);
     }
     if (own_only && word_owner(old) != lane.index()) return fail(Errc::raw_owned);
-    lane.mark_touched(ref.class_index, position_of(*key));
+    if (word_owner(old) != lane.index()) lane.mark_touched(ref.class_index, position_of(*key));
     SHMPOOL_CRASH_POINT(raw_free_checked);
     // Of racing frees, and of a free and the reclaim of the dead owner, exactly one wins here.
     if (!word.compare_exchange_strong(
@@ -278,7 +268,12 @@ Outcome<void> VarSlotPool::free_checked(Lane& lane, const SlotRef& ref, bool own
         return fail(Errc::double_free);
     }
     SHMPOOL_CRASH_POINT(raw_free_won);
-    put_owned(lane, ref.class_index, *key);
+    Magazine& magazine = lane.magazine(ref.class_index);
+    if (!has_room(magazine, lane.pressure())) {
+        put_slow(lane, ref.class_index, *key);
+    } else {
+        push_cached(magazine, *key);
+    }
     return {};
 }
 

@@ -27,6 +27,7 @@
 #include "shmpool/platform/monotonic_clock.hpp"
 #include "shmpool/platform/result.hpp"
 #include "shmpool/pool/lane.hpp"
+#include "shmpool/pool/magazine_path.hpp"
 #include "shmpool/pool/pool_layout.hpp"
 
 namespace shmpool {
@@ -75,7 +76,15 @@ public:
     /// A slot of the smallest class that holds `size` bytes, else of the next larger ones.
     /// too_large: no class is that large. exhausted: back-pressure, try again. Content is not
     /// cleared. quota_exceeded: the lane's gate lets no more through.
-    [[nodiscard]] Outcome<SlotRef> allocate(Lane& lane, std::uint64_t size);
+    [[nodiscard]] Outcome<SlotRef> allocate(Lane& lane, std::uint64_t size) {
+        const std::uint32_t index = view_->first_guess_for(size);
+        const SlotKey key = take_cached_of(lane, index, size, SlotState::loaned_raw);
+        if (key != no_key) [[likely]]
+            return view_->ref_of(index, key);
+        const Taken taken = take_slow(lane, size, SlotState::loaned_raw);
+        if (taken.key == no_key) return fail(taken.error);
+        return view_->ref_of(taken.class_index, taken.key);
+    }
 
     /// Ends a raw slot, whoever allocated it. double_free: stale or repeated; invalid_ref: no such
     /// slot; handle_owned: a Loan or Sample has it. Nothing changes on error.
@@ -95,14 +104,35 @@ public:
         std::uint32_t class_index = 0;
         SlotKey key = 0;
     };
-    [[nodiscard]] Outcome<Loaned> loan(Lane& lane, std::uint64_t size);
+    [[nodiscard]] Outcome<Loaned> loan(Lane& lane, std::uint64_t size) {
+        const std::uint32_t index = view_->first_guess_for(size);
+        const SlotKey key = take_cached_of(lane, index, size, SlotState::loaned);
+        if (key != no_key) [[likely]]
+            return Outcome<Loaned>(tl::in_place, index, key);  // A copy would be a detour.
+        const Taken taken = take_slow(lane, size, SlotState::loaned);
+        if (taken.key == no_key) return fail(taken.error);
+        return Outcome<Loaned>(tl::in_place, taken.class_index, taken.key);
+    }
 
     /// As `loan`, but waits for a free slot until the deadline: timed_out when none came,
     /// quota_exceeded when the lane's gate let none through. A lane that sleeps has nothing cached.
     [[nodiscard]] Outcome<Loaned> loan(Lane& lane, std::uint64_t size, const Deadline& deadline);
 
     /// Ends a loan of this process, by any of its lanes. Never fails for an honest handle.
-    Outcome<void> end_loan(Lane& lane, const Loaned& loaned);
+    Outcome<void> end_loan(Lane& lane, Loaned loaned) {
+        // A lane remembers the block of each slot before its word names the lane: see mark_touched.
+        if (loaned.class_index < class_count_max) [[likely]] {
+            Magazine& magazine = lane.magazine(loaned.class_index);
+            const auto held = word_if_held(magazine, loaned.key, lane.holder(SlotState::loaned));
+            if (held != nullptr && put_cached(magazine, lane.pressure(), loaned.key,
+                                              lane.holder(SlotState::cached))) [[likely]] {
+                return {};
+            }
+        }
+        const Errc error = end_loan_slow(lane, loaned);
+        if (error != Errc{}) return fail(error);
+        return {};
+    }
 
     /// The lane owns the slot and its word says so in any state but `listed`: put it back.
     void put_owned(Lane& lane, std::uint32_t class_index, SlotKey key);
@@ -124,12 +154,28 @@ public:
     [[nodiscard]] const PoolView& view() const { return *view_; }
 
 private:
+    /// The hot path of taking, in the caller's own code: `no_key` leads to the slow one.
+    [[nodiscard]] static SlotKey take_cached_of(Lane& lane, std::uint32_t class_index,
+                                                std::uint64_t size, SlotState state) {
+        Magazine& magazine = lane.magazine(class_index);
+        if (size > magazine.slot_bytes) [[unlikely]]
+            return no_key;
+        return take_cached(magazine, lane.holder(state));
+    }
+    /// What the slow paths return in two registers, so that the hot ones need no memory for it.
+    struct Taken {
+        SlotKey key = no_key;  ///< no_key: there is an error.
+        std::uint32_t class_index = 0;
+        Errc error{};
+    };
+    [[nodiscard]] Taken take_slow(Lane& lane, std::uint64_t size, SlotState state);
+    /// Errc{}: it has ended.
+    Errc end_loan_slow(Lane& lane, Loaned loaned);
     explicit VarSlotPool(std::unique_ptr<PoolView> view) : view_(std::move(view)) {}
 
     [[nodiscard]] Outcome<Loaned> take(Lane& lane, std::uint64_t size, SlotState state);
-    [[nodiscard]] Outcome<Loaned> take_or_count(Lane& lane, std::uint64_t size, SlotState state);
-    [[nodiscard]] Outcome<SlotKey> take_slow(Lane& lane, std::uint32_t class_index,
-                                             SlotState state);
+    [[nodiscard]] Outcome<SlotKey> take_refilled(Lane& lane, std::uint32_t class_index,
+                                                 SlotState state);
     [[nodiscard]] Outcome<SlotKey> take_direct(Lane& lane, std::uint32_t class_index,
                                                SlotState state);
     [[nodiscard]] Outcome<std::uint32_t> may_draw(Lane& lane, std::uint32_t class_index,

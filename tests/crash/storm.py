@@ -6,8 +6,8 @@ slots, threads that come and go, forks, programs that replace themselves. Who is
 at once, the host too. Every payload is checked when it is taken and again before it is given back;
 a writer and a reader that live through it all must agree on every message. Two peers work in heaps,
 two create heaps, let them grow and destroy them, and let size classes grow and shrink, while the
-host that does so is killed; in the end as much memory is taken as at first. The pool is audited each second and counted at the end. Exit
-code 1 at the first violation of anything.
+host that does so is killed; in the end as much memory is taken as at first. The pool is audited
+each second and counted at the end. Exit code 1 at the first violation of anything.
 """
 
 import pathlib

@@ -26,7 +26,7 @@ TEST(ClassArgument, IsASizeAndACount) {
 }
 
 TEST(ClassArgument, NeedsBothParts) {
-    expect_refused("64KiB", "must be SIZE:COUNT, like 64KiB:512");
+    expect_refused("64KiB", "must be SIZE:COUNT or SIZE:COUNT:LIMIT, like 64KiB:512");
     expect_refused("", "must be SIZE:COUNT");
     expect_refused(":512", "slot_size: size \"\" is empty");
     expect_refused("64KiB:", "slot_count \"\" is empty");

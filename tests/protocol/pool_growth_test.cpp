@@ -1,106 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The host's verbs on size classes: memory comes in pieces and goes in pieces, nobody else waits
-/// for them, and a host that dies in the middle leaves neither a slot without memory nor memory
-/// without a slot.
-#include "protocol/pool_growth.hpp"
-
+/// The host's verbs on size classes: memory comes in pieces and goes in pieces, and nobody else
+/// waits for them.
 #include <gmock/gmock.h>
 
-#include <cstring>
-#include <map>
-
-#include "crash_rig.hpp"
-#include "scenarios.hpp"
-#include "test_host.hpp"
+#include "pool_growth_rig.hpp"
 
 namespace shmpool::testing_protocol {
 namespace {
 
 using ::testing::HasSubstr;
-
-constexpr std::uint64_t large = 4096;  // So that a slot is a page of payload.
-constexpr std::uint64_t small = 256;
-constexpr std::uint32_t at_first = 64;
-constexpr std::uint32_t limit = 1024;
-constexpr std::uint64_t piece_bytes = 64 << 10;
-
-SegmentShape growing_shape() {
-    SegmentShape shape = small_shape();
-    shape.classes = {{small, at_first, limit}, {large, at_first, limit}};
-    return shape;
-}
-
-PieceRules small_pieces() {
-    PieceRules rules;
-    rules.bytes = piece_bytes;
-    return rules;
-}
-
-/// One host's growth of a segment.
-struct GrowingHost {
-    explicit GrowingHost(TestHost& host, PieceRules rules = small_pieces())
-        : growth(host.segment(), host.pool(), host.view(), host.lane(),
-                 PoolRegions::of(host.segment()).value(), std::move(rules)) {}
-
-    void do_pieces(int count) {
-        for (int i = 0; i < count; ++i) note(growth.do_a_piece());
-    }
-    void do_all() {
-        for (int pieces = 0; growth.has_work(); ++pieces) {
-            ASSERT_LT(pieces, 100'000) << "works have an end";
-            note(growth.do_a_piece());
-        }
-    }
-    Result<std::uint32_t> finished(const Result<GrowthId>& id) {
-        if (!id) return tl::unexpected(id.error());
-        do_all();
-        return over.at(*id);
-    }
-    void note(const std::vector<GrowthDone>& done) {
-        for (const GrowthDone& one : done) over.emplace(one.id, one.result);
-    }
-    [[nodiscard]] bool is_over(const Result<GrowthId>& id) const { return over.contains(*id); }
-
-    PoolGrowth growth;
-    std::map<GrowthId, Result<std::uint32_t>> over;
-};
-
-/// By the kernel's word.
-std::uint64_t taken_bytes(TestHost& host) {
-    return backed_bytes(host.segment().payload()) + backed_bytes(host.segment().control());
-}
-
-/// All slots that can be had of exactly this class, each filled with its own byte.
-std::vector<SlotRef> fill(TestPeer& peer, std::uint64_t slot_bytes) {
-    std::vector<SlotRef> all;
-    for (;;) {
-        const auto ref = peer.pool().allocate(peer.lane(), slot_bytes);
-        if (!ref || peer.pool().view().classes[ref->class_index].slot_bytes != slot_bytes) {
-            const bool is_back = !ref || peer.pool().free(peer.lane(), *ref);
-            EXPECT_TRUE(is_back);
-            return all;
-        }
-        const auto data = peer.pool().slot_data_mut(*ref).value();
-        std::memset(data.data(), static_cast<int>(all.size() & 0xFF), data.size());
-        all.push_back(*ref);
-    }
-}
-
-/// How many of them are not as they were filled.
-std::size_t spoilt(TestPeer& peer, const std::vector<SlotRef>& all) {
-    std::size_t count = 0;
-    for (std::size_t i = 0; i < all.size(); ++i) {
-        const auto data = peer.pool().slot_data_mut(all[i]).value();
-        const auto is_other = [i](std::byte one) { return one != std::byte(i & 0xFF); };
-        count += std::ranges::any_of(data, is_other) ? 1U : 0U;
-    }
-    return count;
-}
-
-void free_all(TestPeer& peer, const std::vector<SlotRef>& all) {
-    for (const SlotRef& ref : all) EXPECT_TRUE(peer.pool().free(peer.lane(), ref));
-    peer.flush();
-}
 
 class PoolGrowthTest : public ::testing::Test {
 protected:
@@ -114,7 +22,7 @@ protected:
         return its.finished(its.growth.shrink(slot_bytes, keep_slots));
     }
     [[nodiscard]] PieceRules rules() {
-        PieceRules rules = small_pieces();
+        PieceRules rules = growth_pieces();
         rules.commit = [this](const Descriptor& object, std::uint64_t offset,
                               std::uint64_t bytes) -> Result<void> {
             if (pieces_left == 0) return fail(Errc::out_of_memory, "no piece is left");
@@ -375,81 +283,5 @@ TEST_F(PoolGrowthTest, EndsWhenWhatWasWithdrawnIsNonsense) {
     EXPECT_TRUE(host.pool().view().damaged());
 }
 
-// --- the host dies -------------------------------------------------------------------------------
-
-/// All verbs, twice, so that an extent comes, goes, comes back and goes again.
-void host_script(TestHost& host) {
-    GrowingHost its(host);
-    (void)its.finished(its.growth.grow(large, 150));
-    (void)its.finished(its.growth.grow(large, 250));
-    (void)its.finished(its.growth.shrink(large, 0));
-    (void)its.finished(its.growth.grow(large, 250));
-    const auto given_up = its.growth.grow(large, 400);
-    its.do_pieces(3);
-    its.growth.give_up(*given_up);
-    its.do_all();
-    (void)its.finished(its.growth.shrink(large, 100));
-}
-
-ChildProcess::End run_host(TestHost& host, const std::function<void()>& prepare) {
-    ChildProcess child([&] {
-        prepare();
-        TestHost its(open_segment(host.segment()));
-        host_script(its);
-        return 0;
-    });
-    return child.wait();
-}
-
-std::vector<std::pair<std::string, unsigned>> points_of_script() {
-    SharedWithChildren<PointCounts> counts;
-    TestHost host(growing_shape());
-    EXPECT_EQ(run_host(host, [&] { count_points(*counts); }), ChildProcess::End::exited);
-    return counts->all();
-}
-
-/// Slots that there are have memory, and nothing else has; all of them can be had.
-void expect_sound(TestHost& dead, std::uint64_t taken_at_first) {
-    TestHost next(open_segment(dead.segment()));
-    GrowingHost its(next);
-    its.growth.take_over();
-    its.do_all();
-    const auto slots = slots_in_service(next.pool().view(), 1);
-    const std::uint64_t payload = (slots - at_first) * large;
-    const std::uint64_t records = limit * sizeof(SlotRecord);
-    EXPECT_GE(taken_bytes(next), taken_at_first + payload);
-    EXPECT_LE(taken_bytes(next), taken_at_first + payload + records);
-    TestPeer peer(open_segment(dead.segment()), next.admit());
-    const std::vector<SlotRef> all = fill(peer, large);
-    EXPECT_EQ(all.size(), slots);
-    free_all(peer, all);
-    EXPECT_EQ(what_is_missing(next.pool()), "");
-    EXPECT_EQ(its.finished(its.growth.grow(large, limit)).value(), limit);
-    EXPECT_EQ(its.finished(its.growth.shrink(large, 0)).value(), at_first);
-    EXPECT_LE(taken_bytes(next), taken_at_first + records);
-}
-
-TEST(PoolGrowthDeath, InAnyVerbLeavesNothingHalfDone) {
-    unsigned deaths = 0;
-    for (const auto& [name, count] : points_of_script()) {
-        for (unsigned nth = 1; nth <= count; ++nth, ++deaths) {
-            SCOPED_TRACE(name + " " + std::to_string(nth));
-            TestHost host(growing_shape());
-            const std::uint64_t taken_at_first = taken_bytes(host);
-            ASSERT_EQ(run_host(host, [&, &point = name] { signal_at_point(point, nth, SIGKILL); }),
-                      ChildProcess::End::killed);
-            expect_sound(host, taken_at_first);
-        }
-    }
-    EXPECT_GE(deaths, 40U);
-}
-
 }  // namespace
-
-std::vector<std::string> points_met_by_growing_hosts() {
-    std::vector<std::string> names;
-    for (const auto& [name, count] : points_of_script()) names.push_back(name);
-    return names;
-}
-
 }  // namespace shmpool::testing_protocol

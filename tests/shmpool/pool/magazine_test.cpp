@@ -34,6 +34,27 @@ TEST(Magazines, AreNotThereForSmallClasses) {
     EXPECT_EQ(test::broken_or_not_all_free(pool.view()), "");
 }
 
+TEST(Magazines, AreOfTheClassThatHoldsWhatIsAskedFor) {
+    Configs configs;
+    for (std::uint64_t i = 0; i < class_count_max; ++i) configs.push_back({100 + 40 * i, 128});
+    OwnPool pool(configs);
+    const auto lane = pool.lane();
+    for (int round = 0; round < 2; ++round) {  // The magazines are full in the second.
+        for (std::uint64_t size = 0; size <= 100 + 40 * 63; ++size) {
+            const auto loaned = pool->loan(*lane, size).value();
+            EXPECT_EQ(loaned.class_index, size <= 100 ? 0 : (size - 100 + 39) / 40) << size;
+            EXPECT_TRUE(pool->end_loan(*lane, loaned));
+            const auto ref = pool->allocate(*lane, size).value();
+            EXPECT_EQ(ref.class_index, loaned.class_index);
+            EXPECT_TRUE(pool->free(*lane, ref));
+        }
+    }
+    for (const std::uint64_t size : {100 + 40 * 63 + 1UL, 65'537UL, ~0UL - 62, ~0UL}) {
+        EXPECT_EQ(pool->loan(*lane, size).error(), Errc::too_large) << size;
+        EXPECT_EQ(pool->allocate(*lane, size).error(), Errc::too_large) << size;
+    }
+}
+
 TEST(Magazines, HoldNeverMoreThanAQuarterOfAClass) {
     for (const std::uint32_t slot_count : {128U, 160U, 256U, 1000U, 4096U}) {
         OwnPool pool(Configs{{64, slot_count}}, 40);
