@@ -2,6 +2,7 @@
 #include "host/options.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
@@ -111,6 +112,11 @@ Result<PoolConfig> merge(const CommandLine& line) {
         const auto parsed = parse_class_argument(text);
         if (!parsed) return tl::unexpected(parsed.error());
         config.classes.push_back(*parsed);
+    }
+    if (line.grow_when_exhausted && std::ranges::none_of(config.classes, &SizeClassConfig::grows)) {
+        return fail(Errc::invalid_config,
+                    "--grow-when-exhausted is given, but no class may grow; give one a LIMIT, like "
+                    "--class 64KiB:512:4096");
     }
     for (SizeClassConfig& one : config.classes) {
         if (line.grow_when_exhausted && one.grows()) one.grow_when_exhausted = true;

@@ -165,6 +165,9 @@ TEST(DaemonStart, ExitsWithOneOnAWrongConfiguration) {
     const Finished twice = run_to_end(directory, {"--class", "64:1", "--class", "64:2"});
     EXPECT_EQ(twice.code, 1);
     EXPECT_THAT(twice.output, HasSubstr("both have slot_size 64B"));
+    const Finished fixed = run_to_end(directory, {"--class", "64:1", "--grow-when-exhausted"});
+    EXPECT_EQ(fixed.code, 1);
+    EXPECT_THAT(fixed.output, HasSubstr("no class may grow; give one a LIMIT"));
     const Finished missing = run_to_end(directory, {"--config", directory.file("missing.toml")});
     EXPECT_EQ(missing.code, 1);
     EXPECT_THAT(missing.output, HasSubstr("missing.toml"));
