@@ -36,16 +36,23 @@ private:
     };
     [[nodiscard]] static Fixed remember(const std::string& what, const void* first,
                                         std::size_t bytes);
+    [[nodiscard]] static bool has_changed(const Fixed& fixed);
     void remember_all();
-    void remember_extents();
-    [[nodiscard]] std::string first_sign() const;
+    /// What the host alone writes of a class, and what it had done to it itself by then.
+    struct Extents {
+        Fixed count;
+        std::vector<Fixed> each;
+        PoolGrowth::Changes as_of;
+    };
+    [[nodiscard]] Extents remember_extents(std::uint32_t class_index) const;
+    [[nodiscard]] std::string sign_in_extents();
+    [[nodiscard]] std::string first_sign();
 
     SegmentSteward& steward_;
     ChannelDirectory& directory_;
     const HostLog& log_;
     std::vector<Fixed> fixed_;
-    std::vector<Fixed> extents_;       ///< The same, between two changes by this host.
-    std::uint64_t extents_as_of_ = 0;  ///< PoolGrowth::changes() when they were remembered.
+    std::vector<Extents> extents_;  ///< By class.
     bool damaged_ = false;
     std::uint64_t next_look_ns_ = 0;
 };

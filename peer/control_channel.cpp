@@ -111,7 +111,6 @@ Deadline ControlChannel::answer_deadline(std::chrono::nanoseconds work_time) con
 
 Result<wire::Body> ControlChannel::exchange(const wire::Body& body, Absence absence,
                                             const Deadline& deadline) {
-    const std::scoped_lock lock(mutex_);
     note_endpoint(body);
     for (;;) {
         if (const auto alone = why_alone()) return tl::unexpected(*alone);

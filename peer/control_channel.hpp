@@ -21,6 +21,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "protocol/wire/codec.hpp"
@@ -73,19 +74,22 @@ public:
     [[nodiscard]] Result<Answer> request(
         const wire::Body& body, Absence absence = Absence::wait,
         std::chrono::nanoseconds work_time = std::chrono::nanoseconds::zero()) {
-        return request_until<Answer>(body, absence, answer_deadline(work_time));
+        const std::scoped_lock lock(mutex_);
+        return answer_of<Answer>(exchange(body, absence, answer_deadline(work_time)));
     }
-    /// The same, for who has another deadline: host_gone when it has passed.
+    /// The same, for who has another deadline, which also counts while other requests of this peer
+    /// are under way: timed_out, or host_gone, when it has passed.
     template <typename Answer>
     [[nodiscard]] Result<Answer> request_until(const wire::Body& body, Absence absence,
                                                const Deadline& deadline) {
-        auto reply = exchange(body, absence, deadline);
-        if (!reply) return tl::unexpected(reply.error());
-        if (const auto* answer = std::get_if<Answer>(&*reply)) return *answer;
-        if (const auto* refused = std::get_if<wire::Refused>(&*reply)) {
-            return tl::unexpected(wire::error_of(*refused));
+        std::unique_lock lock(mutex_, std::defer_lock);
+        while (!lock.try_lock()) {
+            if (deadline.expired()) {
+                return fail(Errc::timed_out, "another request of this peer is under way");
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
         }
-        return fail(Errc::protocol_violation, "the host gave an answer of the wrong type");
+        return answer_of<Answer>(exchange(body, absence, deadline));
     }
 
     /// Handles what the host has sent unasked, and looks once for a next one, without waiting.
@@ -112,8 +116,18 @@ private:
     [[nodiscard]] Result<Attachment> attach_once(const AttachRequest& request,
                                                  const Deadline& host_deadline);
     [[nodiscard]] Deadline answer_deadline(std::chrono::nanoseconds work_time) const;
+    /// Pre: the mutex is held.
     [[nodiscard]] Result<wire::Body> exchange(const wire::Body& body, Absence absence,
                                               const Deadline& deadline);
+    template <typename Answer>
+    [[nodiscard]] static Result<Answer> answer_of(const Result<wire::Body>& reply) {
+        if (!reply) return tl::unexpected(reply.error());
+        if (const auto* answer = std::get_if<Answer>(&*reply)) return *answer;
+        if (const auto* refused = std::get_if<wire::Refused>(&*reply)) {
+            return tl::unexpected(wire::error_of(*refused));
+        }
+        return fail(Errc::protocol_violation, "the host gave an answer of the wrong type");
+    }
     [[nodiscard]] Result<wire::Body> exchange_once(const wire::Body& body,
                                                    const Deadline& deadline);
     [[nodiscard]] Result<wire::Message> receive(const Deadline& deadline,

@@ -5,6 +5,7 @@
 /// handle.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -67,6 +68,11 @@ public:
         return shelf_->with_reserve(end);
     }
 
+    /// Monotonic: until then the host is not asked for more slots, because it did not answer.
+    [[nodiscard]] std::atomic<std::uint64_t>& relief_pause_until_ns() {
+        return relief_pause_until_ns_;
+    }
+
     /// Whether anything can still come of this segment; else why not: host_stopped,
     /// segment_replaced, pool_damaged.
     [[nodiscard]] Outcome<void> check_serving() const {
@@ -109,6 +115,7 @@ private:
     HeapShelf heaps_;
     Descriptor beacon_memory_;
     Beacon beacon_;  ///< Held by the attaching thread when there is no control thread.
+    std::atomic<std::uint64_t> relief_pause_until_ns_{0};
     EventDescriptor stop_;
     std::thread thread_;
 };

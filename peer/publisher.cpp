@@ -72,10 +72,13 @@ Outcome<Loan> Publisher::loan(std::size_t bytes, std::chrono::nanoseconds timeou
         if (auto serving = core.check_serving(); !serving) {
             return tl::unexpected(serving.error());
         }
-        slot = core.pool().loan(*(*lane)->lane, bytes + slack, next_breath(deadline));
-        if (!slot && slot.error() == Errc::timed_out) {
-            slot = tl::unexpected(deadline.expired() ? Errc::timed_out : Errc::exhausted);
-        }
+        slot = take_with_relief(core, bytes + slack, [&] {
+            auto one = core.pool().loan(*(*lane)->lane, bytes + slack, next_breath(deadline));
+            if (!one && one.error() == Errc::timed_out && !deadline.expired()) {
+                one = tl::unexpected(Errc::exhausted);
+            }
+            return one;
+        });
     }
     if (!slot) return tl::unexpected(slot.error());
 

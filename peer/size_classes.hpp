@@ -10,10 +10,11 @@
 
 namespace shmpool {
 
-/// So many slots more, at least, and their memory: when this returns, they are there. How many the
-/// class has now. invalid_argument (there is no such class), slot_limit_reached (nothing happens),
-/// out_of_memory (what the host had taken is given back), no_permission, and what requests end
-/// with.
+/// So many slots more than there are now, at least, and their memory: when this returns, they are
+/// there. Who asks at the same moment may mean the same ones. How many the class has now.
+/// invalid_argument (there is no such class), slot_limit_reached (more than it may have: nothing
+/// happens), out_of_memory (what was taken for the last step is given back; steps that came before
+/// it stay), no_permission, and what requests end with.
 [[nodiscard]] Result<std::uint32_t> grow_class(ControlChannel& control, const PoolView& pool,
                                                std::uint64_t slot_bytes, std::uint32_t more_slots);
 

@@ -16,8 +16,8 @@ struct ReliefWanted {
 };
 [[nodiscard]] ReliefWanted relief_for(PeerCore& core, std::uint64_t bytes);
 
-/// Waits for the host, at most a second; larger steps come later, for whoever asks then. False:
-/// there are no more slots than before, or no host is there.
+/// Waits for the host, at most a second; larger steps come later, for whoever asks then. If that
+/// was in vain, the host is left alone for five. False: there are no more slots than before.
 [[nodiscard]] bool ask_for_relief(PeerCore& core, const ReliefWanted& wanted);
 
 /// What `take` returns, in the end.

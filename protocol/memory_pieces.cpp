@@ -29,8 +29,10 @@ Result<void> MemoryPieces::commit_next(const Descriptor& object, ByteRange& left
 
 void MemoryPieces::punch_next(const Descriptor& object, ByteRange& left) {
     const std::uint64_t backed = backed_bytes(object);
+    std::uint64_t pieces = 1;
     for (unsigned i = 0; i < empty_pieces_per_turn && left.bytes != 0; ++i) {
-        const std::uint64_t bytes = next_bytes(left);
+        const std::uint64_t bytes = std::min(pieces * rules_.bytes, left.bytes);
+        pieces = std::min(2 * pieces, longest_empty_piece);
         (void)punch(object, left.offset, bytes);
         shorten(left, bytes);
         SHMPOOL_CRASH_POINT(piece_given_back);

@@ -23,8 +23,11 @@ inline constexpr std::uint64_t memory_piece_bytes = 1 << 20;
 /// refuse.
 inline constexpr std::uint64_t pieces_per_check = 64;
 
-/// Where nothing is, a piece is given back in 3 us: so many of them in one go.
+/// Where nothing is, a piece is given back in 3 us, however large: so many of them in one go, each
+/// twice as large as the one before it, up to so many times a piece. What lies behind a hole is
+/// given back in one go up to that.
 inline constexpr unsigned empty_pieces_per_turn = 256;
+inline constexpr std::uint64_t longest_empty_piece = 64;
 
 /// How memory is taken. Tests take less of it, and have none left when they like.
 struct PieceRules {

@@ -31,7 +31,8 @@ PoolGrowth::PoolGrowth(const Segment& segment, VarSlotPool& pool, const Protocol
       view_(view),
       host_(host),
       regions_(regions),
-      pieces_(std::move(pieces)) {}
+      pieces_(std::move(pieces)),
+      changes_(pool.class_count()) {}
 
 // --- verbs ---------------------------------------------------------------------------------------
 
@@ -83,7 +84,7 @@ Result<GrowthId> PoolGrowth::shrink(std::uint64_t slot_bytes, std::uint32_t keep
         any_in_use = any_in_use || (!gone && gone.error() == Errc::extent_in_use);
         if (!gone) continue;
         SHMPOOL_CRASH_POINT(growth_withdrawn);
-        ++changes_;
+        ++changes_[*found].count;
         slots -= fewer;
         const ExtentView extent = view.extent(index);
         withdrawn.push_back({view.payload_offset + extent.first * view.stride_bytes,
@@ -97,7 +98,9 @@ Result<GrowthId> PoolGrowth::shrink(std::uint64_t slot_bytes, std::uint32_t keep
     }
     if (withdrawn.empty()) return note_done(*found);
     Work& work = work_on(*found);
-    for (const ByteRange& one : withdrawn) give_back_unused(work, one);
+    for (const ByteRange& one : withdrawn) {
+        give_back_unused(work, all_pages_of(in_payload(one).whole));
+    }
     work.wishes.push_back({++last_id_, 0});
     return last_id_;
 }
@@ -143,21 +146,18 @@ std::vector<GrowthDone> PoolGrowth::do_a_piece() {
 
 void PoolGrowth::go_on(Work& work) {
     if (!work.to_give_back.empty()) return give_back_piece(work);
-    if (!work.to_take.empty()) return take_piece(work);
-    if (work.growth) return open(work);
-    plan(work);
+    if (!work.growth) return plan(work);
+    if (std::ranges::all_of(work.to_take, &Part::is_done)) return open(work);
+    take_piece(work);
 }
 
 void PoolGrowth::plan(Work& work) {
     const auto wanted = std::ranges::max_element(work.wishes, {}, &Wish::to_slots);
     const std::uint32_t slots = slots_of(work.class_index);
     if (wanted == work.wishes.end() || wanted->to_slots <= slots) return;
-    const auto growth = plan_growth(pool_.view(), work.class_index, wanted->to_slots - slots);
-    if (!growth) {
-        return fail(work, {growth.error(),
-                           "it has as many extents as a class may have; shrink it, "
-                           "and let it grow in larger steps"});
-    }
+    const std::uint32_t step = std::max(wanted->to_slots - slots, least_step_of(work.class_index));
+    const auto growth = plan_growth(pool_.view(), work.class_index, step);
+    if (!growth) return fail(work, {growth.error(), std::string(explain(growth.error()))});
     work.growth = *growth;
     if (growth->records.bytes != 0) work.to_take.push_back(in_control(growth->records));
     work.to_take.push_back(in_payload(growth->payload));
@@ -168,20 +168,30 @@ void PoolGrowth::plan(Work& work) {
     }
 }
 
+/// So that the extents that are left reach the limit.
+std::uint32_t PoolGrowth::least_step_of(std::uint32_t class_index) const {
+    const ClassView& view = pool_.view().classes[class_index];
+    const std::uint32_t extents = view.extent_limit - view.extent_count();
+    const std::uint32_t room = view.slot_limit - view.slot_count();
+    return extents == 0 ? 1 : room / extents + (room % extents != 0 ? 1 : 0);
+}
+
 void PoolGrowth::take_piece(Work& work) {
-    Part& part = work.to_take.front();
+    Part& part = *std::ranges::find_if_not(work.to_take, &Part::is_done);
     if (auto taken = pieces_.commit_next(*part.object, part.left); !taken) {
-        return fail(work, taken.error());
+        fail(work, taken.error());
     }
-    if (part.left.bytes == 0) work.to_take.pop_front();
 }
 
 void PoolGrowth::open(Work& work) {
     const std::uint32_t before = slots_of(work.class_index);
     SHMPOOL_CRASH_POINT(growth_has_its_memory);
     open_extent(pool_.view(), host_, *work.growth);
+    Changes& changes = changes_[work.class_index];
+    ++changes.count;
+    changes.opened += work.growth->records.bytes != 0 ? 1U : 0U;
     work.growth.reset();
-    ++changes_;
+    work.to_take.clear();
     show_committed(segment_, pool_.view(), view_);
     if (slots_of(work.class_index) > before) return;
     fail(work, {Errc::pool_damaged,
@@ -192,46 +202,55 @@ void PoolGrowth::open(Work& work) {
 void PoolGrowth::give_back_piece(Work& work) {
     Part& part = work.to_give_back.front();
     pieces_.punch_next(*part.object, part.left);
-    if (part.left.bytes != 0) return;
+    if (!part.is_done()) return;
     work.to_give_back.pop_front();
     if (work.to_give_back.empty()) show_committed(segment_, pool_.view(), view_);
 }
 
+/// What was taken of it, but for pages on which neighbours have something.
 void PoolGrowth::give_back_growth(Work& work) {
-    const Growth growth = *std::exchange(work.growth, std::nullopt);
-    work.to_take.clear();
-    const ByteRange records =
-        intersection(all_pages_of(growth.records), unused_records(pool_.view(), work.class_index));
-    if (records.bytes != 0) work.to_give_back.push_back(in_control(records));
-    give_back_unused(work, growth.payload);
-}
-
-/// With the pages at its ends, unless neighbours have slots there.
-void PoolGrowth::give_back_unused(Work& work, const ByteRange& payload) {
-    for (const ByteRange& unused : unused_payload(pool_.view(), work.class_index)) {
-        const ByteRange part = intersection(all_pages_of(payload), unused);
-        if (part.bytes != 0) work.to_give_back.push_back(in_payload(part));
+    work.growth.reset();
+    const Part unused = in_control(unused_records(pool_.view(), work.class_index));
+    for (const Part& taken : std::exchange(work.to_take, {})) {
+        if (taken.object == &segment_.payload()) {
+            give_back_unused(work, taken.done());
+            continue;
+        }
+        const ByteRange records = intersection(taken.done(), unused.whole);
+        if (records.bytes != 0) work.to_give_back.push_back({taken.object, records});
     }
 }
 
+/// Of these pages of the payload, those on which no slot is.
+void PoolGrowth::give_back_unused(Work& work, const ByteRange& pages) {
+    for (const ByteRange& unused : unused_payload(pool_.view(), work.class_index)) {
+        const ByteRange part = intersection(pages, in_payload(unused).whole);
+        if (part.bytes != 0) work.to_give_back.push_back({&segment_.payload(), part});
+    }
+}
+
+/// Of the largest wish.
 void PoolGrowth::fail(Work& work, const Error& error) {
     const std::uint64_t slot_bytes = pool_.view().classes[work.class_index].slot_bytes;
+    const auto wanted = std::ranges::max_element(work.wishes, {}, &Wish::to_slots);
+    work.failed_to_slots = wanted == work.wishes.end() ? 0 : wanted->to_slots;
     work.failure = Error{error.code, class_text(slot_bytes) + ": " + error.message};
     if (work.growth) give_back_growth(work);
 }
 
-/// Nothing is on its way: whose wish is fulfilled hears so, and if something has failed, the others
-/// hear that.
+/// Nothing is on its way: whose wish is fulfilled hears so, and if something has failed, those hear
+/// that who wished for so much or more. For less there may be enough: it is tried next.
 void PoolGrowth::answer(Work& work) {
     const std::uint32_t slots = slots_of(work.class_index);
     std::erase_if(work.wishes, [&](const Wish& wish) {
         const bool is_fulfilled = wish.to_slots <= slots;
+        const bool has_failed = work.failure && wish.to_slots >= work.failed_to_slots;
         if (is_fulfilled) {
             done_.push_back({wish.id, slots});
-        } else if (work.failure) {
+        } else if (has_failed) {
             done_.push_back({wish.id, tl::unexpected(*work.failure)});
         }
-        return is_fulfilled || work.failure;
+        return is_fulfilled || has_failed;
     });
     work.failure.reset();
 }

@@ -53,8 +53,10 @@ public:
     PoolGrowth(const Segment& segment, VarSlotPool& pool, const ProtocolView& view, Lane& host,
                const PoolRegions& regions, PieceRules pieces = {});
 
-    /// At the end at least `to_slots` slots have memory; so many already: nothing happens.
-    /// invalid_argument (no such class), slot_limit_reached, out_of_memory, and pool_damaged.
+    /// At the end at least `to_slots` slots have memory; so many already: nothing happens. A step
+    /// has no fewer slots than the class needs in each of the extents that it has left, so that it
+    /// can always reach its limit. invalid_argument (no such class), slot_limit_reached,
+    /// out_of_memory (extents that came before that stay), and pool_damaged.
     [[nodiscard]] Result<GrowthId> grow(std::uint64_t slot_bytes, std::uint32_t to_slots);
     /// As `grow` to twice as many, at most as many as there may be, for somebody who has found
     /// none of `slots_seen`: there are more by now, so nothing happens.
@@ -73,14 +75,31 @@ public:
     /// After another host: begins to give back what that one has taken, or withdrawn, in vain.
     void take_over();
 
-    /// One more with each extent that comes or goes.
-    [[nodiscard]] std::uint64_t changes() const { return changes_; }
+    /// What this host itself has done to the extents of a class.
+    struct Changes {
+        std::uint64_t count = 0;   ///< One more with each extent that comes or goes.
+        std::uint32_t opened = 0;  ///< Extents that were not there before.
+    };
+    [[nodiscard]] Changes changes_of(std::uint32_t class_index) const {
+        return changes_[class_index];
+    }
 
 private:
     /// Of one of the segment's objects.
     struct Part {
-        const Descriptor* object = nullptr;
+        Part(const Descriptor* of, const ByteRange& range)
+            : object(of), whole(range), left(range) {}
+
+        const Descriptor* object;
+        ByteRange whole;
         ByteRange left;
+
+        [[nodiscard]] bool is_done() const { return left.bytes == 0; }
+        /// The pages that are done by now.
+        [[nodiscard]] ByteRange done() const {
+            const std::uint64_t bytes = whole.bytes - left.bytes;
+            return bytes == 0 ? ByteRange{} : all_pages_of({whole.offset, bytes});
+        }
     };
     /// Somebody waits until so many slots have memory; 0: until what was withdrawn is given back.
     struct Wish {
@@ -91,17 +110,17 @@ private:
         std::uint32_t class_index = 0;
         std::vector<Wish> wishes;
         std::optional<Growth> growth;  ///< Its memory is being taken.
-        std::deque<Part> to_take;      ///< Of `growth`.
+        std::vector<Part> to_take;     ///< Of `growth`.
         std::deque<Part> to_give_back;
-        std::optional<Error> failure;  ///< What those hear whose wish was not fulfilled.
+        std::optional<Error> failure;  ///< What those hear who wished for so many, or more.
+        std::uint32_t failed_to_slots = 0;
 
-        [[nodiscard]] bool is_at_rest() const {
-            return !growth && to_take.empty() && to_give_back.empty();
-        }
+        [[nodiscard]] bool is_at_rest() const { return !growth && to_give_back.empty(); }
     };
 
     [[nodiscard]] Result<std::uint32_t> find_class(std::uint64_t slot_bytes) const;
     [[nodiscard]] std::uint32_t slots_of(std::uint32_t class_index) const;
+    [[nodiscard]] std::uint32_t least_step_of(std::uint32_t class_index) const;
     [[nodiscard]] Work& work_on(std::uint32_t class_index);
     [[nodiscard]] const Work* find_work(std::uint32_t class_index) const;
     [[nodiscard]] GrowthId note_done(std::uint32_t class_index);
@@ -112,7 +131,7 @@ private:
     void give_back_piece(Work& work);
     void open(Work& work);
     void give_back_growth(Work& work);
-    void give_back_unused(Work& work, const ByteRange& payload);
+    void give_back_unused(Work& work, const ByteRange& pages);
     void fail(Work& work, const Error& error);
     void answer(Work& work);
     [[nodiscard]] Part in_control(const ByteRange& records) const;
@@ -127,7 +146,7 @@ private:
     std::deque<Work> works_;  ///< The first is the next.
     std::vector<GrowthDone> done_;
     GrowthId last_id_ = 0;
-    std::uint64_t changes_ = 0;
+    std::vector<Changes> changes_;  ///< By class.
 };
 
 }  // namespace shmpool

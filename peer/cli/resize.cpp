@@ -59,7 +59,8 @@ void add_grow(CLI::App& program, const CommonOptions& common, Action& action) {
         program, "grow", "Give a size class more slots, while it is in use",
         "Up to the slot_limit that the class has in the host's configuration. Nobody maps\n"
         "anything again, no message is lost. A class that was shrunk gets its old slots back\n"
-        "first, which may be more than COUNT.\n\n"
+        "first, which may be more than COUNT. Who asks at the same moment may get the same "
+        "ones.\n\n"
         "Example: 512 slots of 64 KiB more\n"
         "  shmpool grow 64KiB 512");
     add_class(*command, wanted->slot_bytes);

@@ -27,7 +27,7 @@ protected:
         channels.reset();
         PoolConfig config;
         config.name = "test";
-        config.classes = {{64, 256}, {4096, 16}};
+        config.classes = {{64, 256, 1024}, {4096, 16}};
         config.limits.peers = 4;
         config.limits.lanes = 8;
         log = std::make_unique<HostLog>(*HostLog::open(LogLevel::debug, directory.file("log")));
@@ -79,6 +79,30 @@ TEST_F(DamageWatchTest, SeesAChangeOfEverythingThatIsWrittenOnce) {
     expect_found("the image of a size class", [&] { ++pool().classes[1].image->extent_count; });
     expect_found("the extent of a size class",
                  [&] { pool().classes[1].extents[0].slot_count += 1; });
+}
+
+TEST_F(DamageWatchTest, IsNotBlindedByWhatTheHostChangesItself) {
+    const auto grow = [&] {
+        PoolGrowth& growth = steward->growth();
+        ASSERT_TRUE(growth.grow(64, 300));
+        while (growth.has_work()) (void)growth.do_a_piece();
+    };
+    build();
+    grow();
+    watch->look();
+    EXPECT_FALSE(pool().damaged()) << log_text();
+    watch->look();
+    EXPECT_FALSE(pool().damaged());
+    const auto expect_found_beside_growth = [&](const std::function<void()>& write) {
+        build();
+        write();
+        grow();
+        watch->look();
+        EXPECT_TRUE(pool().damaged());
+    };
+    expect_found_beside_growth([&] { pool().classes[0].extents[0].slot_count += 1; });
+    expect_found_beside_growth([&] { ++pool().classes[1].image->extent_count; });
+    expect_found_beside_growth([&] { pool().classes[1].extents[0].withdrawn.store(1); });
 }
 
 TEST_F(DamageWatchTest, KeepsTheMarkThatSomebodyTakesAway) {

@@ -146,6 +146,28 @@ TEST_F(PoolGrowthTest, KeepsOneStepWhenThereIsNoMemoryForTheNext) {
     EXPECT_EQ(fill(peer, large).size(), 100U);
 }
 
+/// Whoever wants less is not told that there is too little for somebody who wants more.
+TEST_F(PoolGrowthTest, TriesLessWhenThereIsTooLittleForMore) {
+    available_bytes = 3 * piece_bytes;
+    const auto much = its.growth.grow(large, 900);
+    const auto little = its.growth.grow(large, 80);
+    its.do_all();
+    EXPECT_EQ(its.over.at(*much).error().code, Errc::out_of_memory);
+    EXPECT_EQ(its.over.at(*little).value(), 80U);
+}
+
+/// 255 extents must do, however small the steps are that somebody asks for.
+TEST_F(PoolGrowthTest, ReachesItsLimitInSmallSteps) {
+    std::uint32_t slots = at_first;
+    while (slots < limit) {
+        const std::uint32_t now = grow(small, slots + 1).value();
+        ASSERT_GT(now, slots);
+        slots = now;
+    }
+    EXPECT_LE(host.pool().extent_count(0), extent_count_max);
+    EXPECT_EQ(fill(peer, small).size(), limit);
+}
+
 // --- given up ------------------------------------------------------------------------------------
 
 TEST_F(PoolGrowthTest, ThatIsGivenUpLeavesNothing) {
