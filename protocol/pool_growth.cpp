@@ -73,7 +73,6 @@ Result<GrowthId> PoolGrowth::shrink(std::uint64_t slot_bytes, std::uint32_t keep
                                                     "moment");
     }
     const ClassView& view = pool_.view().classes[*found];
-    pool_.flush(host_);
     std::uint64_t slots = slots_of(*found);
     bool any_in_use = false;
     std::vector<ByteRange> withdrawn;

@@ -215,7 +215,9 @@ TEST_F(GrowingPool, GrowsAllTheSameWhenItsHostDies) {
 
 TEST_F(GrowingPool, IsNotTakenForDamagedWhenItHasGrown) {
     ASSERT_TRUE(peer.grow_class(kib, 100));
-    std::this_thread::sleep_for(1200ms);  // The host has looked twice.
+    std::this_thread::sleep_for(700ms);  // The host has looked.
+    ASSERT_TRUE(peer.shrink_class(kib));
+    std::this_thread::sleep_for(1200ms);  // And again, twice.
     EXPECT_FALSE(peer.pool().view().damaged());
     peer.pool().view().classes[0].image->extent_count.store(77);
     EXPECT_TRUE(eventually([&] { return peer.pool().view().damaged(); }))

@@ -233,7 +233,7 @@ TEST_F(PoolGrowthTest, KeepsSoManySlotsAsItIsAskedTo) {
     EXPECT_EQ(shrink(large, 64).value(), at_first);
 }
 
-TEST_F(PoolGrowthTest, WithdrawsWhatTheHostItselfHasCached) {
+TEST_F(PoolGrowthTest, WithdrawsWhatTheHostItselfHasTakenBack) {
     ASSERT_TRUE(grow(large, 700));
     for (const SlotRef& ref : fill(peer, large)) {
         EXPECT_TRUE(host.pool().free(host.lane(), ref));
@@ -261,9 +261,10 @@ TEST_F(PoolGrowthTest, WaitsUntilTheMemoryThatItGaveBackIsGone) {
         const auto more = its.growth.grow(large, 700);
         EXPECT_EQ(its.finished(more).value(), 700U);
         EXPECT_TRUE(its.is_over(less));
+        EXPECT_GE(taken(), taken_at_first + (700 - at_first) * large)
+            << pieces << ": before anybody touches it";
         const std::vector<SlotRef> all = fill(peer, large);
         EXPECT_EQ(all.size(), 700U);
-        EXPECT_GE(taken(), taken_at_first + (700 - at_first) * large) << pieces;
         EXPECT_EQ(spoilt(peer, all), 0U) << pieces;
         free_all(peer, all);
     }

@@ -57,7 +57,6 @@ void destroy(Peer& peer, const std::string& name, std::vector<std::string>& faul
     if (!done) faults.push_back("destroy " + name + ": " + done.error().message);
 }
 
-/// What a host has cached, of what it took back, it puts back before it shrinks.
 void shrink(Peer& peer, const ClassView& size_class, std::vector<std::string>& faults) {
     const std::uint32_t at_first = size_class.extent(0).slot_count;
     const auto left = peer.shrink_class(size_class.slot_bytes);
