@@ -97,6 +97,11 @@ TEST_F(DamageWatchTest, IsNotBlindedByWhatTheHostChangesItself) {
         EXPECT_FALSE(pool().damaged()) << log_text();
         while (steward->growth().has_work()) (void)steward->growth().do_a_piece();
     }
+    grow();
+    watch->look();
+    pool().classes[0].extents[1].slot_count += 1;
+    watch->look();
+    EXPECT_TRUE(pool().damaged()) << "what has come is watched as well";
     const auto expect_found_beside_growth = [&](const std::function<void()>& write) {
         build();
         write();
