@@ -24,16 +24,15 @@ struct ReliefWanted {
 template <typename Take>
 auto take_with_relief(PeerCore& core, std::uint64_t bytes, Take take) -> decltype(take()) {
     auto taken = take();
-    while (!taken && taken.error() == Errc::exhausted) [[unlikely]] {
-            const ReliefWanted wanted = relief_for(core, bytes);
-            if (wanted.slot_bytes == 0) break;
-            // Once more, behind the look: what others have had added since must not be doubled
-            // again.
-            taken = take();
-            if (taken || taken.error() != Errc::exhausted) break;
-            if (!ask_for_relief(core, wanted)) break;
-            taken = take();
-        }
+    while (!taken && taken.error() == Errc::exhausted) {
+        const ReliefWanted wanted = relief_for(core, bytes);
+        if (wanted.slot_bytes == 0) break;
+        // Once more, behind the look: what others have had added since must not be doubled again.
+        taken = take();
+        if (taken || taken.error() != Errc::exhausted) break;
+        if (!ask_for_relief(core, wanted)) break;
+        taken = take();
+    }
     return taken;
 }
 

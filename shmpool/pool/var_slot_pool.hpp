@@ -101,6 +101,9 @@ public:
     // --- slots owned by a handle ---------------------------------------------------------------
 
     struct Loaned {
+        Loaned() = default;
+        constexpr Loaned(std::uint32_t of_class, SlotKey slot) : class_index(of_class), key(slot) {}
+
         std::uint32_t class_index = 0;
         SlotKey key = 0;
     };
