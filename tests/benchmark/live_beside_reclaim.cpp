@@ -4,7 +4,6 @@
 /// share another. Calls from kill to slots back count as `during`, those of the 20 ms before as
 /// `without`; it keeps only how many took how long, so that it uses little of the caches itself.
 /// The victim holds 100,000 of 1,000,000 slots from all over, of the class that the live peer uses.
-#include <sched.h>
 
 #include <algorithm>
 #include <array>
@@ -15,6 +14,7 @@
 #include "shmpool/platform/monotonic_clock.hpp"
 #include "tests/benchmark/victim.hpp"
 #include "tests/protocol/child_process.hpp"
+#include "tests/shmpool/platform/stay_on.hpp"
 
 namespace shmpool {
 namespace {
@@ -63,30 +63,6 @@ struct Recording {
     std::atomic<std::uint64_t> kills{0};  ///< Counted right before each.
     Histogram without;
     Histogram during;
-};
-
-bool stay_on(unsigned processor) {
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(processor, &one);
-    return sched_setaffinity(0, sizeof(one), &one) == 0;
-}
-
-/// This process, and the children that it forks meanwhile.
-class StayOn {
-public:
-    explicit StayOn(unsigned processor) {
-        sched_getaffinity(0, sizeof(before_), &before_);
-        done_ = stay_on(processor);
-    }
-    ~StayOn() { sched_setaffinity(0, sizeof(before_), &before_); }
-    StayOn(const StayOn&) = delete;
-    StayOn& operator=(const StayOn&) = delete;
-    [[nodiscard]] bool done() const { return done_; }
-
-private:
-    cpu_set_t before_{};
-    bool done_ = false;
 };
 
 template <typename Call>

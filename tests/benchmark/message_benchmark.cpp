@@ -4,8 +4,6 @@
 /// round trip is reported (p50 and p99 of all). Throughput: one process publishes as fast as the
 /// other takes.
 #include <benchmark/benchmark.h>
-#include <pthread.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +12,7 @@
 
 #include "peer/peer.hpp"
 #include "tests/peer/running_host.hpp"
+#include "tests/shmpool/platform/stay_on.hpp"
 
 namespace shmpool {
 namespace {
@@ -25,13 +24,6 @@ struct Message {
     std::uint64_t padding[7];
 };
 static_assert(sizeof(Message) == 64);
-
-void pin_to(int processor) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(static_cast<std::size_t>(processor), &set);
-    pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
-}
 
 Peer attach(const RunningHost& host) {
     auto peer = Peer::attach(host.pool());
@@ -60,7 +52,7 @@ void report(benchmark::State& state, std::vector<double>& one_way_ns) {
 void Latency(benchmark::State& state, bool polling, int idle_readers) {
     RunningHost host({"--class", "64:4096"});
     Child echo([&] {
-        pin_to(1);
+        stay_on(1);
         Peer peer = attach(host);
         auto back = peer.publisher<Message>("back");
         auto there = peer.subscriber<Message>("there", {.may_sleep = !polling});
@@ -69,7 +61,7 @@ void Latency(benchmark::State& state, bool polling, int idle_readers) {
             (void)back->send(Message{number, {}});
         }
     });
-    pin_to(0);
+    stay_on(0);
     Peer peer = attach(host);
     auto there = peer.publisher<Message>("there");
     auto back = peer.subscriber<Message>("back", {.may_sleep = !polling});
@@ -95,13 +87,12 @@ void Latency(benchmark::State& state, bool polling, int idle_readers) {
 void Throughput(benchmark::State& state, bool polling) {
     RunningHost host({"--class", "64:4096"});
     Child reader([&] {
-        pin_to(1);
+        stay_on(1);
         Peer peer = attach(host);
-        auto subscriber =
-            peer.subscriber<Message>("stream", {.depth = 256, .may_sleep = !polling});
+        auto subscriber = peer.subscriber<Message>("stream", {.depth = 256, .may_sleep = !polling});
         for (;;) (void)take(*subscriber, polling);
     });
-    pin_to(0);
+    stay_on(0);
     Peer peer = attach(host);
     auto publisher = peer.publisher<Message>("stream", {.stamp_time = state.range(0) != 0});
     while (publisher->untyped().reader_count() < 1U) usleep(1000);
@@ -115,13 +106,13 @@ void PipeLatency(benchmark::State& state) {
     int back[2];
     if (pipe(there) != 0 || pipe(back) != 0) return state.SkipWithError("pipe");
     Child echo([&] {
-        pin_to(1);
+        stay_on(1);
         Message message{};
         while (read(there[0], &message, sizeof(message)) == sizeof(message)) {
             if (write(back[1], &message, sizeof(message)) != sizeof(message)) break;
         }
     });
-    pin_to(0);
+    stay_on(0);
     std::vector<double> one_way_ns;
     Message message{};
     for (auto _ : state) {

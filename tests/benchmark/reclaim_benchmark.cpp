@@ -7,7 +7,6 @@
 /// The time of a row is the mean from kill to slots back; ended_us is the kernel's part of it,
 /// until it has torn the victim down, and host_us the rest. Beside these: live_beside_reclaim.cpp.
 #include <benchmark/benchmark.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -20,6 +19,7 @@
 #include "tests/benchmark/victim.hpp"
 #include "tests/peer/own_payload.hpp"
 #include "tests/protocol/child_process.hpp"
+#include "tests/shmpool/platform/stay_on.hpp"
 
 namespace shmpool {
 namespace {
@@ -131,10 +131,7 @@ void flush_caches() {
     static const SharedWithChildren<std::array<std::uint64_t, std::size_t{16} << 20>> walked;
     for (unsigned processor = 0; processor < std::thread::hardware_concurrency(); ++processor) {
         std::thread walker([processor] {
-            cpu_set_t one;
-            CPU_ZERO(&one);
-            CPU_SET(processor, &one);
-            sched_setaffinity(0, sizeof(one), &one);
+            stay_on(processor);
             benchmark::DoNotOptimize(
                 std::accumulate(walked->begin(), walked->end(), std::uint64_t{0}));
         });

@@ -6,6 +6,7 @@
 /// plays its part of it, beside the others, and then says so.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -45,6 +46,8 @@ enum class Order : std::uint32_t {
     wait,   ///< The first sleeps until a message comes, the second until the victim makes room.
 };
 
+inline constexpr std::uint32_t sleep_ms_at_first = 200;
+
 struct Board {
     Atomic<std::uint32_t> turn{0};
     std::array<Atomic<std::uint32_t>, rival_count> played{};  ///< The last turn of each.
@@ -53,6 +56,11 @@ struct Board {
     /// How long a turn may take.
     std::atomic<std::uint32_t> patience_s{20};
     std::atomic<bool> may_wait{false};  ///< Ends the waiting for a message.
+    /// How long an operation sleeps that sleeps until its time is up: one that is stepped has to
+    /// come to its sleep before. A rival that waits looks up twenty times as often.
+    std::atomic<std::uint32_t> sleep_ms{sleep_ms_at_first};
+    /// For the next try, on a machine that turns out to be too slow.
+    void let_sleep_longer() { sleep_ms = std::min(4 * sleep_ms, 10'000U); }
     std::array<std::atomic<std::int32_t>, rival_count> waiting{};  ///< Process of who waits, or 0.
     /// After a death: nobody may have to wait long for anything, and all but the rivals are gone.
     std::atomic<bool> nothing_may_block{false};

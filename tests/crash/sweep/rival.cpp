@@ -186,7 +186,9 @@ void Rival::let_go(Reading& reading, std::uint64_t round) {
 void Rival::wait() {
     board_.waiting[number_] = ::getpid();
     if (number_ == 0) {
-        while (board_.may_wait && !readings_[0].subscriber.wait(10ms)) {
+        // Who publishes beside it should find it asleep: not for too short a time.
+        const auto sleep = [this] { return std::chrono::milliseconds(board_.sleep_ms / 20); };
+        while (board_.may_wait && !readings_[0].subscriber.wait(sleep())) {
         }
     }
     if (number_ == 1 && !send(writings_[1], too_long)) ++board_.blocked;

@@ -2,6 +2,11 @@
 #include "row.hpp"
 
 namespace shmpool::sweep {
+namespace {
+
+constexpr int tries_max = 5;
+
+}  // namespace
 
 void Row::enter(Finding finding, Arena& arena) {
     const Account& account = finding.account;
@@ -17,10 +22,12 @@ void Row::enter(Finding finding, Arena& arena) {
 Path trace_into(Row& row, const Operation& operation, Arena& arena) {
     row.name = operation.name;
     Path path;
-    for (int tries = 0; tries < 3; ++tries) {
+    arena.board().sleep_ms = sleep_ms_at_first;
+    for (int tries = 0; tries < tries_max; ++tries) {
         path = trace(arena, operation);
         row.enter({path.instructions.size(), "traced", 0, arena.settle()}, arena);
         if (path.wrong.empty()) break;
+        arena.board().let_sleep_longer();
     }
     row.instructions = path.length();
     row.wrong_path = path.wrong;

@@ -7,7 +7,10 @@ namespace shmpool::sweep {
 namespace {
 
 using P = ChannelPolicy;
-constexpr std::chrono::milliseconds short_sleep{200};
+
+std::chrono::milliseconds short_sleep(const Victim& victim) {
+    return std::chrono::milliseconds(victim.board.sleep_ms);
+}
 
 bool has_timed_out(const Victim& victim) {
     return victim.result == static_cast<std::int64_t>(Errc::timed_out);
@@ -47,7 +50,7 @@ Operation sleeping_for_slot() {
             while (const auto ref = victim.peer->allocate(small_bytes)) victim.keep(*ref);
         },
         [](Victim& victim) {
-            auto loan = victim.publisher->loan(middle_bytes, short_sleep);
+            auto loan = victim.publisher->loan(middle_bytes, short_sleep(victim));
             return loan.map([&](Loan& one) { victim.loan.emplace(std::move(one)); });
         });
 }
@@ -66,16 +69,18 @@ Operation sleeping_for_room(const std::string& name, const std::string& channel)
             victim.hold_marked_loan(middle_bytes);
         },
         [](Victim& victim) {
-            return victim.publisher->publish(std::move(*victim.loan), short_sleep)
+            return victim.publisher->publish(std::move(*victim.loan), short_sleep(victim))
                 .map([](std::uint32_t) {});
         });
 }
 
 Operation sleeping_for_message() {
-    return sleeping("for_message", subscribe, [](Victim& victim) {
-        auto sample = victim.subscriber->take(short_sleep);
-        return sample.map([&](Sample& one) { victim.samples.push_back(std::move(one)); });
+    Operation one = sleeping("for_message", subscribe, [](Victim& victim) {
+        auto sample = victim.subscriber->take(short_sleep(victim));
+        return sample.map([&](Sample& got) { victim.samples.push_back(std::move(got)); });
     });
+    one.rivals_end_it = true;
+    return one;
 }
 
 Operation sleeping_for_reader() {
@@ -85,7 +90,7 @@ Operation sleeping_for_reader() {
             victim.attach_with_lane();
             victim.publisher.emplace(must(victim.peer->publisher("nobody"), "a publisher"));
         },
-        [](Victim& victim) { return victim.publisher->wait_for_readers(1, short_sleep); });
+        [](Victim& victim) { return victim.publisher->wait_for_readers(1, short_sleep(victim)); });
 }
 
 /// Its thread sleeps in the subscriber's place.

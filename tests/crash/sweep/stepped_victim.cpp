@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "stepped_victim.hpp"
 
+#include <elf.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <span>
 #include <stdexcept>
 #include <thread>
 
@@ -72,11 +77,16 @@ SteppedVictim::SteppedVictim(Arena& arena, const Operation& operation, Afterward
     board_.went_as_named = -1;
     board_.watched_bytes = 0;
     ++board_.victims;
+    const auto core = static_cast<unsigned>(::sched_getcpu());
     process_ = ::fork();
     if (process_ < 0) throw std::runtime_error("fork failed");
-    if (process_ == 0) play_victim(board_, operation, arena.pool(), afterwards);
+    if (process_ == 0) {
+        stay_on(core);
+        play_victim(board_, operation, arena.pool(), afterwards);
+    }
     await_beginning();
     if (operation.under_next_host) arena.replace_host();
+    leash_.emplace(core);
 }
 
 SteppedVictim::~SteppedVictim() {
@@ -101,7 +111,24 @@ void SteppedVictim::await_beginning() {
     throw std::runtime_error("the victim ended before its operation");
 }
 
+ClockCode::ClockCode() : begin_(::getauxval(AT_SYSINFO_EHDR)) {
+    if (begin_ == 0) return;
+    const auto& file = *reinterpret_cast<const Elf64_Ehdr*>(begin_);
+    const auto* const parts = reinterpret_cast<const Elf64_Phdr*>(begin_ + file.e_phoff);
+    for (const Elf64_Phdr& part : std::span(parts, file.e_phnum)) {
+        if (part.p_type == PT_LOAD) bytes_ = std::max<std::uint64_t>(bytes_, part.p_memsz);
+    }
+}
+
 bool SteppedVictim::step() {
+    if (!step_once()) return false;
+    while (clock_code_.has(address())) {
+        if (!step_once()) return false;
+    }
+    return true;
+}
+
+bool SteppedVictim::step_once() {
     if (thread_has_ended_) return false;
     // Fails if the host has killed it.
     (void)::ptrace(PTRACE_SINGLESTEP, thread_, nullptr, nullptr);
@@ -140,6 +167,7 @@ bool SteppedVictim::went_as_named() {
 }
 
 void SteppedVictim::stop() {
+    leash_.reset();
     int status = 0;
     const bool detached =
         !thread_has_ended_ && ::ptrace(PTRACE_DETACH, thread_, nullptr, SIGSTOP) == 0;

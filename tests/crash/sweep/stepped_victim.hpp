@@ -2,6 +2,9 @@
 /// A victim at a leash: a child that prepares an operation by itself, and then does it one
 /// instruction after the other (ptrace), until it is killed. Only the thread that does the
 /// operation is stepped; the others of the process run, as they would.
+///
+/// Who steps and who is stepped share a core: there a step is a switch of threads; across two it
+/// is two wake-ups, which on a virtual machine take twenty times as long.
 #pragma once
 
 #include <sys/types.h>
@@ -12,11 +15,24 @@
 
 #include "arena.hpp"
 #include "operation.hpp"
+#include "tests/shmpool/platform/stay_on.hpp"
 
 namespace shmpool::sweep {
 
 /// What a victim does when it is not killed in its operation.
 enum class Afterwards : std::uint8_t { nothing, live_on };
+
+/// The kernel's code for reading clocks, mapped at the same place in a forked victim. It stores
+/// nothing into the segment.
+class ClockCode {
+public:
+    ClockCode();
+    [[nodiscard]] bool has(std::uint64_t address) const { return address - begin_ < bytes_; }
+
+private:
+    std::uint64_t begin_;
+    std::uint64_t bytes_ = 0;  ///< 0: clocks are read by system calls here.
+};
 
 class SteppedVictim {
 public:
@@ -27,7 +43,9 @@ public:
     SteppedVictim(const SteppedVictim&) = delete;
     SteppedVictim& operator=(const SteppedVictim&) = delete;
 
-    /// One instruction. False when the operation is over.
+    /// One instruction; but a look at a clock is one step, because it begins anew whenever the
+    /// kernel's tick goes by: its length would differ from time to time. False when the operation
+    /// is over.
     bool step();
     /// Of the next instruction.
     [[nodiscard]] std::uint64_t address() const;
@@ -48,10 +66,13 @@ public:
 
 private:
     void await_beginning();
+    bool step_once();
     /// Waits until it stops there, or has ended.
     [[nodiscard]] bool is_at_leash(int& status);
 
     Board& board_;
+    ClockCode clock_code_;
+    std::optional<StayOn> leash_;
     pid_t process_ = -1;
     pid_t thread_ = -1;
     bool thread_has_ended_ = false;  ///< Or is off the leash.

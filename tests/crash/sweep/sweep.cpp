@@ -34,6 +34,7 @@ Row Sweep::run(const Operation& operation, const Extent& extent) {
                 is_there = kill_at(operation, points[number], rivals, finding);
                 finding.account = arena_.settle();
                 row.enter(std::move(finding), arena_);
+                if (!is_there && rivals == Rivals::calm) arena_.board().let_sleep_longer();
             }
             ++(is_there ? row.visits : row.missed);
         }
