@@ -59,6 +59,13 @@ static_assert(magazine_capacity_max <= chain_slots_max);
            (lane_index == host_lane || intent.count <= chain_slots_max);
 }
 
+/// How many slots were drawn, or why none. It comes back in a register: an Outcome is written to
+/// memory in parts and read whole, for which the core waits until they have arrived.
+struct Drawn {
+    std::uint32_t count = 0;
+    Errc error{};  ///< Errc{}: none.
+};
+
 class DetectableStack {
 public:
     /// Pre: the extent is known.
@@ -71,30 +78,30 @@ public:
     /// Takes up to `out.size()` slots off the list, top first; 0 when it is empty. The slots are
     /// named by the lane's intent until the caller has stamped their words and calls
     /// `lane.settle()`.
-    [[nodiscard]] Outcome<std::uint32_t> take(Lane& lane, std::span<std::uint32_t> out) {
+    [[nodiscard]] Drawn take(Lane& lane, std::span<std::uint32_t> out) {
         const std::uint64_t sequence = lane.next_sequence();
         for (std::uint32_t attempt = 0;; ++attempt) {
             const Word128 head = load_halves(extent_.image->head);  // [A-head]
             SHMPOOL_CRASH_POINT(pop_head_read);
             if (static_cast<std::uint32_t>(head.low) == no_slot) {
                 lane.settle();
-                return 0U;
+                return {};
             }
             note_last_change(lane, head.high);
             SHMPOOL_CRASH_POINT(pop_last_change_noted);
             std::uint32_t after = no_slot;
             const std::uint32_t count = walk(static_cast<std::uint32_t>(head.low), out, after);
             if (count == 0) {
-                if (attempt >= nonsense_retries) return damaged(lane);
+                if (attempt >= nonsense_retries) return {0, damaged(lane)};
                 continue;
             }
             announce(lane, IntentKind::pop, static_cast<std::uint32_t>(head.low), count);
             SHMPOOL_CRASH_POINT(pop_announced);
             if (exchange(head, after, make_change(lane.index(), sequence))) {  // [AR-head]
                 SHMPOOL_CRASH_POINT(pop_happened);
-                return count;
+                return {count, {}};
             }
-            if (attempt >= retry_limit) return damaged(lane);
+            if (attempt >= retry_limit) return {0, damaged(lane)};
         }
     }
 
@@ -257,10 +264,10 @@ private:
         }
     }
 
-    [[nodiscard]] tl::unexpected<Errc> damaged(Lane& lane) const {
+    Errc damaged(Lane& lane) const {
         lane.settle();
         pool_.mark_damaged();
-        return fail(Errc::pool_damaged);
+        return Errc::pool_damaged;
     }
 
     const PoolView& pool_;

@@ -8,24 +8,25 @@
 namespace shmpool {
 
 Lane::Lane(const PoolView& pool, std::uint32_t index)
-    : pool_(pool), cell_(pool.lanes[index]), pressure_(pool.header->pressure), index_(index) {
+    : pool_(pool),
+      cell_(pool.lanes[index]),
+      pressure_(pool.header->pressure),
+      allocations_(&cell_.allocations[0]),
+      index_(index) {
     for (std::uint32_t i = 0; i < pool.class_count; ++i) {
         Magazine& magazine = magazines_[i];
         magazine.records = pool.classes[i].records;
-        magazine.allocations = &cell_.allocations[i];
         magazine.pressure_mask = classes_served(i);
-        magazine.slot_bytes = pool.classes[i].slot_bytes;
+        magazine.slot_bytes = static_cast<std::uint32_t>(pool.classes[i].slot_bytes);
+        magazine.slots_at_first = pool.classes[i].slots_at_first;
     }
 }
 
-bool Lane::open_magazine(std::uint32_t class_index) {
+bool Lane::try_to_open(std::uint32_t class_index, std::uint32_t slot_count) {
     Magazine& magazine = magazines_[class_index];
-    if (magazine.base != magazine.limit) return true;
-    const std::uint32_t slot_count = pool_.classes[class_index].slot_count();
+    magazine.refused_at_slots = slot_count;
     const MagazineShape shape = magazine_shape(slot_count);
-    if (shape.capacity == 0 || magazine.refused_at_slots == slot_count || index_ == host_lane) {
-        return false;
-    }
+    if (shape.capacity == 0 || index_ == host_lane) return false;
     const std::uint64_t class_bit = std::uint64_t{1} << class_index;
 
     // The sum over all lanes is the truth, so a death cannot leave a wrong count behind. Two lanes
@@ -36,17 +37,14 @@ bool Lane::open_magazine(std::uint32_t class_index) {
         open += (bits & class_bit) != 0 ? 1 : 0;
     }
     const std::uint64_t mine = cell_.magazines.load(std::memory_order_relaxed);
-    if (open >= shape.lanes && (mine & class_bit) == 0) {
-        magazine.refused_at_slots = slot_count;
-        return false;
-    }
+    if (open >= shape.lanes && (mine & class_bit) == 0) return false;
     cell_.magazines.store(mine | class_bit, std::memory_order_relaxed);
     if (!entries_[class_index]) {
         entries_[class_index] = std::make_unique<SlotKey[]>(shape.capacity);
     }
     magazine.base = entries_[class_index].get();
     magazine.top = magazine.base;
-    magazine.limit = magazine.base + shape.capacity;
+    magazine.limit = magazine.base + shape.capacity - 1;
     magazine.slot_count = slot_count;
     return true;
 }

@@ -14,23 +14,32 @@
 
 namespace shmpool {
 
+inline constexpr SlotKey no_key = 0;  // A slot in use has lived at least once: its key is never 0.
+
 /// All that the hot paths need to know of one class, in one cache line. Entries are SlotKeys with
-/// the generation of the slot's last life. `base == limit` means that the lane has no magazine for
-/// the class: both ends of it then lead to the slow path.
+/// the generation of the slot's last life; a slot that was given back last lies before the others,
+/// in a place of its own: who takes and gives in turns moves no stack, whose top would pass through
+/// memory twice each time. `slot_count` of 0 means that the lane has no magazine for the class:
+/// both ends of it then lead to the slow path.
 struct alignas(cache_line_bytes) Magazine {
+    SlotKey last_given = no_key;  ///< Or no_key. Never a slot that has not lived yet.
     SlotKey* top = nullptr;
     SlotKey* base = nullptr;
-    SlotKey* limit = nullptr;
+    SlotKey* limit = nullptr;  ///< There is one place more, for `last_given` when all is flushed.
     SlotRecord* records = nullptr;
-    Atomic<std::uint64_t>* allocations = nullptr;
     std::uint64_t pressure_mask = 0;     ///< Classes that a free in this one relieves.
-    std::uint64_t slot_bytes = 0;        ///< 0: there is no such class.
+    std::uint32_t slot_bytes = 0;        ///< 0: there is no such class.
+    std::uint32_t slots_at_first = 0;    ///< Of extent 0.
     std::uint32_t slot_count = 0;        ///< That this lane knows of; 0 without a magazine.
-    std::uint32_t refused_at_slots = 0;  ///< The class had so many when no lane more might cache.
+    std::uint32_t refused_at_slots = 0;  ///< The class had so many when it could not be opened.
 
-    [[nodiscard]] std::uint32_t cached() const { return static_cast<std::uint32_t>(top - base); }
+    [[nodiscard]] bool is_open() const { return slot_count != 0; }
+    [[nodiscard]] std::uint32_t stacked() const { return static_cast<std::uint32_t>(top - base); }
+    [[nodiscard]] std::uint32_t cached() const {
+        return stacked() + (last_given != no_key ? 1U : 0U);
+    }
     [[nodiscard]] std::uint32_t capacity() const {
-        return static_cast<std::uint32_t>(limit - base);
+        return is_open() ? static_cast<std::uint32_t>(limit - base) + 1 : 0;
     }
 };
 static_assert(sizeof(Magazine) == cache_line_bytes);
@@ -48,6 +57,10 @@ public:
     [[nodiscard]] const PoolView& pool() const { return pool_; }
     [[nodiscard]] Magazine& magazine(std::uint32_t class_index) { return magazines_[class_index]; }
     [[nodiscard]] std::uint32_t holder(SlotState state) const { return make_holder(state, index_); }
+    /// How many slots of the class this lane has taken; only it writes there.
+    [[nodiscard]] Atomic<std::uint64_t>& allocations(std::uint32_t class_index) const {
+        return allocations_[class_index];
+    }
     [[nodiscard]] std::uint64_t pressure() const {
         return pressure_.load(std::memory_order_relaxed);
     }
@@ -86,12 +99,21 @@ public:
     [[nodiscard]] DrawGate* gate() const { return gate_; }
 
     /// Opens a magazine if the class allows one more; returns whether the lane has one now.
-    bool open_magazine(std::uint32_t class_index);
+    bool open_magazine(std::uint32_t class_index) {
+        Magazine& magazine = magazines_[class_index];
+        if (magazine.is_open()) return true;
+        // Who was refused asks again when the class has grown.
+        const std::uint32_t slot_count = pool_.classes[class_index].slot_count();
+        return magazine.refused_at_slots != slot_count && try_to_open(class_index, slot_count);
+    }
 
 private:
+    bool try_to_open(std::uint32_t class_index, std::uint32_t slot_count);
+
     const PoolView& pool_;
     LaneCell& cell_;
     const Atomic<std::uint64_t>& pressure_;
+    Atomic<std::uint64_t>* const allocations_;
     const std::uint32_t index_;
     DrawGate* gate_ = nullptr;
     std::array<Magazine, class_count_max + 1> magazines_{};  ///< The last one of no class.

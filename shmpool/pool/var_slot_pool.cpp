@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "shmpool/platform/futex.hpp"
 #include "shmpool/pool/detectable_stack.hpp"
@@ -38,9 +39,10 @@ Outcome<VarSlotPool::Loaned> VarSlotPool::loan(Lane& lane, std::uint64_t size,
     for (;;) {
         const std::uint32_t rung =
             view_->header->free_doorbell.load(std::memory_order_acquire);  // [A-free]
-        auto taken = take(lane, size, SlotState::loaned);
-        const bool refused = !taken && taken.error() == Errc::quota_exceeded;
-        if (taken || (taken.error() != Errc::exhausted && !refused)) return taken;
+        const Taken taken = take(lane, size, SlotState::loaned);
+        if (taken.key != no_key) return Loaned{taken.class_index, taken.key};
+        const bool refused = taken.error == Errc::quota_exceeded;
+        if (taken.error != Errc::exhausted && !refused) return fail(taken.error);
         if (deadline.expired()) return fail(refused ? Errc::quota_exceeded : Errc::timed_out);
         flush(lane);
         futex_wait(view_->header->free_doorbell, rung,
@@ -48,96 +50,93 @@ Outcome<VarSlotPool::Loaned> VarSlotPool::loan(Lane& lane, std::uint64_t size,
     }
 }
 
-Outcome<VarSlotPool::Loaned> VarSlotPool::take(Lane& lane, std::uint64_t size, SlotState state) {
+VarSlotPool::Taken VarSlotPool::take(Lane& lane, std::uint64_t size, SlotState state) {
     const std::uint32_t first = view_->class_for(size);
-    if (first >= view_->class_count) return fail(Errc::too_large);
+    if (first >= view_->class_count) return {no_key, 0, Errc::too_large};
     for (std::uint32_t index = first; index < view_->class_count; ++index) {
-        if (const SlotKey key = take_cached(lane.magazine(index), lane.holder(state));
+        if (const SlotKey key =
+                take_cached(lane.magazine(index), lane.holder(state), lane.allocations(index));
             key != no_key) {
-            return Loaned{index, key};
+            return {key, index, {}};
         }
-        const auto key = take_refilled(lane, index, state);
-        if (key) return Loaned{index, *key};
-        if (key.error() != Errc::exhausted) return tl::unexpected(key.error());
+        const Taken taken = lane.open_magazine(index) ? take_refilled(lane, index, state)
+                                                      : take_direct(lane, index, state);
+        if (taken.error != Errc::exhausted) return taken;
     }
     raise_pressure(*view_, first);
-    return fail(Errc::exhausted);
+    return {no_key, first, Errc::exhausted};
 }
 
 VarSlotPool::Taken VarSlotPool::take_slow(Lane& lane, std::uint64_t size, SlotState state) {
-    const auto taken = take(lane, size, state);
-    if (taken) return {taken->key, taken->class_index, {}};
-    if (taken.error() == Errc::exhausted) count_up(lane.cell().exhausted[view_->class_for(size)]);
-    return {no_key, 0, taken.error()};
+    const Taken taken = take(lane, size, state);
+    if (taken.error == Errc::exhausted) count_up(lane.cell().exhausted[taken.class_index]);
+    return taken;
 }
 
-Outcome<SlotKey> VarSlotPool::take_refilled(Lane& lane, std::uint32_t class_index,
-                                            SlotState state) {
-    if (!lane.open_magazine(class_index)) return take_direct(lane, class_index, state);
-    if (auto filled = refill(lane, class_index); !filled) return tl::unexpected(filled.error());
-    const SlotKey key = take_cached(lane.magazine(class_index), lane.holder(state));
-    if (key == no_key) return fail(Errc::exhausted);
-    return key;
+VarSlotPool::Taken VarSlotPool::take_refilled(Lane& lane, std::uint32_t class_index,
+                                              SlotState state) {
+    const Errc error = refill(lane, class_index);
+    if (error != Errc{}) return {no_key, 0, error};
+    const SlotKey key =
+        take_cached(lane.magazine(class_index), lane.holder(state), lane.allocations(class_index));
+    return {key, class_index, key == no_key ? Errc::exhausted : Errc{}};
 }
 
-/// What the lane has cached counts as its own, and might be what it may not draw.
-Outcome<std::uint32_t> VarSlotPool::may_draw(Lane& lane, std::uint32_t class_index,
-                                             std::uint32_t wanted) {
+/// 0: quota_exceeded. What the lane has cached counts as its own, and might be what it may not
+/// draw.
+std::uint32_t VarSlotPool::may_draw(Lane& lane, std::uint32_t class_index, std::uint32_t wanted) {
     DrawGate* const gate = lane.gate();
     if (gate == nullptr) return wanted;
-    std::uint32_t allowed = gate->may_draw(class_index, wanted);
-    if (allowed == 0 && flush(lane)) allowed = gate->may_draw(class_index, wanted);
-    if (allowed == 0) return fail(Errc::quota_exceeded);
-    return allowed;
+    const std::uint32_t allowed = gate->may_draw(class_index, wanted);
+    return allowed == 0 && flush(lane) ? gate->may_draw(class_index, wanted) : allowed;
 }
 
 /// From the first extent that has some: what lies behind it may come to be empty, and be given
 /// back.
-Outcome<std::uint32_t> VarSlotPool::draw(Lane& lane, std::uint32_t class_index,
-                                         std::span<std::uint32_t> out) {
+Drawn VarSlotPool::draw(Lane& lane, std::uint32_t class_index, std::span<std::uint32_t> out) {
     const ClassView& view = view_->classes[class_index];
     for (std::uint32_t extent = 0;; ++extent) {
-        if (extent == view.extent_count() && !view.look_for_growth()) return 0U;
-        const auto count = DetectableStack(*view_, class_index, extent).take(lane, out);
-        if (!count || *count != 0) return count;
+        if (extent == view.extent_count() && !view.look_for_growth()) return {};
+        const Drawn drawn = DetectableStack(*view_, class_index, extent).take(lane, out);
+        if (drawn.count != 0 || drawn.error != Errc{}) return drawn;
     }
 }
 
-Outcome<SlotKey> VarSlotPool::take_direct(Lane& lane, std::uint32_t class_index, SlotState state) {
-    const auto allowed = may_draw(lane, class_index, 1);
-    if (!allowed) return tl::unexpected(allowed.error());
+VarSlotPool::Taken VarSlotPool::take_direct(Lane& lane, std::uint32_t class_index,
+                                            SlotState state) {
+    if (may_draw(lane, class_index, 1) == 0) return {no_key, 0, Errc::quota_exceeded};
     std::array<std::uint32_t, 1> slot{};
-    const auto count = draw(lane, class_index, slot);
-    if (!count) return tl::unexpected(count.error());
-    if (*count == 0) return fail(Errc::exhausted);
+    const Drawn drawn = draw(lane, class_index, slot);
+    if (drawn.error != Errc{}) return {no_key, 0, drawn.error};
+    if (drawn.count == 0) return {no_key, 0, Errc::exhausted};
     lane.mark_touched(class_index, slot[0]);
     Atomic<std::uint64_t>& word = view_->classes[class_index].records[slot[0]].word;
     const SlotWord old = word.load(std::memory_order_relaxed);
     if (word_state(old) != SlotState::listed) {
         view_->mark_damaged();
         lane.settle();
-        return fail(Errc::pool_damaged);
+        return {no_key, 0, Errc::pool_damaged};
     }
     const std::uint32_t generation = next_generation(word_generation(old));
     word.store(make_word(generation, state, lane.index()), std::memory_order_relaxed);
     SHMPOOL_CRASH_POINT(direct_take_stamped);
     lane.settle();
     if (lane.gate() != nullptr) lane.gate()->drawn(class_index, 1);
-    count_up(lane.cell().allocations[class_index]);
-    return make_key(generation, slot[0]);
+    count_up(lane.allocations(class_index));
+    return {make_key(generation, slot[0]), class_index, {}};
 }
 
-Outcome<void> VarSlotPool::refill(Lane& lane, std::uint32_t class_index) {
+Errc VarSlotPool::refill(Lane& lane, std::uint32_t class_index) {
     const ClassView& view = view_->classes[class_index];
     Magazine& magazine = lane.magazine(class_index);
     magazine.slot_count = view.slot_count();
-    const auto allowed = may_draw(lane, class_index, magazine.capacity() / 2);
-    if (!allowed) return tl::unexpected(allowed.error());
-    std::array<std::uint32_t, magazine_capacity_max> slots{};
-    const auto count = draw(lane, class_index, std::span(slots).first(*allowed));
-    if (!count) return tl::unexpected(count.error());
+    const std::uint32_t allowed = may_draw(lane, class_index, magazine.capacity() / 2);
+    if (allowed == 0) return Errc::quota_exceeded;
+    std::array<std::uint32_t, magazine_capacity_max> slots;  // Only what is drawn is looked at.
+    const Drawn drawn = draw(lane, class_index, std::span(slots).first(allowed));
+    if (drawn.error != Errc{}) return drawn.error;
     // Stacked in reverse, so that the list's top, the hottest slot, leaves the magazine first.
-    for (std::uint32_t i = *count; i-- > 0;) {
+    for (std::uint32_t i = drawn.count; i-- > 0;) {
         const std::uint32_t slot = slots[i];
         lane.mark_touched(class_index, slot);
         Atomic<std::uint64_t>& word = view.records[slot].word;
@@ -151,8 +150,8 @@ Outcome<void> VarSlotPool::refill(Lane& lane, std::uint32_t class_index) {
         *magazine.top++ = make_key(word_generation(old), slot);
     }
     SHMPOOL_CRASH_POINT(refill_stamped);
-    if (*count != 0) lane.settle();
-    if (lane.gate() != nullptr) lane.gate()->drawn(class_index, *count);
+    if (drawn.count != 0) lane.settle();
+    if (lane.gate() != nullptr) lane.gate()->drawn(class_index, drawn.count);
     return {};
 }
 
@@ -173,10 +172,12 @@ Errc VarSlotPool::end_loan_slow(Lane& lane, Loaned loaned) {
 
 void VarSlotPool::put_owned(Lane& lane, std::uint32_t class_index, SlotKey key) {
     lane.mark_touched(class_index, position_of(key));
-    const std::uint64_t pressure = view_->header->pressure.load(std::memory_order_relaxed);
-    if (!put_cached(lane.magazine(class_index), pressure, key, lane.holder(SlotState::cached))) {
-        put_slow(lane, class_index, key);
+    Magazine& magazine = lane.magazine(class_index);
+    if (magazine.is_open() &&
+        put_cached(magazine, lane.pressure(), key, lane.holder(SlotState::cached))) {
+        return;
     }
+    put_slow(lane, class_index, key);
 }
 
 void VarSlotPool::put_slow(Lane& lane, std::uint32_t class_index, SlotKey key) {
@@ -185,9 +186,7 @@ void VarSlotPool::put_slow(Lane& lane, std::uint32_t class_index, SlotKey key) {
         std::uint32_t slot = position_of(key);
         give_back(lane, class_index, std::span(&slot, 1));
     } else {
-        if (magazine.top == magazine.limit) {
-            flush_class(lane, class_index, magazine.capacity() / 2);
-        }
+        if (!has_room(magazine, 0)) flush_class(lane, class_index, magazine.capacity() / 2);
         // The pressure is relieved below, after the slot is in the magazine too.
         (void)put_cached(magazine, 0, key, lane.holder(SlotState::cached));
     }
@@ -203,7 +202,10 @@ void VarSlotPool::flush_under_pressure(Lane& lane, std::uint32_t class_index) {
 
 void VarSlotPool::flush_class(Lane& lane, std::uint32_t class_index, std::uint32_t count) {
     Magazine& magazine = lane.magazine(class_index);
-    std::array<std::uint32_t, magazine_capacity_max> slots{};
+    std::array<std::uint32_t, magazine_capacity_max> slots;  // Only the first `count` are used.
+    if (count > magazine.stacked()) {
+        *magazine.top++ = std::exchange(magazine.last_given, no_key);
+    }
     for (std::uint32_t i = 0; i < count; ++i) slots[i] = position_of(magazine.base[i]);
     // The oldest go, the hottest stay.
     std::move(magazine.base + count, magazine.top, magazine.base);
@@ -214,6 +216,7 @@ void VarSlotPool::flush_class(Lane& lane, std::uint32_t class_index, std::uint32
 /// Each to the list of its extent. Until then its word says that the lane has it.
 void VarSlotPool::give_back(Lane& lane, std::uint32_t class_index, std::span<std::uint32_t> slots) {
     const ClassView& view = view_->classes[class_index];
+    if (view.extent_count() == 1) return DetectableStack(*view_, class_index).give(lane, slots);
     while (!slots.empty()) {
         const std::uint32_t extent = view.extent_of(slots.front());
         const auto others = std::partition(slots.begin(), slots.end(), [&](std::uint32_t slot) {
@@ -237,42 +240,41 @@ bool VarSlotPool::flush(Lane& lane) {
     return any;
 }
 
-Outcome<void> VarSlotPool::free(Lane& lane, const SlotRef& ref) {
-    return free_checked(lane, ref, false);
-}
-
 Outcome<void> VarSlotPool::cancel(Lane& lane, const SlotRef& ref) {
-    return free_checked(lane, ref, true);
+    const Errc error = free_checked(lane, ref, Whose::own);
+    if (error != Errc{}) return fail(error);
+    return {};
 }
 
-Outcome<void> VarSlotPool::free_checked(Lane& lane, const SlotRef& ref, bool own_only) {
+Errc VarSlotPool::free_checked(Lane& lane, SlotRef ref, Whose whose) {
     const auto key = view_->key_of(ref);
-    if (!key) return fail(Errc::invalid_ref);
+    if (!key) return Errc::invalid_ref;
     Atomic<std::uint64_t>& word = view_->classes[ref.class_index].records[position_of(*key)].word;
     SlotWord old = word.load(std::memory_order_relaxed);
-    if (word_generation(old) != ref.generation) return fail(Errc::double_free);
+    if (word_generation(old) != ref.generation) return Errc::double_free;
     switch (word_state(old)) {
         case SlotState::loaned_raw: break;
         case SlotState::loaned:
         case SlotState::in_transit:
-        case SlotState::published: return fail(Errc::handle_owned);
-        default: return fail(Errc::double_free);
+        case SlotState::published: return Errc::handle_owned;
+        default: return Errc::double_free;
     }
-    if (own_only && word_owner(old) != lane.index()) return fail(Errc::raw_owned);
-    if (word_owner(old) != lane.index()) lane.mark_touched(ref.class_index, position_of(*key));
+    const bool is_own = word_owner(old) == lane.index();
+    if (whose == Whose::own && !is_own) return Errc::raw_owned;
+    if (!is_own) lane.mark_touched(ref.class_index, position_of(*key));
     SHMPOOL_CRASH_POINT(raw_free_checked);
     // Of racing frees, and of a free and the reclaim of the dead owner, exactly one wins here.
     if (!word.compare_exchange_strong(
             old, make_word(ref.generation, SlotState::cached, lane.index()),
             std::memory_order_acq_rel, std::memory_order_relaxed)) {  // [AR-free] with itself
-        return fail(Errc::double_free);
+        return Errc::double_free;
     }
     SHMPOOL_CRASH_POINT(raw_free_won);
     Magazine& magazine = lane.magazine(ref.class_index);
-    if (!has_room(magazine, lane.pressure())) {
-        put_slow(lane, ref.class_index, *key);
-    } else {
+    if (magazine.is_open() && has_room(magazine, lane.pressure())) {
         push_cached(magazine, *key);
+    } else {
+        put_slow(lane, ref.class_index, *key);
     }
     return {};
 }

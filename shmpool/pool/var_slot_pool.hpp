@@ -24,8 +24,10 @@
 #include <span>
 #include <vector>
 
+#include "shmpool/platform/crash_point.hpp"
 #include "shmpool/platform/monotonic_clock.hpp"
 #include "shmpool/platform/result.hpp"
+#include "shmpool/pool/detectable_stack.hpp"
 #include "shmpool/pool/lane.hpp"
 #include "shmpool/pool/magazine_path.hpp"
 #include "shmpool/pool/pool_layout.hpp"
@@ -88,7 +90,13 @@ public:
 
     /// Ends a raw slot, whoever allocated it. double_free: stale or repeated; invalid_ref: no such
     /// slot; handle_owned: a Loan or Sample has it. Nothing changes on error.
-    Outcome<void> free(Lane& lane, const SlotRef& ref);
+    Outcome<void> free(Lane& lane, const SlotRef& ref) {
+        if (freed_to_own_magazine(lane, ref)) [[likely]]
+            return {};
+        const Errc error = free_checked(lane, ref, Whose::anyones);
+        if (error != Errc{}) return fail(error);
+        return {};
+    }
 
     /// Ends a raw slot only if this lane allocated it (the sender changes its mind); else
     /// raw_owned.
@@ -126,9 +134,9 @@ public:
         // A lane remembers the block of each slot before its word names the lane: see mark_touched.
         if (loaned.class_index < class_count_max) [[likely]] {
             Magazine& magazine = lane.magazine(loaned.class_index);
-            const auto held = word_if_held(magazine, loaned.key, lane.holder(SlotState::loaned));
-            if (held != nullptr && put_cached(magazine, lane.pressure(), loaned.key,
-                                              lane.holder(SlotState::cached))) [[likely]] {
+            if (is_held(magazine, loaned.key, lane.holder(SlotState::loaned)) &&
+                put_cached(magazine, lane.pressure(), loaned.key, lane.holder(SlotState::cached)))
+                [[likely]] {
                 return {};
             }
         }
@@ -163,7 +171,7 @@ private:
         Magazine& magazine = lane.magazine(class_index);
         if (size > magazine.slot_bytes) [[unlikely]]
             return no_key;
-        return take_cached(magazine, lane.holder(state));
+        return take_cached(magazine, lane.holder(state), lane.allocations(class_index));
     }
     /// What the slow paths return in two registers, so that the hot ones need no memory for it.
     struct Taken {
@@ -171,26 +179,46 @@ private:
         std::uint32_t class_index = 0;
         Errc error{};
     };
+    /// The hot path of `free`, for a slot that the lane has taken itself. False: nothing has
+    /// changed, and the slow path decides.
+    [[nodiscard]] static bool freed_to_own_magazine(Lane& lane, const SlotRef& ref) {
+        if (ref.class_index >= class_count_max || ref.extent_index != 0 || ref.reserved != 0)
+            [[unlikely]]
+            return false;
+        Magazine& magazine = lane.magazine(ref.class_index);
+        const SlotKey key = make_key(ref.generation, ref.slot_index);
+        SlotWord held = make_key(ref.generation, lane.holder(SlotState::loaned_raw));
+        if (ref.slot_index >= magazine.slots_at_first || !magazine.is_open() ||
+            !has_room(magazine, lane.pressure())) [[unlikely]]
+            return false;
+        SHMPOOL_CRASH_POINT(raw_free_checked);
+        // Of racing frees, and of a free and the reclaim of the dead owner, exactly one wins here.
+        if (!magazine.records[ref.slot_index].word.compare_exchange_strong(
+                held, make_key(ref.generation, lane.holder(SlotState::cached)),
+                std::memory_order_acq_rel, std::memory_order_relaxed)) [[unlikely]]  // [AR-free]
+            return false;
+        SHMPOOL_CRASH_POINT(raw_free_won);
+        push_cached(magazine, key);
+        return true;
+    }
     [[nodiscard]] Taken take_slow(Lane& lane, std::uint64_t size, SlotState state);
     /// Errc{}: it has ended.
     Errc end_loan_slow(Lane& lane, Loaned loaned);
     explicit VarSlotPool(std::unique_ptr<PoolView> view) : view_(std::move(view)) {}
 
-    [[nodiscard]] Outcome<Loaned> take(Lane& lane, std::uint64_t size, SlotState state);
-    [[nodiscard]] Outcome<SlotKey> take_refilled(Lane& lane, std::uint32_t class_index,
-                                                 SlotState state);
-    [[nodiscard]] Outcome<SlotKey> take_direct(Lane& lane, std::uint32_t class_index,
-                                               SlotState state);
-    [[nodiscard]] Outcome<std::uint32_t> may_draw(Lane& lane, std::uint32_t class_index,
-                                                  std::uint32_t wanted);
-    [[nodiscard]] Outcome<std::uint32_t> draw(Lane& lane, std::uint32_t class_index,
-                                              std::span<std::uint32_t> out);
-    [[nodiscard]] Outcome<void> refill(Lane& lane, std::uint32_t class_index);
+    [[nodiscard]] Taken take(Lane& lane, std::uint64_t size, SlotState state);
+    [[nodiscard]] Taken take_refilled(Lane& lane, std::uint32_t class_index, SlotState state);
+    [[nodiscard]] Taken take_direct(Lane& lane, std::uint32_t class_index, SlotState state);
+    [[nodiscard]] std::uint32_t may_draw(Lane& lane, std::uint32_t class_index,
+                                         std::uint32_t wanted);
+    [[nodiscard]] Drawn draw(Lane& lane, std::uint32_t class_index, std::span<std::uint32_t> out);
+    [[nodiscard]] Errc refill(Lane& lane, std::uint32_t class_index);
     void put_slow(Lane& lane, std::uint32_t class_index, SlotKey key);
     void flush_class(Lane& lane, std::uint32_t class_index, std::uint32_t count);
     void give_back(Lane& lane, std::uint32_t class_index, std::span<std::uint32_t> slots);
     void flush_under_pressure(Lane& lane, std::uint32_t class_index);
-    Outcome<void> free_checked(Lane& lane, const SlotRef& ref, bool own_only);
+    enum class Whose : std::uint8_t { anyones, own };
+    [[nodiscard]] Errc free_checked(Lane& lane, SlotRef ref, Whose whose);
 
     std::unique_ptr<PoolView> view_;  // Pinned, because lanes point to it.
 };

@@ -45,7 +45,7 @@ protected:
 
 TEST_F(SegmentTakeover, FinishesWhatTheHostBeforeHadAnnounced) {
     std::array<std::uint32_t, 3> taken{};
-    ASSERT_EQ(DetectableStack(first->pool().view(), 0).take(first->lane(), taken), 3U);
+    ASSERT_EQ(DetectableStack(first->pool().view(), 0).take(first->lane(), taken).count, 3U);
     take_over();
     expect_all_free();
 }

@@ -127,18 +127,29 @@ TEST(MagazineModel, ASiblingsLoanIsCached) {
                  });
 }
 
-TEST(RawModel, FreeBesideFree) {
-    expect_holds("free | free of one slot", slots(2), a_death_and_the_hosts, [](World& world) {
-        Player& owner = world.add_player("A").first([](Player& me) { me.allocate(); });
-        const SlotRef ref = owner.hand_out_raw();
-        owner.then([ref](Player& me) { me.free(ref); });
-        Player& other = world.add_player("B").then([ref](Player& me) { me.free(ref); });
-        world.also_look([&owner, &other] {
-            if (owner.frees_won() + other.frees_won() > 1) {
-                machine().report("both frees of one slot have won");
-            }
-        });
+/// Both free the slot that A has.
+void let_two_free_one(World& world) {
+    Player& owner = world.add_player("A").first([](Player& me) { me.allocate(); });
+    const SlotRef ref = owner.hand_out_raw();
+    owner.then([ref](Player& me) { me.free(ref); });
+    Player& other = world.add_player("B").then([ref](Player& me) { me.free(ref); });
+    world.also_look([&owner, &other] {
+        if (owner.frees_won() + other.frees_won() > 1) {
+            machine().report("both frees of one slot have won");
+        }
     });
+}
+
+TEST(RawModel, FreeBesideFree) {
+    expect_holds("free | free of one slot", slots(2), a_death_and_the_hosts, let_two_free_one);
+}
+
+TEST(RawModel, FreeIntoAMagazineBesideFree) {
+    expect_holds("free into a magazine | free of one slot", magazines(4),
+                 deep(a_death_and_the_hosts, 1), [](World& world) {
+                     leave_free(world, 4);
+                     let_two_free_one(world);
+                 });
 }
 
 TEST(RawModel, FreeOfADeadOnesSlot) {

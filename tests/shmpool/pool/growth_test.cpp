@@ -116,6 +116,20 @@ TEST_F(GrowthTest, IsLearnedByOthersWhenTheyMeetIt) {
     EXPECT_EQ(late.extent_count(0), 2U);
 }
 
+/// A slot of a later extent has one name, not also that of a slot behind the first extent's last.
+TEST_F(GrowthTest, TellsANameFromAnotherOfTheSamePosition) {
+    ASSERT_TRUE(grow(396));
+    ASSERT_TRUE(lane_->open_magazine(0));
+    const std::vector<SlotRef> all = allocate_all();
+    for (const SlotRef& ref : all) {
+        if (ref.extent_index == 0) continue;
+        const SlotRef forged{0, 0, 0, ref.slot_index + 4, ref.generation};
+        EXPECT_EQ(pool_->free(*lane_, forged).error(), Errc::invalid_ref) << ref.slot_index;
+    }
+    free_all(all);
+    EXPECT_EQ(test::broken_or_not_all_free(pool_.view()), "");
+}
+
 TEST_F(GrowthTest, IsLearnedByWhoFindsNothing) {
     VarSlotPool other = VarSlotPool::attach(pool_.region()).value();
     auto lane = other.open_lane(9).value();
@@ -221,7 +235,7 @@ TEST_F(GrowthTest, TakesBackWhatADeadLaneWasTakingFromAnExtentThatIsNews) {
     open_extent(other.view(), others_host, plan_growth(other.view(), 0, 8).value());
     const auto dying = other.open_lane(9).value();
     std::uint32_t slots[3];
-    ASSERT_EQ(DetectableStack(other.view(), 0, 1).take(*dying, slots), 3U);
+    ASSERT_EQ(DetectableStack(other.view(), 0, 1).take(*dying, slots).count, 3U);
     EXPECT_EQ(pool_.reclaim(dying->index()).taken_back, 3U);
     EXPECT_EQ(test::broken_or_not_all_free(pool_.view()), "");
 }

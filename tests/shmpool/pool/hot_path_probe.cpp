@@ -7,16 +7,21 @@
 
 namespace shmpool::probe {
 
-SlotKey take_from_magazine(Magazine& magazine, std::uint32_t holder);
+SlotKey take_from_magazine(Magazine& magazine, std::uint32_t holder,
+                           Atomic<std::uint64_t>& allocations);
 bool put_into_magazine(Magazine& magazine, std::uint64_t pressure, SlotKey key,
                        std::uint32_t holder);
-SlotKey mutant_with_atomic_count(Magazine& magazine, std::uint32_t holder);
-SlotKey mutant_with_strong_store(Magazine& magazine, std::uint32_t holder);
-SlotKey mutant_with_call(Magazine& magazine, std::uint32_t holder);
+SlotKey mutant_with_atomic_count(Magazine& magazine, std::uint32_t holder,
+                                 Atomic<std::uint64_t>& allocations);
+SlotKey mutant_with_strong_store(Magazine& magazine, std::uint32_t holder,
+                                 Atomic<std::uint64_t>& allocations);
+SlotKey mutant_with_call(Magazine& magazine, std::uint32_t holder,
+                         Atomic<std::uint64_t>& allocations);
 void somewhere_else();
 
-SlotKey take_from_magazine(Magazine& magazine, std::uint32_t holder) {
-    return take_cached(magazine, holder);
+SlotKey take_from_magazine(Magazine& magazine, std::uint32_t holder,
+                           Atomic<std::uint64_t>& allocations) {
+    return take_cached(magazine, holder, allocations);
 }
 
 bool put_into_magazine(Magazine& magazine, std::uint64_t pressure, SlotKey key,
@@ -24,19 +29,22 @@ bool put_into_magazine(Magazine& magazine, std::uint64_t pressure, SlotKey key,
     return put_cached(magazine, pressure, key, holder);
 }
 
-SlotKey mutant_with_atomic_count(Magazine& magazine, std::uint32_t holder) {
-    magazine.allocations->fetch_add(1, std::memory_order_relaxed);
-    return take_cached(magazine, holder);
+SlotKey mutant_with_atomic_count(Magazine& magazine, std::uint32_t holder,
+                                 Atomic<std::uint64_t>& allocations) {
+    allocations.fetch_add(1, std::memory_order_relaxed);
+    return take_cached(magazine, holder, allocations);
 }
 
-SlotKey mutant_with_strong_store(Magazine& magazine, std::uint32_t holder) {
+SlotKey mutant_with_strong_store(Magazine& magazine, std::uint32_t holder,
+                                 Atomic<std::uint64_t>& allocations) {
     magazine.records->word.store(holder);  // Sequentially consistent: an xchg.
-    return take_cached(magazine, holder);
+    return take_cached(magazine, holder, allocations);
 }
 
-SlotKey mutant_with_call(Magazine& magazine, std::uint32_t holder) {
+SlotKey mutant_with_call(Magazine& magazine, std::uint32_t holder,
+                         Atomic<std::uint64_t>& allocations) {
     somewhere_else();
-    return take_cached(magazine, holder);
+    return take_cached(magazine, holder, allocations);
 }
 
 }  // namespace shmpool::probe

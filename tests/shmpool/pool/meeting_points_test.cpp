@@ -41,7 +41,7 @@ protected:
     /// A change of the list by a lane that dies before it has stamped what it took.
     void take_and_die(Lane& lane) {
         std::array<std::uint32_t, 1> slot{};
-        ASSERT_EQ(DetectableStack(pool_.view(), 0).take(lane, slot), 1U);
+        ASSERT_EQ(DetectableStack(pool_.view(), 0).take(lane, slot).count, 1U);
     }
     /// The dead lane is taken back, the others give back what they have: nothing is missing.
     void conclude(const Lane& dead) {
@@ -126,6 +126,19 @@ TEST_F(MeetingAt, OfRacingRawFreesOneWins) {
     at("raw_free_checked", [&] { EXPECT_TRUE(pool_->free(*late_, ref)); });
     EXPECT_EQ(pool_->free(*other_, ref).error(), Errc::double_free);
     EXPECT_EQ(test::broken_or_not_all_free(pool_.view()), "");
+}
+
+/// The same where the one that has taken it ends it into its magazine.
+TEST_F(MeetingAt, OfRacingRawFreesOneIntoAMagazineOneWins) {
+    OwnPool pool{Configs{{64, 128}}, 3};
+    const auto owner = pool.lane(1);
+    const auto other = pool.lane(2);
+    const SlotRef ref = pool->allocate(*owner, 1).value();
+    at("raw_free_checked", [&] { EXPECT_TRUE(pool->free(*other, ref)); });
+    EXPECT_EQ(pool->free(*owner, ref).error(), Errc::double_free);
+    EXPECT_EQ(point, "");
+    for (Lane* const lane : {owner.get(), other.get()}) pool->flush(*lane);
+    EXPECT_EQ(test::broken_or_not_all_free(pool.view()), "");
 }
 
 /// A lane belongs to the next one only when the host has written its last word into it.

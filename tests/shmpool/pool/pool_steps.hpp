@@ -142,8 +142,7 @@ private:
         std::uint32_t count = 0;
         for (std::uint32_t i = first; i < pool_->class_count() && i - first < classes; ++i) {
             count += pool_.statistics(i).free;
-            const Magazine& magazine = lanes_[lane]->magazine(i);
-            count += static_cast<std::uint32_t>(magazine.top - magazine.base);
+            count += lanes_[lane]->magazine(i).cached();
         }
         return count;
     }
