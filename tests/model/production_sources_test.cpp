@@ -85,7 +85,7 @@ void play_a_little_of_everything() {
                      writer.then([](Player& me) {
                          me.loan();
                          me.publish();
-                         me.allocate();
+                         me.allocate(128);
                          me.free();
                      });
                  });
