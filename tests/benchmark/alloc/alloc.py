@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What a slot costs, beside the fastest pools and mallocs, in one run: rounds are interleaved, each
-contestant is a program of its own on one core, and medians are compared.
+contestant is a program of its own, alone on one core and then with a second actor on another, and
+medians are compared.
 
 A contestant whose package can not be installed is left out with a word. Never fails because of a
 number. `null` in the JSON file: that contestant can not do it.
@@ -59,13 +60,12 @@ def build(all_of_them: list[Entrant]):
     machine.build(sorted({one.target for one in all_of_them if not one.why_none}))
 
 
-def one_round(entrant: Entrant, core: int):
+def one_round(entrant: Entrant):
     environment = dict(os.environ)
     if entrant.preload:
         environment["LD_PRELOAD"] = str(LIBRARIES / entrant.preload)
     done = machine.run(PROGRAMS / entrant.target, *filter(None, [entrant.argument]),
-                       env=environment, timeout=120,
-                       preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+                       env=environment, timeout=120)
     try:
         entrant.times.append(machine.last_line_as_json(done))
     except ValueError as error:
@@ -80,12 +80,11 @@ def main():
     options = parser.parse_args()
     all_of_them = entrants()
     build(all_of_them)
-    core = machine.cores()[-1]
     for _ in range(3 if options.quick else options.rounds):
         for entrant in all_of_them:
             if not entrant.why_none:
-                one_round(entrant, core)
-    print(f"1 KiB, one process on one core; {machine.name()}\n")
+                one_round(entrant)
+    print(f"1 KiB; {machine.name()}\n")
     print(report([Contestant(one.name, one.times if not one.why_none else [], one.why_none)
                   for one in all_of_them]))
     machine.write_json(options.json, {one.name: one.times for one in all_of_them})

@@ -8,6 +8,9 @@ from marks import Mark, median, ratio, spread, table, table_of_marks
 
 WORKLOADS = {"pair": "take, give", "burst_64": "bursts of 64", "burst_512": "bursts of 512",
              "burst_4096": "bursts of 4096"}
+OF_TWO = {"two": "each for itself", "two_later": "after 10^7 random steps",
+          "handed_over": "taken here, given there"}
+PROBE = {"probe": "cache line, ns before", "probe_later": "and after"}
 OURS, RAW, DIRECT = "shmpool", "shmpool, raw", "shmpool, direct"
 SEED, DPDK, GLIBC = "the seed's VarSlotPool", "DPDK mempool, cached", "malloc of glibc"
 
@@ -23,6 +26,13 @@ WANTED = [
     ("bursts of 4096", "burst_4096", OURS, DPDK, 1.7),
 ]
 
+# Taken here, given there: beside whom, at least so many times as many.
+HANDED_OVER = [
+    ("taken here, given there, beside DPDK's cached mempool", OURS, DPDK, 2),
+    ("the same, beside the seed's algorithm", OURS, SEED, 12),
+    ("the same by raw names, beside the seed", RAW, SEED, 3),
+]
+
 
 @dataclass
 class Contestant:
@@ -31,16 +41,16 @@ class Contestant:
     why_none: str = ""
 
     def times(self, workload: str) -> list[float]:
-        return [one[workload] for one in self.rounds if one[workload] is not None]
+        return [one[workload] for one in self.rounds if one.get(workload) is not None]
 
 
-def rows_of(contestants: list[Contestant]) -> list[list[str]]:
-    rows = [["ns for each block, median (least to most)", *WORKLOADS.values()]]
+def rows_of(contestants: list[Contestant], head: str, columns: dict[str, str]) -> list[list[str]]:
+    rows = [[head, *columns.values()]]
     for one in contestants:
         if not one.rounds:
-            rows.append([one.name, f"not run: {one.why_none}", *[""] * (len(WORKLOADS) - 1)])
+            rows.append([one.name, f"not run: {one.why_none}", *[""] * (len(columns) - 1)])
             continue
-        rows.append([one.name, *[spread(one.times(workload)) for workload in WORKLOADS]])
+        rows.append([one.name, *[spread(one.times(workload)) for workload in columns]])
     return rows
 
 
@@ -49,9 +59,20 @@ def marks_of(contestants: list[Contestant]) -> list[Mark]:
         return median([at for one in contestants if one.name == name
                        for at in one.times(workload)])
 
-    return [Mark(text, ratio(time(ours, workload), time(theirs, workload)), most)
-            for text, workload, ours, theirs, most in WANTED]
+    def more_than_one(workload: str) -> float | None:
+        pair = time(OURS, "pair")
+        return ratio(time(OURS, workload), 1000 / pair if pair else None)
+
+    return [*[Mark(text, ratio(time(ours, workload), time(theirs, workload)), most)
+              for text, workload, ours, theirs, most in WANTED],
+            Mark("two processes at once, beside one", more_than_one("two"), 1.8, at_least=True),
+            Mark("the same after 10^7 random steps", more_than_one("two_later"), 1.8,
+                 at_least=True),
+            *[Mark(text, ratio(time(ours, "handed_over"), time(theirs, "handed_over")), least,
+                   at_least=True) for text, ours, theirs, least in HANDED_OVER]]
 
 
 def report(contestants: list[Contestant]) -> str:
-    return table(rows_of(contestants)) + "\n\n" + table_of_marks(marks_of(contestants))
+    alone = rows_of(contestants, "ns for each block, median (least to most)", WORKLOADS)
+    two = rows_of(contestants, "two at once, million blocks a second", OF_TWO | PROBE)
+    return "\n\n".join([table(alone), table(two), table_of_marks(marks_of(contestants))])

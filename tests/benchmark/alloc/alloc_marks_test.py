@@ -30,6 +30,18 @@ class Marks(unittest.TestCase):
         self.assertEqual(marks_of(field)[0].row()[1:], ["-", "at most 0.70", "not measured"])
         self.assertEqual(marks_of(field)[6].row()[3], "not measured")
 
+    def test_compares_two_actors_with_one(self):
+        ours = Contestant("shmpool", [{"pair": 10.0, "two": 190.0, "two_later": 150.0,
+                                       "handed_over": 60.0}])
+        dpdk = Contestant("DPDK mempool, cached", [{"pair": 5.0, "handed_over": 31.0}])
+        rows = {row[0]: row[1:] for row in (mark.row() for mark in marks_of([ours, dpdk]))}
+        self.assertEqual(rows["two processes at once, beside one"],
+                         ["1.90", "at least 1.80", "met"])
+        self.assertEqual(rows["the same after 10^7 random steps"],
+                         ["1.50", "at least 1.80", "not met"])
+        self.assertEqual(rows["taken here, given there, beside DPDK's cached mempool"],
+                         ["1.94", "at least 2.00", "not met"])
+
     def test_shows_the_spread_and_who_is_missing(self):
         text = report([contestant("shmpool", 3.0, 9.0, 3.4), Contestant("other", [], "no package")])
         self.assertIn("| 3.4 (3.0 to 9.0)", text)

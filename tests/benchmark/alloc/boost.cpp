@@ -3,7 +3,7 @@
 #include <boost/interprocess/anonymous_shared_memory.hpp>
 #include <boost/interprocess/managed_external_buffer.hpp>
 
-#include "workloads.hpp"
+#include "contest.hpp"
 
 namespace shmpool::contest {
 namespace {
@@ -16,7 +16,9 @@ struct Managed {
     using Buffer = ipc::basic_managed_external_buffer<char, ipc::rbtree_best_fit<ipc::mutex_family>,
                                                       ipc::iset_index>;
     static constexpr std::size_t blocks_max = blocks_wanted;
+    static constexpr Second second = Second::process;
 
+    void join() {}
     Block take() { return buffer.allocate(block_bytes); }
     void* data(Block block) { return block; }
     void give(Block block) { buffer.deallocate(block); }

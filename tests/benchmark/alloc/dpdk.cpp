@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "workloads.hpp"
+#include "contest.hpp"
 
 namespace shmpool::contest {
 namespace {
@@ -15,11 +15,15 @@ namespace {
 struct Mempool {
     using Block = void*;
     static constexpr std::size_t blocks_max = blocks_wanted - 1;
+    static constexpr Second second = Second::thread;
 
     explicit Mempool(unsigned cache_objects)
         : pool(rte_mempool_create("contest", blocks_max, block_bytes, cache_objects, 0, nullptr,
                                   nullptr, nullptr, nullptr, SOCKET_ID_ANY, 0)) {
         if (pool == nullptr) std::exit(1);
+    }
+    void join() {  // Else it would have no cache.
+        if (rte_thread_register() != 0) std::exit(1);
     }
     Block take() {
         void* block = nullptr;

@@ -2,7 +2,7 @@
 // malloc in the contest: glibc's, or whichever is loaded in front of it.
 #include <cstdlib>
 
-#include "workloads.hpp"
+#include "contest.hpp"
 
 namespace shmpool::contest {
 namespace {
@@ -10,7 +10,9 @@ namespace {
 struct Malloc {
     using Block = void*;
     static constexpr std::size_t blocks_max = blocks_wanted;
+    static constexpr Second second = Second::thread;
 
+    void join() {}
     Block take() { return std::malloc(block_bytes); }
     void* data(Block block) { return block; }
     void give(Block block) { std::free(block); }

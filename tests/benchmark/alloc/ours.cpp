@@ -4,25 +4,35 @@
 #include <cstring>
 #include <memory>
 
+#include "contest.hpp"
 #include "shmpool/platform/memory_object.hpp"
 #include "shmpool/platform/shared_mapping.hpp"
 #include "shmpool/pool/var_slot_pool.hpp"
-#include "workloads.hpp"
 
 namespace shmpool::contest {
 namespace {
 
 struct Pool {
-    explicit Pool(std::uint32_t slot_count) {
-        const SizeClassConfig config{block_bytes, slot_count};
-        const auto layout = VarSlotPool::layout({&config, 1}, 64);
-        memory = *create_memory_object("contest", layout->total_bytes());
-        mapping = *SharedMapping::map(memory, layout->total_bytes(), Access::read_write);
-        const auto region = PoolRegion::single(mapping.span(), 0, *layout);
-        pool = std::make_unique<VarSlotPool>(*VarSlotPool::init(*region, {&config, 1}, 64));
+    explicit Pool(std::uint32_t slot_count) : config{block_bytes, slot_count} {
+        memory = *create_memory_object("contest", layout.total_bytes());
+        map();
+        pool = std::make_unique<VarSlotPool>(*VarSlotPool::init(region(), {&config, 1}, 64));
         lane = *pool->open_lane(1);
     }
+    /// In another process, which has inherited the descriptor and not the mapping.
+    void join() {
+        map();
+        pool = std::make_unique<VarSlotPool>(*VarSlotPool::attach(region(), {&config, 1}));
+        lane = *pool->open_lane(2);
+    }
 
+    void map() { mapping = *SharedMapping::map(memory, layout.total_bytes(), Access::read_write); }
+    [[nodiscard]] PoolRegion region() const {
+        return *PoolRegion::single(mapping.span(), 0, layout);
+    }
+
+    SizeClassConfig config;
+    PoolLayout layout = *VarSlotPool::layout({&config, 1}, 64);
     Descriptor memory;
     SharedMapping mapping;
     std::unique_ptr<VarSlotPool> pool;
@@ -33,6 +43,7 @@ template <std::uint32_t slots>
 struct Handles : Pool {
     using Block = VarSlotPool::Loaned;
     static constexpr std::size_t blocks_max = slots;
+    static constexpr Second second = Second::process;
 
     Handles() : Pool(slots) {}
     Block take() { return *pool->loan(*lane, block_bytes); }
@@ -43,6 +54,7 @@ struct Handles : Pool {
 struct Raw : Pool {
     using Block = SlotRef;
     static constexpr std::size_t blocks_max = blocks_wanted;
+    static constexpr Second second = Second::process;
 
     Raw() : Pool(blocks_wanted) {}
     Block take() { return *pool->allocate(*lane, block_bytes); }

@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // The seed's algorithm, written anew, in the contest.
+#include "contest.hpp"
 #include "tests/crash/versus/seed_pool.hpp"
 #include "tests/protocol/child_process.hpp"
-#include "workloads.hpp"
 
 namespace shmpool::contest {
 namespace {
 
 struct Seed {
-    using Block = versus::SeedPool::SlotRef;
-    static constexpr std::size_t blocks_max = versus::slots_wanted;
+    using Block = versus::SeedSlotRef;
+    static constexpr std::size_t blocks_max = blocks_wanted;
+    static constexpr Second second = Second::process;
 
     Seed() { pool->init(); }
+    void join() {}
     Block take() { return *pool->allocate(1); }
     void* data(Block block) { return pool->slot_data(block); }
     void give(Block block) { (void)pool->free(block); }
 
-    testing_protocol::SharedWithChildren<versus::SeedPool> pool;
+    testing_protocol::SharedWithChildren<versus::SeedPoolOf<blocks_wanted>> pool;
 };
 
 }  // namespace

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What every allocator of the contest does, compiled into each one's own code: takes a 1 KiB
+/// What every allocator of the contest does alone, compiled into each one's own code: takes a 1 KiB
 /// block, writes its first word, gives it back; in bursts it takes many before it gives the first
-/// back. Prints nanoseconds for each block as JSON; `null` where there are not so many blocks.
-///
-/// An allocator has `Block take()`, `void* data(Block)`, `void give(Block)`, and says by
-/// `blocks_max` how many can be out at once. Taking never fails here.
+/// back. Nanoseconds for each block.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <vector>
 
 namespace shmpool::contest {
@@ -63,21 +59,6 @@ double time_of_bursts(Allocator& allocator, std::size_t length) {
             for (const auto& block : out) allocator.give(block);
         }
     });
-}
-
-template <typename Allocator>
-int run(Allocator& allocator) {
-    std::printf("{\"pair\": %.3f", time_of_pairs(allocator));
-    for (const std::size_t length : {64U, 512U, 4096U}) {
-        std::printf(", \"burst_%zu\": ", length);
-        if (length > Allocator::blocks_max) {
-            std::printf("null");
-        } else {
-            std::printf("%.3f", time_of_bursts(allocator, length));
-        }
-    }
-    std::printf("}\n");
-    return 0;
 }
 
 }  // namespace shmpool::contest

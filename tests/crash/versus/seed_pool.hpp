@@ -23,16 +23,19 @@
 
 namespace shmpool::versus {
 
-class SeedPool {
+struct SeedSlotRef {
+    std::uint32_t slot_index;
+    std::uint32_t generation;
+};
+
+template <std::uint32_t slot_count>
+class SeedPoolOf {
 public:
-    struct SlotRef {
-        std::uint32_t slot_index;
-        std::uint32_t generation;
-    };
+    using SlotRef = SeedSlotRef;
 
     void init() {
-        for (std::uint32_t slot = 0; slot < slots_wanted; ++slot) {
-            words_[slot].next_free = slot + 1 < slots_wanted ? slot + 1 : empty;
+        for (std::uint32_t slot = 0; slot < slot_count; ++slot) {
+            words_[slot].next_free = slot + 1 < slot_count ? slot + 1 : empty;
         }
         head_ = pack(0, 0);
     }
@@ -79,7 +82,7 @@ public:
 
     /// By the host, of a peer that is dead.
     void reclaim_peer_slots(std::uint32_t peer) {
-        for (std::uint32_t slot = 0; slot < slots_wanted; ++slot) {
+        for (std::uint32_t slot = 0; slot < slot_count; ++slot) {
             Words& words = words_[slot];
             if (words.owner_peer.load(std::memory_order_acquire) != peer)
                 continue;  // [A-seed-word]
@@ -113,8 +116,9 @@ private:
     }
 
     alignas(64) std::atomic<std::uint64_t> head_{pack(empty, 0)};
-    alignas(64) std::array<Words, slots_wanted> words_{};
-    alignas(64) std::array<std::array<std::byte, slot_bytes>, slots_wanted> payload_{};
+    alignas(64) std::array<Words, slot_count> words_{};
+    alignas(64) std::array<std::array<std::byte, slot_bytes>, slot_count> payload_{};
 };
+using SeedPool = SeedPoolOf<slots_wanted>;
 
 }  // namespace shmpool::versus
