@@ -11,6 +11,7 @@ left out with a word. Never fails because of a number.
 """
 
 import argparse
+import contextlib
 import pathlib
 import sys
 
@@ -18,9 +19,10 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import machine  # noqa: E402
 import message_marks  # noqa: E402
-from message_entrants import latency_tables, throughput_tables  # noqa: E402
+from message_entrants import fanout_tables, latency_tables, throughput_tables  # noqa: E402
 from roudi import RouDi  # noqa: E402
 
+SUBJECTS = {"latency": latency_tables, "throughput": throughput_tables, "fanout": fanout_tables}
 PROGRAMS = machine.BUILD / "tests/benchmark/message"
 SECONDS_AT_MOST = 20  # Of one run: it only ends what hangs.
 
@@ -63,19 +65,20 @@ def hold(tables: list[message_marks.Table], rounds: int, quick: bool):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("subject", choices=["latency", "throughput"])
+    parser.add_argument("subject", choices=SUBJECTS)
     parser.add_argument("--rounds", type=int, default=5, help="default 5")
     parser.add_argument("--quick", action="store_true", help="three short rounds")
     parser.add_argument("--json", type=pathlib.Path, help="write all figures into this file")
     options = parser.parse_args()
     if len(machine.cores()) < 2:
         sys.exit("bench: two processes need two cores")
-    tables = latency_tables() if options.subject == "latency" else throughput_tables()
+    tables = SUBJECTS[options.subject]()
     build(tables)
-    with RouDi() as roudi:
-        for row in [row for table in tables for row in table.rows]:
-            if row.entrant.target == "message_iceoryx":
-                row.why_none = row.why_none or roudi.why_none
+    with_iceoryx = [row for table in tables for row in table.rows
+                    if row.entrant.target == "message_iceoryx" and not row.why_none]
+    with RouDi() if with_iceoryx else contextlib.nullcontext() as roudi:
+        for row in with_iceoryx:
+            row.why_none = roudi.why_none
         hold(tables, 3 if options.quick else options.rounds, options.quick)
     print(f"64-byte messages between two processes; {machine.name()}\n")
     print(message_marks.report(options.subject, tables))

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who is in the contest of messages, in which table."""
 
-from message_marks import Entrant, Row, Table
+from message_marks import FANOUT, Entrant, Row, Table, cast
 
 ICEORYX = ("iceoryx", "libiceoryx-posh-dev", "libiceoryx-hoofs-dev")
 ZEROMQ = ("libzmq3-dev",)
 
 POLLING_TRIPS, SLEEPING_TRIPS = 40_000, 4_000
 STREAM_MS = 400
+FANOUT_MESSAGES = 80_000
 SIZES = {"64 B": 64, "4 KiB": 4 << 10, "64 KiB": 64 << 10, "1 MiB": 1 << 20, "64 MiB": 64 << 20}
 
 
@@ -61,3 +62,10 @@ def throughput_tables() -> list[Table]:
             ours("may sleep, polls", "polled_sleeper", STREAM_MS),
             *sleepers(STREAM_MS, with_floors=False)]),
     ]
+
+
+def fanout_tables() -> list[Table]:
+    casts = [(1, readers) for readers in (1, 2, 4, 8, 16)] + [(4, 1)]
+    return [Table(FANOUT, "fanout", [
+        Row(Entrant(cast(writers, readers), "message_fanout", f"{writers}x{readers}",
+                    FANOUT_MESSAGES)) for writers, readers in casts])]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one run of `scripts/bench latency` or `throughput` says: what each contestant's programs
-printed in, tables and marks out.
+"""What one run of `scripts/bench latency`, `throughput` or `fanout` says: what each contestant's
+programs printed in, tables and marks out.
 
 A run has many short slices. The kind of a slice is how far its two cores were from each other, by
 the probes before and after it. Kinds are found, not known: probes that differ by less than half
@@ -24,6 +24,7 @@ FUTEX, EVENTFD = "bare futex", "bare eventfd, epoll"
 MAY_SLEEP, ICEORYX = "shmpool, may sleep, polls", "iceoryx 2.0, polling"
 POLL, SLEEP, ONE_CORE = "both poll", "both sleep", "both sleep, on one core"
 STREAM, SLEEPING_STREAM = "the reader polls", "the reader may sleep"
+FANOUT = "sleeping readers on one core, writers on the other"
 
 
 @dataclass
@@ -65,8 +66,9 @@ class Table:
 
 
 def figures_of_slices(slices: list[dict]) -> dict[str, float]:
-    if "million_per_s" in slices[0]:
-        return {"million_per_s": statistics.median(one["million_per_s"] for one in slices)}
+    if "histogram" not in slices[0]:
+        return {name: statistics.median(one[name] for one in slices)
+                for name in slices[0] if name != "probes"}
     seen = collections.Counter()
     for one in slices:
         seen.update(dict(map(tuple, one["histogram"])))
@@ -92,6 +94,11 @@ def figures_of(row: Row, kind: Kind | None) -> list[dict[str, float]]:
 
 
 ONE_CORE_KIND = Kind(0, 0)
+
+
+def cast(writers: int, readers: int) -> str:
+    return (f"{writers} writer{'s' if writers > 1 else ''}, "
+            f"{readers} reader{'s' if readers > 1 else ''}")
 
 
 @dataclass
@@ -123,6 +130,15 @@ WANTED_STREAM = [
         ("to one leased reader", STREAM, LEASED, RING, 0.8),
         ("unicast, beside iceoryx", STREAM, UNICAST, ICEORYX, 10)]
 ]
+WANTED_FANOUT = [
+    *[Wanted(f"1 writer, {readers} readers: processor time for each, beside one reader",
+             "processor_ns", (FANOUT, cast(1, readers)), (FANOUT, cast(1, 1)), 1.5)
+      for readers in (2, 4, 8, 16)],
+    # Not slower by more than a third.
+    Wanted("4 writers, 1 reader: wall time for a message, beside one writer", "wall_ns",
+           (FANOUT, cast(4, 1)), (FANOUT, cast(1, 1)), 1.5),
+]
+WANTED_OF = {"latency": WANTED, "throughput": WANTED_STREAM, "fanout": WANTED_FANOUT}
 
 
 def slices_of(tables: list[Table]) -> list[dict]:
@@ -150,13 +166,16 @@ def main_kind(tables: list[Table]) -> Kind | None:
 
 COLUMNS = {"latency": {"p50": "p50, ns (least to most)", "p99": "p99", "p99_9": "p99.9",
                        "max": "max"},
-           "throughput": {"million_per_s": "million messages/s (least to most)"}}
+           "throughput": {"million_per_s": "million messages/s (least to most)"},
+           "fanout": {"processor_ns": "processor time for each reader and message, ns "
+                                      "(least to most)",
+                      "wall_ns": "wall time for each message, ns"}}
 
 
 def rows_of(one: Table, kind: Kind, *, with_missing: bool) -> list[list[str]]:
     columns = COLUMNS[one.workload]
     rows = [[one.title, *columns.values(), "runs"]]
-    digits = 0 if one.workload == "latency" else 2
+    digits = 2 if one.workload == "throughput" else 0
     for row in one.rows:
         counted = figures_of(row, kind)
         first, *rest = columns
@@ -178,7 +197,7 @@ def marks_of(subject: str, tables: list[Table], kind: Kind) -> list[Mark]:
 
     return [Mark(one.text, ratio(reached(one.ours, one.figure), reached(one.theirs, one.figure)),
                  one.wanted, one.at_least)
-            for one in (WANTED if subject == "latency" else WANTED_STREAM)]
+            for one in WANTED_OF[subject]]
 
 
 def tables_of(tables: list[Table], kind: Kind, *, with_missing: bool) -> list[str]:
@@ -199,7 +218,8 @@ def report(subject: str, tables: list[Table]) -> str:
                  if is_main or mark.reached is not None]
         if inside:
             parts += [f"Cores {kind.least:.0f} to {kind.most:.0f} ns apart (a cache line, one way, "
-                      "before and after each slice):", *inside, table_of_marks(marks)]
+                      "before and after each slice):", *inside]
+            parts += [table_of_marks(marks)] if marks else []
     moved = sum(not any(kind.has(one) for kind in kinds) for one in slices)
     if moved:
         parts.append(f"{moved} of {len(slices)} slices, during which the cores moved, are not "

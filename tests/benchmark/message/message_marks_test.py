@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Goal: `scripts/bench latency` and `throughput` say what was measured, never mix figures of cores
-that are near and far, and say of each mark whether it was met. Method: slices as the programs print
-them, with probes of several kinds."""
+"""Goal: `scripts/bench latency`, `throughput` and `fanout` say what was measured, never mix figures
+of cores that are near and far, and say of each mark whether it was met. Method: slices as the
+programs print them, with probes of several kinds."""
 
 import pathlib
 import sys
@@ -10,9 +10,9 @@ import unittest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from message_marks import (FUTEX, ONE_CORE, POLL, RING, SLICES_AT_LEAST, STREAM, TAKE,  # noqa: E402
-                           UNICAST, Entrant, Row, Table, figures_of, kinds_of, marks_of, quantile,
-                           report)
+from message_marks import (FANOUT, FUTEX, ONE_CORE, POLL, RING, SLICES_AT_LEAST,  # noqa: E402
+                           STREAM, TAKE, UNICAST, Entrant, Row, Table, cast, figures_of,
+                           kinds_of, marks_of, quantile, report)
 
 NEAR, FAR, ONE = [60, 70], [230, 250], [0, 0]
 
@@ -82,6 +82,18 @@ class Marks(unittest.TestCase):
         marks = marks_of("throughput", [table], kinds_of([table])[0])
         self.assertEqual(marks[0].row()[1:], ["0.95", "at least 0.90", "met"])
         self.assertEqual(marks[1].row()[3], "not measured")
+
+    def test_more_readers_may_cost_half_more_each(self):
+        def costs(name: str, processor: float, wall: float) -> Row:
+            return row(name, [{"probes": NEAR, "processor_ns": processor, "wall_ns": wall}]
+                       * SLICES_AT_LEAST)
+
+        table = Table(FANOUT, "fanout", [costs(cast(1, 1), 100, 200), costs(cast(1, 2), 160, 300),
+                                         costs(cast(4, 1), 120, 290)])
+        rows = [mark.row() for mark in marks_of("fanout", [table], kinds_of([table])[0])]
+        self.assertEqual(rows[0][1:], ["1.60", "at most 1.50", "not met"])
+        self.assertEqual(rows[1][3], "not measured")
+        self.assertEqual(rows[4][1:], ["1.45", "at most 1.50", "met"])
 
 
 class Report(unittest.TestCase):
