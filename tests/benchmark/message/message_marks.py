@@ -117,10 +117,10 @@ WANTED = [
                                ("two leased readers", TWO_LEASED, 1.4)]
       for figure in ["p50", "p99"]],
     Wanted("asleep in take, p50, beside a bare futex", "p50", (SLEEP, TAKE), (SLEEP, FUTEX), 1.1),
-    Wanted("the same on one core", "p50", (ONE_CORE, TAKE), (ONE_CORE, FUTEX), 1.15),
+    Wanted("asleep in take, on one core", "p50", (ONE_CORE, TAKE), (ONE_CORE, FUTEX), 1.15),
     Wanted("asleep in epoll, p50, beside a bare eventfd", "p50", (SLEEP, EPOLL), (SLEEP, EVENTFD),
            1.1),
-    Wanted("the same on one core", "p50", (ONE_CORE, EPOLL), (ONE_CORE, EVENTFD), 1.15),
+    Wanted("asleep in epoll, on one core", "p50", (ONE_CORE, EPOLL), (ONE_CORE, EVENTFD), 1.15),
 ]
 WANTED_STREAM = [
     Wanted(text, "million_per_s", (place, name), (STREAM, other), least, at_least=True)
@@ -190,14 +190,16 @@ def rows_of(one: Table, kind: Kind, *, with_missing: bool) -> list[list[str]]:
 
 
 def marks_of(subject: str, tables: list[Table], kind: Kind) -> list[Mark]:
+    on_one_core = {one.title for one in tables if not one.two_cores}
+
     def reached(place: tuple[str, str], figure: str) -> float | None:
         return median([value for one in tables if one.title == place[0]
-                       for value in one.values(place[1], figure,
-                                               kind if one.two_cores else ONE_CORE_KIND)])
+                       for value in one.values(place[1], figure, kind)])
 
     return [Mark(one.text, ratio(reached(one.ours, one.figure), reached(one.theirs, one.figure)),
                  one.wanted, one.at_least)
-            for one in WANTED_OF[subject]]
+            for one in WANTED_OF[subject]
+            if (one.ours[0] in on_one_core) == (kind == ONE_CORE_KIND)]
 
 
 def tables_of(tables: list[Table], kind: Kind, *, with_missing: bool) -> list[str]:
@@ -207,19 +209,20 @@ def tables_of(tables: list[Table], kind: Kind, *, with_missing: bool) -> list[st
 
 
 def report(subject: str, tables: list[Table]) -> str:
-    """All of the kind that was there most; of the others what there is."""
+    """All of one core, and of the kind that was there most; of the others what there is."""
     kinds = kinds_of(tables)
     slices = slices_of(tables)
-    parts = tables_of(tables, ONE_CORE_KIND, with_missing=True)
-    for kind in kinds:
-        is_main = kind is kinds[0]
-        inside = tables_of(tables, kind, with_missing=is_main)
+    parts = []
+    for kind in [ONE_CORE_KIND, *kinds]:
+        is_whole = kind in (ONE_CORE_KIND, kinds[0] if kinds else None)
+        inside = tables_of(tables, kind, with_missing=is_whole)
         marks = [mark for mark in marks_of(subject, tables, kind)
-                 if is_main or mark.reached is not None]
-        if inside:
-            parts += [f"Cores {kind.least:.0f} to {kind.most:.0f} ns apart (a cache line, one way, "
-                      "before and after each slice):", *inside]
-            parts += [table_of_marks(marks)] if marks else []
+                 if is_whole or mark.reached is not None]
+        if inside and kind != ONE_CORE_KIND:
+            parts.append(f"Cores {kind.least:.0f} to {kind.most:.0f} ns apart (a cache line, one "
+                         "way, before and after each slice):")
+        parts += inside
+        parts += [table_of_marks(marks)] if inside and marks else []
     moved = sum(not any(kind.has(one) for kind in kinds) for one in slices)
     if moved:
         parts.append(f"{moved} of {len(slices)} slices, during which the cores moved, are not "

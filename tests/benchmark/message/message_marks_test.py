@@ -10,9 +10,9 @@ import unittest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from message_marks import (FANOUT, FUTEX, ONE_CORE, POLL, RING, SLICES_AT_LEAST,  # noqa: E402
-                           STREAM, TAKE, UNICAST, Entrant, Row, Table, cast, figures_of,
-                           kinds_of, marks_of, quantile, report)
+from message_marks import (FANOUT, FUTEX, ONE_CORE, ONE_CORE_KIND, POLL, RING,  # noqa: E402
+                           SLICES_AT_LEAST, STREAM, TAKE, UNICAST, Entrant, Row, Table, cast,
+                           figures_of, kinds_of, marks_of, quantile, report)
 
 NEAR, FAR, ONE = [60, 70], [230, 250], [0, 0]
 
@@ -70,9 +70,11 @@ class Marks(unittest.TestCase):
         apart = Table(POLL, "latency", [row(RING, slices(100, NEAR))])
         same = Table(ONE_CORE, "latency", [row(FUTEX, slices(3000, ONE)),
                                            row(TAKE, slices(3600, ONE))], two_cores=False)
-        marks = marks_of("latency", [apart, same], kinds_of([apart, same])[0])
+        marks = marks_of("latency", [apart, same], ONE_CORE_KIND)
         self.assertEqual([mark.row()[1:] for mark in marks if mark.reached],
                          [["1.20", "at most 1.15", "not met"]])
+        report_of_both = report("latency", [apart, same])
+        self.assertEqual(report_of_both.count("asleep in take, on one core"), 1)
 
     def test_throughput_is_the_more_the_better(self):
         def rate(name: str, million: float) -> Row:
