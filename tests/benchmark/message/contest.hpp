@@ -3,14 +3,17 @@
 /// each stays on its core. Latency: a message goes to the other process and back; half of the
 /// round trip, of every one of them. Throughput: the front sends as fast as the back takes; the
 /// back's own clock counts. All of it in short slices with a probe between them, because cores of a
-/// virtual machine move. Prints one line of JSON: of each slice the probes beside it, and how often
-/// which latency was seen, or how many messages there were.
+/// virtual machine move. Prints one line of JSON: of each slice the probes beside it, how
+/// often others took one of the cores, and how often which latency was seen, or how many messages
+/// there were.
 ///
 /// A transport has `End open(Side)`, called in each of the two processes; it returns when messages
 /// can flow both ways. An End has `void send(std::uint64_t number)`, which waits for room, and
 /// `std::uint64_t receive()`, which waits for the next message. Transport::may_drop: numbers may be
 /// missing.
 #pragma once
+
+#include <sys/resource.h>
 
 #include <cstdio>
 #include <exception>
@@ -29,7 +32,14 @@ using Nanoseconds = std::chrono::duration<double, std::nano>;
 
 inline constexpr std::uint64_t last_number = ~std::uint64_t{0};
 
-inline constexpr int slices = 20;
+inline constexpr int slices = 50;
+
+/// How often this process lost its core to somebody else while it would have gone on.
+inline std::int64_t preempted_total() {
+    rusage used{};
+    ::getrusage(RUSAGE_SELF, &used);
+    return used.ru_nivcsw;
+}
 
 /// How often a message took so many nanoseconds one way.
 using Histogram = std::map<std::uint64_t, std::uint64_t>;
@@ -107,11 +117,13 @@ int play_back(Transport& transport, const Order& order, Stage& stage) {
     (void)meetings.probe();
     for (int i = 0; i < slices; ++i) {
         meetings.meet();
+        const std::int64_t preempted = preempted_total();
         if (order.workload == Workload::latency) {
             answer(end);
         } else {
             stage.by_back = receive_stream(end, Transport::may_drop);
         }
+        stage.back_preempted = preempted_total() - preempted;
         (void)meetings.probe();
     }
     meetings.meet();
@@ -127,14 +139,17 @@ int play_front(Transport& transport, const Order& order, Stage& stage) {
     for (int i = 0; i < slices; ++i) {
         Histogram histogram;
         meetings.meet();
+        std::int64_t preempted = -preempted_total();
         if (order.workload == Workload::latency) {
             histogram = ask(end, order.amount / slices);
         } else {
             stream(end, std::chrono::microseconds(1000 * order.amount / slices));
         }
+        preempted += preempted_total();
         const double after = meetings.probe();
-        std::printf("%s{\"probes\": [%.1f, %.1f], ", i == 0 ? "{\"slices\": [" : ", ", before,
-                    after);
+        std::printf("%s{\"probes\": [%.1f, %.1f], \"preempted\": %ld, ",
+                    i == 0 ? "{\"slices\": [" : ", ", before, after,
+                    preempted + stage.back_preempted);
         before = after;
         if (order.workload == Workload::latency) {
             print_histogram(histogram);

@@ -40,7 +40,7 @@ def build(tables: list[message_marks.Table]):
 def run_once(table: message_marks.Table, row: message_marks.Row, quick: bool):
     cores = machine.cores()
     front, back = (cores[0], cores[-1]) if table.two_cores else (cores[-1], cores[-1])
-    amount = row.entrant.amount // (4 if quick else 1)
+    amount = row.entrant.amount // (2 if quick else 1)
     try:
         done = machine.run(PROGRAMS / row.entrant.target, row.entrant.how, table.workload, front,
                            back, amount, timeout=SECONDS_AT_MOST)

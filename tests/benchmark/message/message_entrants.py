@@ -7,13 +7,19 @@ ICEORYX = ("iceoryx", "libiceoryx-posh-dev", "libiceoryx-hoofs-dev")
 ZEROMQ = ("libzmq3-dev",)
 
 POLLING_TRIPS, SLEEPING_TRIPS = 40_000, 4_000
-STREAM_MS = 400
+STREAM_MS = 100
 FANOUT_MESSAGES = 80_000
 SIZES = {"64 B": 64, "4 KiB": 4 << 10, "64 KiB": 64 << 10, "1 MiB": 1 << 20, "64 MiB": 64 << 20}
 
 
 def ours(name: str, how: str, amount: int) -> Row:
     return Row(Entrant(f"shmpool, {name}", "message_ours", how, amount))
+
+
+def polling(rows: list[Row]) -> list[Row]:
+    for row in rows:
+        row.entrant.polls = True
+    return rows
 
 
 def sleepers(amount: int, *, with_floors: bool) -> list[Row]:
@@ -32,7 +38,7 @@ def sleepers(amount: int, *, with_floors: bool) -> list[Row]:
 
 
 def pollers(amount: int) -> list[Row]:
-    return [
+    return polling([
         Row(Entrant("bare ring", "message_floors", "ring", amount)),
         Row(Entrant("bare ring, 56 of 64 B", "message_floors", "ring_one_line", amount)),
         ours("unicast", "unicast", amount),
@@ -41,11 +47,12 @@ def pollers(amount: int) -> list[Row]:
         ours("two leased readers", "two_leased", amount),
         Row(Entrant("iceoryx 2.0, polling", "message_iceoryx", "polling", amount, ICEORYX)),
         Row(Entrant("Boost message_queue, polling", "message_boost", "polling", amount)),
-    ]
+    ])
 
 
 def latency_tables() -> list[Table]:
-    sizes = [ours(name, str(bytes_), POLLING_TRIPS) for name, bytes_ in SIZES.items()]
+    sizes = polling([ours(name, str(bytes_), POLLING_TRIPS)
+                     for name, bytes_ in SIZES.items()])
     return [
         Table("both poll", "latency", pollers(POLLING_TRIPS)),
         Table("both sleep", "latency", sleepers(SLEEPING_TRIPS, with_floors=True)),
@@ -59,7 +66,7 @@ def throughput_tables() -> list[Table]:
     return [
         Table("the reader polls", "throughput", pollers(STREAM_MS)),
         Table("the reader may sleep", "throughput", [
-            ours("may sleep, polls", "polled_sleeper", STREAM_MS),
+            *polling([ours("may sleep, polls", "polled_sleeper", STREAM_MS)]),
             *sleepers(STREAM_MS, with_floors=False)]),
     ]
 

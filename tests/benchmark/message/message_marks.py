@@ -4,8 +4,10 @@ programs printed in, tables and marks out.
 
 A run has many short slices. The kind of a slice is how far its two cores were from each other, by
 the probes before and after it. Kinds are found, not known: probes that differ by less than half
-belong together. A slice whose own two probes are of two kinds belongs to none. Of one kind, all
-slices of a run together make its figures; the median of the runs is compared.
+belong together. A slice whose own two probes are of two kinds belongs to none. Nor does one count
+in which somebody else took a core from a process that only polls: two that must run at once measure
+how busy the machine is then. Of one kind, all slices of a run together make its figures; the median
+of the runs is compared.
 """
 
 import collections
@@ -34,6 +36,7 @@ class Entrant:
     how: str
     amount: int
     packages: tuple[str, ...] = ()
+    polls: bool = False  # Never sleeps: who takes its core away disturbs it.
 
 
 @dataclass
@@ -87,9 +90,14 @@ def quantile(seen: dict[int, int], share: float) -> float:
     return value
 
 
+def is_disturbed(row: Row, one_slice: dict) -> bool:
+    return row.entrant.polls and one_slice.get("preempted", 0) > 0
+
+
 def figures_of(row: Row, kind: Kind | None) -> list[dict[str, float]]:
     """Of each run that has something of that kind."""
-    of_kind = [[one for one in run["slices"] if kind and kind.has(one)] for run in row.runs]
+    of_kind = [[one for one in run["slices"]
+                if kind and kind.has(one) and not is_disturbed(row, one)] for run in row.runs]
     return [figures_of_slices(slices) for slices in of_kind if len(slices) >= SLICES_AT_LEAST]
 
 
@@ -227,6 +235,11 @@ def report(subject: str, tables: list[Table]) -> str:
     if moved:
         parts.append(f"{moved} of {len(slices)} slices, during which the cores moved, are not "
                      "counted.")
+    disturbed = sum(is_disturbed(row, one) for each in tables for row in each.rows
+                    for run in row.runs for one in run["slices"])
+    if disturbed:
+        parts.append(f"{disturbed} slices, in which somebody else took a core from a process that "
+                     "polls, are not counted.")
     return "\n\n".join(parts)
 
 

@@ -51,6 +51,15 @@ class Kinds(unittest.TestCase):
         self.assertIn("3 of 9 slices", text)
         self.assertNotIn("300", text)
 
+    def test_who_polls_and_lost_its_core_is_not_counted(self):
+        disturbed = [{**one, "preempted": 1} for one in slices(9000, NEAR)]
+        one = row("a", slices(100, NEAR) + disturbed)
+        kind = kinds_of([Table(POLL, "latency", [one])])[0]
+        self.assertEqual(figures_of(one, kind)[0]["max"], 90_000)
+        one.entrant.polls = True
+        self.assertEqual(figures_of(one, kind)[0]["max"], 1000)
+        self.assertIn("3 slices", report("latency", [Table(POLL, "latency", [one])]))
+
     def test_few_slices_make_no_figures(self):
         one = row("a", slices(100, NEAR, SLICES_AT_LEAST - 1))
         self.assertEqual(figures_of(one, kinds_of([Table(POLL, "latency", [one])])[0]), [])

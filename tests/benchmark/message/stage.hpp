@@ -23,6 +23,7 @@ enum class Side { front, back };
 struct Stage {
     Atomic<std::uint32_t> arrived{0};
     double by_back = 0;  ///< What the back has measured.
+    std::int64_t back_preempted = 0;
     alignas(128) Atomic<std::uint64_t> question{0};
     alignas(128) Atomic<std::uint64_t> answer{0};
 };
