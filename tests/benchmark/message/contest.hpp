@@ -18,6 +18,7 @@
 #include <cstdio>
 #include <exception>
 #include <map>
+#include <stdexcept>
 #include <vector>
 
 #include "order.hpp"

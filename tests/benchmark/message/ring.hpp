@@ -12,6 +12,7 @@
 ///   [R-space] -> [A-space]    an entry is written again only after it was read.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
