@@ -72,6 +72,14 @@ TEST_F(AvailableMemory, CountsTheGroupsFileCacheAsAvailable) {
     EXPECT_EQ(available(), 1500U);
 }
 
+TEST_F(AvailableMemory, IsNotMoreThanTheMachinesWhateverAGroupHasLeft) {
+    write("proc/self/cgroup", "0::/robots\n");
+    write("sys/fs/cgroup/robots/memory.max", "2000000\n");
+    write("sys/fs/cgroup/robots/memory.current", "1500000\n");
+    write("sys/fs/cgroup/robots/memory.stat", "inactive_file 1\nactive_file 1400000\n");
+    EXPECT_EQ(available(), 1024U * 1024U);
+}
+
 TEST_F(AvailableMemory, IsNothingWhenTheGroupIsOverItsLimit) {
     write("proc/self/cgroup", "0::/robots\n");
     write("sys/fs/cgroup/robots/memory.max", "5000\n");
