@@ -16,6 +16,9 @@ namespace {
 
 constexpr std::uint64_t unlimited = std::numeric_limits<std::uint64_t>::max();
 
+/// Version one has no word for it: the largest number of whole pages, whatever these are.
+constexpr std::uint64_t no_limit_of_version_one = std::uint64_t{1} << 62;
+
 /// The sum of what follows these keys in a file of lines "key number [kB]".
 std::uint64_t sum_of(const std::string& path, std::initializer_list<std::string_view> keys) {
     std::ifstream file(path);
@@ -51,8 +54,9 @@ struct GroupFiles {
 std::uint64_t left_in_group(const std::string& folder, const GroupFiles& files,
                             std::uint64_t bound) {
     const auto limit = number_in(folder + "/" + files.limit);
+    if (!limit || *limit >= no_limit_of_version_one) return bound;
     const auto usage = number_in(folder + "/" + files.usage);
-    if (!limit || !usage) return bound;
+    if (!usage) return bound;
     if (*limit - std::min(*limit, *usage) >= bound) return bound;
     const std::uint64_t cache =
         sum_of(folder + "/memory.stat", {files.inactive_cache, files.active_cache});

@@ -64,6 +64,13 @@ TEST_F(AvailableMemory, IsBoundedByTheGroupOfVersionOne) {
     EXPECT_EQ(available(), 5000U);
 }
 
+TEST_F(AvailableMemory, IsTheMachinesInAGroupOfVersionOneWithoutALimit) {
+    write("proc/self/cgroup", "4:cpu,memory:/job\n");
+    write("sys/fs/cgroup/memory/job/memory.limit_in_bytes", "9223372036854771712\n");
+    write("sys/fs/cgroup/memory/job/memory.usage_in_bytes", "1000\n");
+    EXPECT_EQ(available(), 1024U * 1024U);
+}
+
 TEST_F(AvailableMemory, CountsTheGroupsFileCacheAsAvailable) {
     write("proc/self/cgroup", "0::/robots\n");
     write("sys/fs/cgroup/robots/memory.max", "5000\n");
