@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What it costs a size class to grow by 64 MiB: growth STEPS BUSY. So many steps of a fresh host's
-/// class, and beside each the kernel's fallocate of 64 MiB of a new memfd, in turns first. With
-/// BUSY 1 messages flow meanwhile through the class that grows and another: one every 0.1 ms, from
-/// one process to another. Then the class shrinks again. Prints JSON: milliseconds of all steps and
-/// of what fallocate took beside each, messages sent and lost, how much payload there was before,
-/// with all steps, and after (MiB, by the kernel's count of the host's memory).
+/// What it costs a size class to grow by 64 MiB: growth_step STEPS BUSY. So many steps of a fresh
+/// host's class, and beside each the kernel's fallocate of 64 MiB of a new memfd, at once and in
+/// pieces as the host takes it, in turns first. With BUSY 1 messages flow meanwhile through the
+/// class that grows and another: one every 0.1 ms, from one process to another. Then the class
+/// shrinks again. Prints JSON: milliseconds of all steps and of what fallocate took beside each,
+/// messages sent and lost, how much payload there was before, with all steps, and after (MiB, by
+/// the kernel's count of the host's memory).
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -23,6 +25,7 @@
 #include <vector>
 
 #include "peer/peer.hpp"
+#include "protocol/memory_pieces.hpp"
 #include "shmpool/platform/descriptor.hpp"
 #include "shmpool/platform/monotonic_clock.hpp"
 #include "tests/peer/running_host.hpp"
@@ -110,11 +113,16 @@ double ms_of(Act&& act) {
 
 /// Of memory that is `kept`, as the pool keeps its own: pages that were just given back are
 /// cheaper.
-double ms_of_fallocate(std::vector<Descriptor>& kept) {
+double ms_of_fallocate(std::vector<Descriptor>& kept, std::uint64_t piece_bytes) {
     const Descriptor& memory = kept.emplace_back(::memfd_create("contest", MFD_CLOEXEC));
     if (::ftruncate(memory.get(), step_bytes) != 0) throw std::runtime_error("ftruncate");
     return ms_of([&] {
-        if (::fallocate(memory.get(), 0, 0, step_bytes) != 0) throw std::runtime_error("fallocate");
+        for (std::uint64_t at = 0; at < step_bytes; at += piece_bytes) {
+            const auto offset = static_cast<off_t>(at);
+            if (::fallocate(memory.get(), 0, offset, static_cast<off_t>(piece_bytes)) != 0) {
+                throw std::runtime_error("fallocate");
+            }
+        }
     });
 }
 
@@ -127,19 +135,23 @@ void print(const char* name, const std::vector<double>& values) {
 }
 
 void grow_in_steps(Peer& peer, int steps) {
-    std::vector<double> grow_ms;
-    std::vector<double> fallocate_ms;
+    std::array<std::vector<double>, 3> times_ms;
     std::vector<Descriptor> kept;
-    const auto grow = [&] {
-        grow_ms.push_back(ms_of([&] { need(peer.grow_class(slot_bytes, step_slots)); }));
-    };
     for (int i = 0; i < steps; ++i) {
-        if (i % 2 == 0) grow();
-        fallocate_ms.push_back(ms_of_fallocate(kept));
-        if (i % 2 != 0) grow();
+        for (int turn = i; turn < i + 3; ++turn) {
+            std::vector<double>& times = times_ms[static_cast<std::size_t>(turn % 3)];
+            switch (turn % 3) {
+                case 0:
+                    times.push_back(ms_of([&] { need(peer.grow_class(slot_bytes, step_slots)); }));
+                    break;
+                case 1: times.push_back(ms_of_fallocate(kept, step_bytes)); break;
+                default: times.push_back(ms_of_fallocate(kept, memory_piece_bytes));
+            }
+        }
     }
-    print("grow_ms", grow_ms);
-    print("fallocate_ms", fallocate_ms);
+    print("grow_ms", times_ms[0]);
+    print("fallocate_ms", times_ms[1]);
+    print("pieces_ms", times_ms[2]);
 }
 
 void run(int steps, bool busy) {

@@ -31,9 +31,10 @@ def payload(rounds: Rounds, when: int) -> float | None:
 
 def table_of(rounds: Rounds) -> str:
     head = ["ms for 64 MiB, median (least to most), while", "a step", "fallocate beside it",
-            "how much longer", "messages"]
+            "in pieces of 1 MiB, as the host", "a step beyond fallocate", "messages"]
     rows = [[name, spread(steps(rounds, name, "grow_ms")),
-             spread(steps(rounds, name, "fallocate_ms")), spread(beyond(rounds, name), 2),
+             spread(steps(rounds, name, "fallocate_ms")),
+             spread(steps(rounds, name, "pieces_ms")), spread(beyond(rounds, name), 2),
              str(total(rounds, name, "sent"))] for name in (QUIET, BUSY)]
     return table([head, *rows])
 

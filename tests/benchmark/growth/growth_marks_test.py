@@ -13,8 +13,8 @@ from growth_marks import BUSY, QUIET, marks_of, report  # noqa: E402
 
 
 def one_round(grow: list[float], fallocate: list[float], lost: int = 0, after: int = 17) -> dict:
-    return {"grow_ms": grow, "fallocate_ms": fallocate, "sent": 1000, "lost": lost,
-            "payload_mib": [17, 273, after]}
+    return {"grow_ms": grow, "fallocate_ms": fallocate, "pieces_ms": [33.0], "sent": 1000,
+            "lost": lost, "payload_mib": [17, 273, after]}
 
 
 def rows(rounds: dict[str, list[dict]]) -> list[list[str]]:
@@ -44,6 +44,7 @@ class Marks(unittest.TestCase):
     def test_shows_the_spread(self):
         text = report({QUIET: [one_round([20.0, 40.5, 30.0], [19.5, 40.0, 29.0])], BUSY: []})
         self.assertIn("| 30.0 (20.0 to 40.5)", text)
+        self.assertIn("| 33.0 (33.0 to 33.0)", text)
         self.assertIn("| 0.50 (0.50 to 1.00)", text)
 
 
