@@ -15,6 +15,7 @@ namespace {
 constexpr std::uint64_t ms_in_ns = 1'000'000;
 constexpr std::uint64_t first_interval_ns = 20 * ms_in_ns;
 constexpr std::uint64_t last_interval_ns = 640 * ms_in_ns;
+constexpr std::uint64_t least_looks = 32;  // At once, whether peers are stopped.
 
 /// "pid (name) T ...": the name may hold anything, so the state stands behind the last ')'.
 bool stopped_by_signal(std::int64_t pid) {
@@ -322,27 +323,38 @@ bool Reaper::still_maps(const Peer& peer) const {
     return maps && *maps;
 }
 
+/// At whoever was stopped the last time, and of the others at so many that everybody's turn comes
+/// within the time after which a peer is suspect: each takes 15 us, and the host serves nobody.
 void Reaper::look_for_stopped(std::uint64_t now_ns) {
-    bool any = false;
-    for (Peer& peer : registry_.all()) {
-        if (peer.phase != PeerPhase::present) continue;
-        any = true;
-        if (!peer.connected || peer.unseen) continue;
-        if (peer.awaited) look_at_awaited(peer);
-        if (peer.phase != PeerPhase::present) continue;
-        // A pid is used again only after its pidfd says so.
-        const bool stopped =
-            senses_.is_stopped(peer.credentials.pid) && !senses_.has_ended(peer.pidfd);
-        if (stopped && peer.silent_since_ns == 0) {
-            peer.silent_since_ns = now_ns;
-        } else if (!stopped && peer.silent_since_ns != 0) {
-            peer.silent_since_ns = 0;
-            const bool was_suspect = std::exchange(peer.silence_judged, false);
-            if (was_suspect && !peer.beacon_gone) registry_.show(peer, PeerState::attached);
-            if (was_suspect) log_.info(PeerRegistry::describe(peer) + " runs again");
-        }
+    std::vector<Peer>& all = registry_.all();
+    const std::uint64_t turns = suspect_after_ns() / stopped_look_interval_ns();
+    std::uint64_t left = std::max(least_looks, registry_.present_count() / turns + 1);
+    const std::size_t first = next_look_index_;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        Peer& peer = all[(first + i) % all.size()];
+        if (peer.phase != PeerPhase::present || !peer.connected || peer.unseen) continue;
+        const bool is_watched = peer.awaited || peer.silent_since_ns != 0;
+        if (!is_watched && left == 0) continue;
+        if (!is_watched && --left == 0) next_look_index_ = peer.id.index + 1;
+        look_whether_stopped(peer, now_ns);
     }
+    const bool any = registry_.present_count() != 0;
     stopped_look_at_ns_ = any ? now_ns + stopped_look_interval_ns() : 0;
+}
+
+void Reaper::look_whether_stopped(Peer& peer, std::uint64_t now_ns) {
+    if (peer.awaited) look_at_awaited(peer);
+    if (peer.phase != PeerPhase::present) return;
+    // A pid is used again only after its pidfd says so.
+    const bool stopped = senses_.is_stopped(peer.credentials.pid) && !senses_.has_ended(peer.pidfd);
+    if (stopped && peer.silent_since_ns == 0) {
+        peer.silent_since_ns = now_ns;
+    } else if (!stopped && peer.silent_since_ns != 0) {
+        peer.silent_since_ns = 0;
+        const bool was_suspect = std::exchange(peer.silence_judged, false);
+        if (was_suspect && !peer.beacon_gone) registry_.show(peer, PeerState::attached);
+        if (was_suspect) log_.info(PeerRegistry::describe(peer) + " runs again");
+    }
 }
 
 /// A peer that has just been welcomed may be about to map the segment. It looks at its state behind

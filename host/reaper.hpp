@@ -93,6 +93,7 @@ private:
     void look_for_replaced();
     [[nodiscard]] bool still_maps(const Peer& peer) const;
     void look_for_stopped(std::uint64_t now_ns);
+    void look_whether_stopped(Peer& peer, std::uint64_t now_ns);
     void look_at_awaited(Peer& peer);
     void judge_silent(std::uint64_t now_ns);
     void judge(Peer& peer);
@@ -113,6 +114,7 @@ private:
     std::uint64_t drain_interval_ns_ = 0;
     std::uint64_t replaced_look_at_ns_ = 0;
     std::uint64_t stopped_look_at_ns_ = 0;
+    std::size_t next_look_index_ = 0;  ///< Whose turn it is.
 };
 
 }  // namespace shmpool::host

@@ -13,6 +13,13 @@ void shorten(ByteRange& left, std::uint64_t bytes) {
 
 }  // namespace
 
+Result<void> MemoryPieces::check(const Descriptor& object, const ByteRange& range) {
+    auto enough = rules_.check(object, range.offset, range.bytes);
+    const std::uint64_t many = std::min(pieces_per_check * rules_.bytes, range.bytes);
+    if (enough) checked_bytes_ = std::max(checked_bytes_, many);
+    return enough;
+}
+
 Result<void> MemoryPieces::commit_next(const Descriptor& object, ByteRange& left) {
     const std::uint64_t bytes = next_bytes(left);
     if (checked_bytes_ < bytes) {

@@ -19,7 +19,7 @@ namespace shmpool {
 inline constexpr std::uint64_t memory_piece_bytes = 1 << 20;
 
 /// So many pieces later, of whichever work, it is asked again whether there is memory enough,
-/// which takes 0.7 ms: others take of it too, and the kernel would rather end processes than
+/// which takes 0.1 ms: others take of it too, and the kernel would rather end processes than
 /// refuse.
 inline constexpr std::uint64_t pieces_per_check = 64;
 
@@ -42,10 +42,9 @@ class MemoryPieces {
 public:
     explicit MemoryPieces(PieceRules rules) : rules_(std::move(rules)) {}
 
-    /// Whether there is memory enough for all of it. Errors as of `commit`.
-    [[nodiscard]] Result<void> check(const Descriptor& object, const ByteRange& range) const {
-        return rules_.check(object, range.offset, range.bytes);
-    }
+    /// Whether there is memory enough for all of it; for its first pieces that is not asked again.
+    /// Errors as of `commit`.
+    [[nodiscard]] Result<void> check(const Descriptor& object, const ByteRange& range);
     /// How much the next piece of `left` is.
     [[nodiscard]] std::uint64_t next_bytes(const ByteRange& left) const {
         return std::min(rules_.bytes, left.bytes);

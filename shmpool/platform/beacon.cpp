@@ -81,10 +81,14 @@ Result<void> check_memory(const Descriptor& memory) {
 
 }  // namespace
 
+/// Nobody asks the machine whether there is memory for one page: that takes as long as all the rest
+/// of an attachment, and tells no more than the next page that anybody touches.
 Result<Descriptor> create_beacon_memory() {
     auto memory = create_memory_object("shmpool-beacon", page_bytes);
     if (!memory) return memory;
-    if (auto done = commit(*memory, 0, page_bytes); !done) return tl::unexpected(done.error());
+    if (auto done = commit_checked(*memory, 0, page_bytes); !done) {
+        return tl::unexpected(done.error());
+    }
     return memory;
 }
 

@@ -23,8 +23,8 @@ namespace shmpool {
 [[nodiscard]] Result<void> commit(const Descriptor& object, std::uint64_t offset,
                                   std::uint64_t bytes);
 
-/// The two halves of `commit`, for who commits in pieces: to ask whether there is enough takes half
-/// as long as to take a piece. Errors as of `commit`.
+/// The two halves of `commit`, for who commits in pieces: to ask whether there is enough takes a
+/// quarter as long as to take a piece. Errors as of `commit`.
 [[nodiscard]] Result<void> check_memory_for(const Descriptor& object, std::uint64_t offset,
                                             std::uint64_t bytes);
 [[nodiscard]] Result<void> commit_checked(const Descriptor& object, std::uint64_t offset,

@@ -31,6 +31,9 @@ class ReaperTest : public testing::Test {
 protected:
     void build(SuspectPolicy policy) {
         config = small_pool(policy);
+        build();
+    }
+    void build() {
         log = std::make_unique<HostLog>(*HostLog::open(LogLevel::debug, directory.file("log")));
         steward = *SegmentSteward::create(config);
         build_reaper();
@@ -51,7 +54,10 @@ protected:
                              if (may_kill) return {};
                              return fail(Errc::no_permission, "not allowed; run as root");
                          },
-                         [this](std::int64_t) { return stopped; },
+                         [this](std::int64_t pid) {
+                             looks.push_back(pid);
+                             return stopped || pid == stopped_pid;
+                         },
                          [this](pid_t, std::uint64_t) -> Result<std::optional<Descriptor>> {
                              if (ended) return std::nullopt;
                              return std::optional(std::move(found_process));
@@ -115,7 +121,9 @@ protected:
     PeerState shown_at_look = PeerState::empty;  ///< Of the first place, at a look at mappings.
     bool ended = false;
     bool maps = true;
-    bool stopped = false;
+    bool stopped = false;  ///< All of them.
+    std::int64_t stopped_pid = 0;
+    std::vector<std::int64_t> looks;  ///< At whom, to see whether he is stopped.
     bool may_kill = true;
     int kills = 0;
 };

@@ -123,6 +123,44 @@ TEST_F(ReaperTest, SuspectsAPeerAsOftenAsItStops) {
     }
 }
 
+class ReaperOfManyTest : public ReaperTest {
+protected:
+    static constexpr int peers = 200;
+
+    ReaperOfManyTest() {
+        config = small_pool(SuspectPolicy::wait);
+        config.limits.peers = peers;
+        config.limits.lanes = peers;
+        build();
+        for (int pid = 1; pid <= peers; ++pid) attach(pid);
+    }
+    [[nodiscard]] std::ptrdiff_t looks_at(std::int64_t pid) const {
+        return std::ranges::count(looks, pid);
+    }
+};
+
+/// Within `suspect_after`, so that nobody is suspect later than twice that.
+TEST_F(ReaperOfManyTest, LooksAtEachInTurn) {
+    for (int round = 0; round < 3; ++round) {
+        looks.clear();
+        run_for(1'000 * ms);
+        EXPECT_LE(looks.size(), 2U * peers) << "and not at all of them each time";
+        for (int pid = 1; pid <= peers; ++pid) EXPECT_GE(looks_at(pid), 1) << pid;
+    }
+}
+
+TEST_F(ReaperOfManyTest, LooksAtAStoppedOneEachTime) {
+    stopped_pid = 150;
+    run_for(2'000 * ms);
+    EXPECT_EQ(shown({149, 1}), PeerState::suspect);
+    looks.clear();
+    run_for(1'000 * ms);
+    EXPECT_GE(looks_at(stopped_pid), 4) << "else one that runs in between would not be seen";
+    stopped_pid = 0;
+    run_to_next_tick();
+    EXPECT_EQ(shown({149, 1}), PeerState::attached);
+}
+
 TEST_F(ReaperTest, KillsNoStoppedPeerBeforeSuspectAfterHasPassed) {
     build(SuspectPolicy::kill);
     const PeerId id = attach().id;

@@ -202,16 +202,19 @@ TEST_F(HeapWorks, AreNotBegunWithoutMemoryEnough) {
 
 /// Others take of it too.
 TEST_F(HeapWorks, AskAgainOnTheirWayWhetherThereIsMemoryEnough) {
-    PieceRules tiny = pieces();
-    tiny.bytes = page_bytes;
-    HeapDirectory other(host.segment(), host.pool().view(), host.view(), memory, tiny);
-    const HeapWorkId work = other.create(asked("a", 200 * page_bytes)).value();
-    for (int i = 0; i < 10; ++i) (void)other.do_a_piece();
-    available_bytes = page_bytes;
-    const auto made = other.finish(work);
-    ASSERT_FALSE(made);
-    EXPECT_EQ(made.error().code, Errc::out_of_memory);
-    EXPECT_EQ(taken_bytes(), taken_at_first);
+    for (const int pieces_before : {10, 80}) {  // Not asked again yet, and once.
+        PieceRules tiny = pieces();
+        tiny.bytes = page_bytes;
+        HeapDirectory other(host.segment(), host.pool().view(), host.view(), memory, tiny);
+        available_bytes = 1ULL << 40U;
+        const HeapWorkId work = other.create(asked("a", 200 * page_bytes)).value();
+        for (int i = 0; i < pieces_before; ++i) (void)other.do_a_piece();
+        available_bytes = page_bytes;
+        const auto made = other.finish(work);
+        ASSERT_FALSE(made) << pieces_before;
+        EXPECT_EQ(made.error().code, Errc::out_of_memory);
+        EXPECT_EQ(taken_bytes(), taken_at_first);
+    }
 }
 
 // --- given up ------------------------------------------------------------------------------------

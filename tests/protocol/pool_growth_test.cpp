@@ -31,12 +31,14 @@ protected:
         };
         rules.check = [this](const Descriptor& object, std::uint64_t offset,
                              std::uint64_t bytes) -> Result<void> {
+            ++asks;
             if (bytes > available_bytes) return fail(Errc::out_of_memory, "there is too little");
             return check_memory_for(object, offset, bytes);
         };
         return rules;
     }
 
+    int asks = 0;  ///< Whether there is memory enough.
     int pieces_left = 1'000'000;
     std::uint64_t available_bytes = 1ULL << 40U;
     TestHost host{growing_shape()};
@@ -120,6 +122,12 @@ TEST_F(PoolGrowthTest, TakesNothingWhereThereIsTooLittle) {
     EXPECT_THAT(refused.error().message, HasSubstr("the class of 4096 bytes: there is too little"));
     EXPECT_EQ(taken(), taken_at_first);
     EXPECT_EQ(shown(), shown_at_first);
+}
+
+/// To ask takes as long as to take a good part of a piece.
+TEST_F(PoolGrowthTest, DoesNotAskTwiceForTheSameMemory) {
+    EXPECT_EQ(grow(large, 500).value(), 500U);
+    EXPECT_LE(asks, 2) << "for the payload, and for what the records add to it";
 }
 
 TEST_F(PoolGrowthTest, GivesBackWhatItHasTakenWhenThereIsNoMore) {

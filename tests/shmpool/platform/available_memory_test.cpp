@@ -64,12 +64,27 @@ TEST_F(AvailableMemory, IsBoundedByTheGroupOfVersionOne) {
     EXPECT_EQ(available(), 5000U);
 }
 
+TEST_F(AvailableMemory, IsTheMachinesInAGroupOfVersionOneWithoutALimit) {
+    write("proc/self/cgroup", "4:cpu,memory:/job\n");
+    write("sys/fs/cgroup/memory/job/memory.limit_in_bytes", "9223372036854771712\n");
+    write("sys/fs/cgroup/memory/job/memory.usage_in_bytes", "1000\n");
+    EXPECT_EQ(available(), 1024U * 1024U);
+}
+
 TEST_F(AvailableMemory, CountsTheGroupsFileCacheAsAvailable) {
     write("proc/self/cgroup", "0::/robots\n");
     write("sys/fs/cgroup/robots/memory.max", "5000\n");
     write("sys/fs/cgroup/robots/memory.current", "4500\n");
     write("sys/fs/cgroup/robots/memory.stat", "anon 1\ninactive_file 700\nactive_file 300\n");
     EXPECT_EQ(available(), 1500U);
+}
+
+TEST_F(AvailableMemory, IsNotMoreThanTheMachinesWhateverAGroupHasLeft) {
+    write("proc/self/cgroup", "0::/robots\n");
+    write("sys/fs/cgroup/robots/memory.max", "2000000\n");
+    write("sys/fs/cgroup/robots/memory.current", "1500000\n");
+    write("sys/fs/cgroup/robots/memory.stat", "inactive_file 1\nactive_file 1400000\n");
+    EXPECT_EQ(available(), 1024U * 1024U);
 }
 
 TEST_F(AvailableMemory, IsNothingWhenTheGroupIsOverItsLimit) {

@@ -46,6 +46,13 @@ void sleep_until_it_changes(BeaconWatch& watch) {
     }
 }
 
+/// Else lack of memory would be a SIGBUS in whoever touches it first.
+TEST(Beacon, HasItsPageBeforeAnybodyTouchesIt) {
+    const auto memory = create_beacon_memory();
+    ASSERT_TRUE(memory) << memory.error().message;
+    EXPECT_EQ(backed_bytes(*memory), 4096U);
+}
+
 TEST(Beacon, AnnouncesAKilledProcess) {
     Pair pair;
     const ForkedChild peer(pair.holder([]() -> int { sleep_for_ever(); }));
