@@ -26,11 +26,21 @@ iox::capro::ServiceDescription channel(Side from) {
     return {"contest", {TruncateToCapacity, contest}, {TruncateToCapacity, way}};
 }
 
+std::string runtime_name() {
+    return "shmpool-contest-" + std::to_string(::getpid());
+}
+
+/// The runtime removes them at the end of a program that runs its destructors; a child does not.
+void remove_files_of_runtime() {
+    const std::string socket = "/tmp/" + runtime_name();
+    (void)::unlink(socket.c_str());
+    (void)::unlink((socket + ".lock").c_str());
+}
+
 void begin_runtime() {
     iox::log::LogManager::GetLogManager().SetDefaultLogLevel(
         iox::log::LogLevel::kOff, iox::log::LogLevelOutput::kHideLogLevel);
-    const std::string name = "shmpool-contest-" + std::to_string(::getpid());
-    iox::runtime::PoshRuntime::initRuntime({TruncateToCapacity, name});
+    iox::runtime::PoshRuntime::initRuntime({TruncateToCapacity, runtime_name()});
 }
 
 class IceoryxEnd {
@@ -49,6 +59,7 @@ public:
     }
     ~IceoryxEnd() {
         if (wait_set_) wait_set_->detachState(subscriber_, iox::popo::SubscriberState::HAS_DATA);
+        remove_files_of_runtime();
     }
     IceoryxEnd(const IceoryxEnd&) = delete;
     IceoryxEnd& operator=(const IceoryxEnd&) = delete;

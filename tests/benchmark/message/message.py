@@ -53,7 +53,7 @@ def run_once(table: message_marks.Table, row: message_marks.Row, quick: bool):
 
 def hold(tables: list[message_marks.Table], rounds: int, quick: bool):
     """Where the cores moved, once more, but not for ever."""
-    for number in range(2 * rounds):
+    for number in range(rounds + rounds // 2 + 1):
         for table in tables:
             kind = message_marks.main_kind(tables)
             for row in table.rows:

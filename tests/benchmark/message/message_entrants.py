@@ -6,7 +6,7 @@ from message_marks import FANOUT, Entrant, Row, Table, cast
 ICEORYX = ("iceoryx", "libiceoryx-posh-dev", "libiceoryx-hoofs-dev")
 ZEROMQ = ("libzmq3-dev",)
 
-POLLING_TRIPS, SLEEPING_TRIPS = 40_000, 4_000
+POLLING_TRIPS, SLEEPING_TRIPS, SIZED_TRIPS = 40_000, 2_000, 20_000
 STREAM_MS = 100
 FANOUT_MESSAGES = 80_000
 SIZES = {"64 B": 64, "4 KiB": 4 << 10, "64 KiB": 64 << 10, "1 MiB": 1 << 20, "64 MiB": 64 << 20}
@@ -51,7 +51,7 @@ def pollers(amount: int) -> list[Row]:
 
 
 def latency_tables() -> list[Table]:
-    sizes = polling([ours(name, str(bytes_), POLLING_TRIPS)
+    sizes = polling([ours(name, str(bytes_), SIZED_TRIPS)
                      for name, bytes_ in SIZES.items()])
     return [
         Table("both poll", "latency", pollers(POLLING_TRIPS)),

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from marks import Mark, median, ratio, spread, table, table_of_marks
 
 KINDS_APART = 1.5  # Probes of two kinds differ by that, with none in between.
+STEADY = 1.2  # Probes beside a slice differ by less, unless the cores moved during one of them.
 SLICES_AT_LEAST = 3  # Of a kind, for figures of a run.
 
 RING, UNICAST = "bare ring", "shmpool, unicast"
@@ -158,7 +159,8 @@ def kinds_of(tables: list[Table]) -> list[Kind]:
     """Those with the most slices first."""
     slices = slices_of(tables)
     groups: list[list[float]] = []
-    for probe in sorted(probe for one in slices for probe in one["probes"]):
+    steady = [one["probes"] for one in slices if max(one["probes"]) < STEADY * min(one["probes"])]
+    for probe in sorted(probe for both in steady for probe in both):
         if groups and probe < KINDS_APART * groups[-1][-1]:
             groups[-1].append(probe)
         else:

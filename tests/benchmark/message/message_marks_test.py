@@ -45,6 +45,12 @@ class Kinds(unittest.TestCase):
         self.assertEqual([run["p50"] for run in figures_of(one, kinds[0])], [400, 410])
         self.assertEqual([run["p50"] for run in figures_of(one, kinds[1])], [100])
 
+    def test_a_probe_during_a_move_joins_no_kinds(self):
+        one = row("a", slices(100, NEAR) + slices(200, [70, 100]) + slices(200, [100, 145])
+                  + slices(300, [145, 200]) + slices(400, FAR))
+        kinds = kinds_of([Table(POLL, "latency", [one])])
+        self.assertEqual(sorted((kind.least, kind.most) for kind in kinds), [(60, 70), (230, 250)])
+
     def test_who_moved_meanwhile_is_not_counted(self):
         one = row("a", slices(100, NEAR) + slices(300, [70, 230]) + slices(400, FAR))
         text = report("latency", [Table(POLL, "latency", [one])])
