@@ -48,7 +48,7 @@ def name() -> str:
             "x86-64-v2")
 
 
-def last_line_as_json(done: subprocess.CompletedProcess) -> dict:
+def last_line_as_json(done: subprocess.CompletedProcess) -> dict | list:
     """ValueError, with what it said instead, when a program has not ended with figures."""
     try:
         return json.loads(done.stdout.splitlines()[-1])
