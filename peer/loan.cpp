@@ -13,8 +13,7 @@ void Loan::swap(Loan& other) noexcept {
     std::swap(user_word_, other.user_word_);
 }
 
-Loan::~Loan() {
-    if (core_ == nullptr) return;
+void Loan::end() noexcept {
     core_->with_any_lane([this](ThreadLane& lane) {  // In a forked child the loan is the parent's.
         (void)core_->pool().end_loan(*lane.lane, slot_);
         lane.count_handle(-1);

@@ -20,13 +20,22 @@ class Publisher;
 class Loan {
 public:
     Loan() noexcept = default;
-    Loan(Loan&& other) noexcept { swap(other); }
+    Loan(Loan&& other) noexcept
+        : core_(std::exchange(other.core_, nullptr)),
+          slot_(other.slot_),
+          data_(std::exchange(other.data_, nullptr)),
+          size_(std::exchange(other.size_, 0)),
+          room_(std::exchange(other.room_, 0)),
+          offset_(other.offset_),
+          user_word_(other.user_word_) {}
     Loan& operator=(Loan&& other) noexcept {
         Loan ended(std::move(other));
         swap(ended);
         return *this;
     }
-    ~Loan();
+    ~Loan() {
+        if (core_ != nullptr) end();
+    }
 
     /// The payload: as many bytes as were asked for, or as `set_size` says. Content is not cleared.
     [[nodiscard]] std::span<std::byte> bytes() const { return {data_, size_}; }
@@ -48,6 +57,7 @@ public:
 private:
     friend class Publisher;
     void swap(Loan& other) noexcept;
+    void end() noexcept;
 
     PeerCore* core_ = nullptr;
     VarSlotPool::Loaned slot_;

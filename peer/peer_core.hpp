@@ -47,12 +47,16 @@ public:
 
     /// The calling thread's lane. forked in a child of fork(); no_lane when the pool has none left.
     [[nodiscard]] Outcome<ThreadLane*> lane() {
-        if (!in_own_process()) [[unlikely]]
-            return fail(Errc::forked);
-        ThreadLane* const lane = shelf_->lane();
-        if (lane == nullptr) [[unlikely]]
-            return fail(Errc::no_lane);
-        return lane;
+        if (ThreadLane* const lane = lane_or_null(); lane != nullptr) [[likely]]
+            return lane;
+        return fail(why_no_lane());
+    }
+
+    /// The same for each message: in a register, where an Outcome is written to memory in parts and
+    /// read whole.
+    [[nodiscard]] ThreadLane* lane_or_null() { return in_own_process() ? shelf_->lane() : nullptr; }
+    [[nodiscard]] Errc why_no_lane() const {
+        return in_own_process() ? Errc::no_lane : Errc::forked;
     }
 
     /// For what ends a handle, which must not fail for want of a lane: calls `end(ThreadLane&)`

@@ -14,8 +14,7 @@ void Sample::swap(Sample& other) noexcept {
     std::swap(publisher_, other.publisher_);
 }
 
-void Sample::release() {
-    if (core_ == nullptr) return;
+void Sample::end() {
     PeerCore& core = *std::exchange(core_, nullptr);
     core.with_any_lane([&](ThreadLane& lane) {  // In a forked child the sample is the parent's.
         SubscriberCore::release(core.pool(), *lane.lane, taken_);

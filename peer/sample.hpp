@@ -6,6 +6,7 @@
 /// A Sample is used by one thread at a time; it may be ended on another thread than it was taken.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -19,7 +20,30 @@ namespace shmpool {
 class Sample {
 public:
     Sample() noexcept = default;
-    Sample(Sample&& other) noexcept { swap(other); }
+    /// By a Subscriber, in place: a copy on the way would take as long as the rest of `take`.
+    Sample(PeerCore& core, const Taken& taken, const ClassView& view, const SlotRecord& record)
+        : core_(&core),
+          taken_(taken),
+          sequence_(record.sequence.load(std::memory_order_relaxed)),
+          publish_time_ns_(record.publish_time_ns.load(std::memory_order_relaxed)),
+          user_word_(record.user_word.load(std::memory_order_relaxed)),
+          publisher_(record.publisher_index.load(std::memory_order_relaxed)) {
+        // Written by another process: used only within the slot.
+        const std::uint64_t offset = std::min<std::uint64_t>(
+            record.payload_offset.load(std::memory_order_relaxed), view.slot_bytes);
+        data_ = view.data(position_of(taken.key)) + offset;
+        size_ = std::min<std::uint64_t>(record.payload_bytes.load(std::memory_order_relaxed),
+                                        view.slot_bytes - offset);
+    }
+    Sample(Sample&& other) noexcept
+        : core_(std::exchange(other.core_, nullptr)),
+          taken_(other.taken_),
+          data_(std::exchange(other.data_, nullptr)),
+          size_(std::exchange(other.size_, 0)),
+          sequence_(other.sequence_),
+          publish_time_ns_(other.publish_time_ns_),
+          user_word_(other.user_word_),
+          publisher_(other.publisher_) {}
     Sample& operator=(Sample&& other) noexcept {
         Sample ended(std::move(other));
         swap(ended);
@@ -28,7 +52,9 @@ public:
     ~Sample() { release(); }
 
     /// Gives the slot back before the destructor does.
-    void release();
+    void release() {
+        if (core_ != nullptr) end();
+    }
 
     [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_}; }
     [[nodiscard]] const std::byte* data() const { return data_; }
@@ -49,6 +75,7 @@ public:
 private:
     friend class Subscriber;
     void swap(Sample& other) noexcept;
+    void end();
 
     PeerCore* core_ = nullptr;
     Taken taken_;

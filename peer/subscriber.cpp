@@ -50,43 +50,30 @@ void Subscriber::close() noexcept {
 }
 
 Outcome<Sample> Subscriber::take() {
-    if (!state_) return fail(Errc::moved_from);
+    if (!state_) [[unlikely]]
+        return fail(Errc::moved_from);
     PeerCore& core = *state_->core;
-    const auto lane = core.lane();
-    if (!lane) return tl::unexpected(lane.error());
-    if (core.pool().view().damaged()) return core.why_not_serving();
-    auto taken = state_->taking.take(*(*lane)->lane);
-    if (taken) return make_sample(*taken, **lane);
-    if (taken.error() != Errc::empty) return tl::unexpected(taken.error());
+    ThreadLane* const lane = core.lane_or_null();
+    if (lane == nullptr) [[unlikely]]
+        return fail(core.why_no_lane());
+    if (core.pool().view().damaged()) [[unlikely]]
+        return core.why_not_serving();
+    const TakeResult result = state_->taking.try_take(*lane->lane);
+    if (result.error == Errc{}) {
+        const ClassView& view = core.pool().view().classes[result.class_index];
+        lane->count_handle(1);
+        return Outcome<Sample>(tl::in_place, core, state_->taking.taken(result), view,
+                               view.records[position_of(result.key)]);
+    }
+    if (result.error != Errc::empty) return fail(result.error);
     if (auto serving = core.check_serving(); !serving) return tl::unexpected(serving.error());
     if (state_->bridge) {
-        core.pool().flush(*(*lane)->lane);  // The user is about to sleep in a loop of his own.
+        core.pool().flush(*lane->lane);  // The user is about to sleep in a loop of his own.
         // Cleared first, armed second: a message in between signals it again.
         state_->bridge->event.clear();
         if (state_->taking.arm()) state_->bridge->event.signal();
     }
     return fail(Errc::empty);
-}
-
-Sample Subscriber::make_sample(const Taken& taken, ThreadLane& lane) {
-    PeerCore& core = *state_->core;
-    const ClassView& view = core.pool().view().classes[taken.class_index];
-    const SlotRecord& record = view.records[position_of(taken.key)];
-    Sample sample;
-    sample.core_ = &core;
-    sample.taken_ = taken;
-    // Written by another process: used only within the slot.
-    const std::uint64_t offset = std::min<std::uint64_t>(
-        record.payload_offset.load(std::memory_order_relaxed), view.slot_bytes);
-    sample.data_ = view.data(position_of(taken.key)) + offset;
-    sample.size_ = std::min<std::uint64_t>(record.payload_bytes.load(std::memory_order_relaxed),
-                                           view.slot_bytes - offset);
-    sample.sequence_ = record.sequence.load(std::memory_order_relaxed);
-    sample.publish_time_ns_ = record.publish_time_ns.load(std::memory_order_relaxed);
-    sample.user_word_ = record.user_word.load(std::memory_order_relaxed);
-    sample.publisher_ = record.publisher_index.load(std::memory_order_relaxed);
-    lane.count_handle(1);
-    return sample;
 }
 
 Outcome<Sample> Subscriber::take(std::chrono::nanoseconds timeout) {

@@ -58,7 +58,6 @@ private:
     struct State;
     friend struct DescriptorBridge;
     explicit Subscriber(std::unique_ptr<State> state);
-    [[nodiscard]] Sample make_sample(const Taken& taken, ThreadLane& lane);
     void close() noexcept;
 
     std::unique_ptr<State> state_;

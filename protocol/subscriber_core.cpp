@@ -30,47 +30,51 @@ SubscriberCore::SubscriberCore(VarSlotPool& pool, const ProtocolView& view,
     refresh();
 }
 
-Outcome<Taken> SubscriberCore::take(Lane& lane) {
+TakeResult SubscriberCore::try_take(Lane& lane) {
     const ActivityMark mark(image_.activity);
     refresh();
     for (std::size_t tried = 0; tried < connections_.size(); ++tried) {
         if (next_ >= connections_.size()) next_ = 0;
-        const auto taken = take_from(lane, connections_[next_++]);
-        if (taken || taken.error() != Errc::empty) return taken;
+        const TakeResult result = take_from(lane, connections_[next_++]);
+        if (result.error != Errc::empty) return result;
     }
-    return fail(why_empty());
+    return {.error = why_empty()};
 }
 
-Outcome<Taken> SubscriberCore::take_from(Lane& lane, Connection& connection) {
+TakeResult SubscriberCore::take_from(Lane& lane, Connection& connection) {
     for (std::uint32_t attempt = 0; attempt < retry_limit; ++attempt) {
         if (drops_oldest_) {
             connection.position = head_position(
                 connection.ring.image->head.load(std::memory_order_acquire));  // [A-head]
         }
         const FoundEntry found = look_at(connection.ring, connection.position);
-        if (found.kind == EntryKind::none) return fail(Errc::empty);
+        if (found.kind == EntryKind::none) return {.error = Errc::empty};
         if (found.class_index >= pool_.view().class_count ||
             !pool_.view().classes[found.class_index].has(position_of(found.key))) {
             if (drops_oldest_ && was_dropped(connection.ring, connection.position)) continue;
             pool_.view().mark_damaged();
-            return fail(Errc::pool_damaged);
+            return {.error = Errc::pool_damaged};
         }
+        // Both lie in the sender's core: on their way at once, not one after the other.
+        const ClassView& view = pool_.view().classes[found.class_index];
+        __builtin_prefetch(&view.records[position_of(found.key)], 1);
+        __builtin_prefetch(view.data(position_of(found.key)));
         if (found.kind == EntryKind::moved) {
-            if (!stamp_moved(lane, found)) return fail(Errc::pool_damaged);
+            if (!stamp_moved(lane, found)) return {.error = Errc::pool_damaged};
             SHMPOOL_CRASH_POINT(take_stamped);
             if (!advance(connection)) continue;
             SHMPOOL_CRASH_POINT(take_advanced);
-            return Taken{found.class_index, found.key, 0};
+            return {found.key, found.class_index, Errc{}, false};
         }
-        if (found.kind != EntryKind::leased) return fail(Errc::empty);
+        if (found.kind != EntryKind::leased) return {.error = Errc::empty};
         lane.mark_touched(found.class_index, position_of(found.key));
         SHMPOOL_CRASH_POINT(take_touched);
         if (!advance(connection)) continue;
         SHMPOOL_CRASH_POINT(take_leased);
-        return Taken{found.class_index, found.key, lease_};
+        return {found.key, found.class_index, Errc{}, true};
     }
     pool_.view().mark_damaged();
-    return fail(Errc::pool_damaged);
+    return {.error = Errc::pool_damaged};
 }
 
 bool SubscriberCore::stamp_moved(Lane& lane, const FoundEntry& found) {

@@ -23,13 +23,31 @@ struct Taken {
     std::uint64_t lease = 0;  ///< The reader's bit; 0 when the slot was moved.
 };
 
+/// What `try_take` has to say, in two registers.
+struct TakeResult {
+    SlotKey key = 0;
+    std::uint32_t class_index = 0;
+    Errc error{};  ///< Errc{}: there is a message.
+    bool leased = false;
+};
+static_assert(sizeof(TakeResult) == 16);
+
 class SubscriberCore {
 public:
     SubscriberCore(VarSlotPool& pool, const ProtocolView& view, std::uint32_t subscriber_index);
 
     /// The next message, in order for each publisher. empty: none yet. ended, ended_by_death: at
     /// least one publisher has been there, all have left, everything they published was taken.
-    [[nodiscard]] Outcome<Taken> take(Lane& lane);
+    [[nodiscard]] Outcome<Taken> take(Lane& lane) {
+        const TakeResult result = try_take(lane);
+        if (result.error != Errc{}) return fail(result.error);
+        return taken(result);
+    }
+    /// The same for who takes one message after the other.
+    [[nodiscard]] TakeResult try_take(Lane& lane);
+    [[nodiscard]] Taken taken(const TakeResult& result) const {
+        return {result.class_index, result.key, result.leased ? lease_ : 0};
+    }
 
     /// Sleeps until there may be something to take, or the deadline. Spurious returns are possible.
     void wait(const Deadline& deadline);
@@ -59,7 +77,7 @@ private:
 
     void refresh();
     void connect(std::uint32_t ring_index);
-    [[nodiscard]] Outcome<Taken> take_from(Lane& lane, Connection& connection);
+    [[nodiscard]] TakeResult take_from(Lane& lane, Connection& connection);
     [[nodiscard]] bool stamp_moved(Lane& lane, const FoundEntry& found);
     [[nodiscard]] bool advance(Connection& connection);
     void offer_room(Connection& connection);
