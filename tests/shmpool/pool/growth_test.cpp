@@ -120,13 +120,15 @@ TEST_F(GrowthTest, IsLearnedByOthersWhenTheyMeetIt) {
 TEST_F(GrowthTest, TellsANameFromAnotherOfTheSamePosition) {
     ASSERT_TRUE(grow(396));
     ASSERT_TRUE(lane_->open_magazine(0));
-    const std::vector<SlotRef> all = allocate_all();
-    for (const SlotRef& ref : all) {
+    std::vector<SlotRef> some;  // Not all: who starves has others give, past the magazines.
+    for (int i = 0; i < 40; ++i) some.push_back(pool_->allocate(*lane_, 64).value());
+    ASSERT_GT(extents_of(some), 1U);
+    for (const SlotRef& ref : some) {
         if (ref.extent_index == 0) continue;
         const SlotRef forged{0, 0, 0, ref.slot_index + 4, ref.generation};
         EXPECT_EQ(pool_->free(*lane_, forged).error(), Errc::invalid_ref) << ref.slot_index;
     }
-    free_all(all);
+    free_all(some);
     EXPECT_EQ(test::broken_or_not_all_free(pool_.view()), "");
 }
 
