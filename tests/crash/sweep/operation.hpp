@@ -84,8 +84,6 @@ struct Operation {
     std::function<void(Victim&)> prepare_in_thread{};
     bool calls_kernel = false;     ///< It must: to wake somebody, or to sleep.
     bool under_next_host = false;  ///< The host is killed before it, and the next one is there.
-    /// What busy rivals do is what it waits for: most of its points are there under calm ones only.
-    bool rivals_end_it = false;
 };
 
 /// Every public operation, by each of its paths.

@@ -75,12 +75,10 @@ Operation sleeping_for_room(const std::string& name, const std::string& channel)
 }
 
 Operation sleeping_for_message() {
-    Operation one = sleeping("for_message", subscribe, [](Victim& victim) {
+    return sleeping("for_message", subscribe, [](Victim& victim) {
         auto sample = victim.subscriber->take(short_sleep(victim));
         return sample.map([&](Sample& got) { victim.samples.push_back(std::move(got)); });
     });
-    one.rivals_end_it = true;
-    return one;
 }
 
 Operation sleeping_for_reader() {
