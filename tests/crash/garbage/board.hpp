@@ -22,8 +22,9 @@ enum class Role : std::uint8_t {
     raw_allocator,
     comer_and_goer,
     heap_worker,
+    class_grower,
 };
-inline constexpr std::size_t role_count = 8;
+inline constexpr std::size_t role_count = 9;
 
 /// The names of operations, for people.
 enum class Operation : std::uint8_t {
@@ -41,11 +42,14 @@ enum class Operation : std::uint8_t {
     make_heap,
     open_heap,
     use_heap,
+    grow_class,
 };
 inline constexpr std::array operation_names{
-    "nothing",     "attach",          "open", "loan",  "publish", "take",
-    "release",     "allocate",        "free", "close", "detach",  "a request about a heap",
-    "open a heap", "a call of a heap"};
+    "nothing",     "attach",           "open",
+    "loan",        "publish",          "take",
+    "release",     "allocate",         "free",
+    "close",       "detach",           "a request about a heap",
+    "open a heap", "a call of a heap", "a request about a class"};
 
 /// Written by one honest peer, read by the supervisor. All relaxed: numbers, which order nothing.
 struct Progress {
@@ -54,6 +58,7 @@ struct Progress {
     Atomic<std::uint64_t> attachments{0};
     Atomic<std::uint64_t> damage_errors{0};
     Atomic<std::uint64_t> heap_blocks{0};
+    Atomic<std::uint64_t> classes_grown{0};
     Atomic<std::uint32_t> operation{0};
 };
 

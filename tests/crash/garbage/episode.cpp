@@ -24,7 +24,7 @@ using std::chrono::steady_clock;
 
 constexpr std::array role_names{"blocking writer", "dropping writer", "blocked reader",
                                 "dropping reader", "sleeping reader", "raw allocator",
-                                "comer and goer",  "worker in heaps"};
+                                "comer and goer",  "worker in heaps", "grower of classes"};
 static_assert(role_names.size() == role_count);
 
 pid_t fork_child(const std::function<void()>& play) {

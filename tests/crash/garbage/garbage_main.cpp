@@ -22,6 +22,7 @@ nlohmann::json as_json(const Tally& tally) {
             {"operations", tally.operations},
             {"attachments", tally.attachments},
             {"heap_blocks", tally.heap_blocks},
+            {"classes_grown", tally.classes_grown},
             {"damage_errors", tally.damage_errors},
             {"damage_found_by_doctor", tally.damage_found},
             {"rebuilds", tally.rebuilds},

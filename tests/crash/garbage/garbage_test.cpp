@@ -32,6 +32,7 @@ TEST(Garbage, CrashesAndHangsNobodyAndTheDoctorSeesItAndARebuildBringsThePoolBac
     EXPECT_GT(tally.damage_errors, 0U);
     EXPECT_GT(tally.operations, 1000U);
     EXPECT_GT(tally.heap_blocks, 100U);
+    EXPECT_GT(tally.classes_grown, 10U);
 }
 
 class Supervisor : public testing::Test {

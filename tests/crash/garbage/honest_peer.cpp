@@ -23,6 +23,8 @@ constexpr milliseconds wait_limit{20};
 constexpr std::chrono::seconds answer_limit{60};
 
 constexpr std::uint64_t heap_names = 3;
+constexpr std::array<std::uint64_t, 3> slot_sizes{256, 4096, 65536};
+
 constexpr std::array heap_kinds{HeapKind::tlsf, HeapKind::buddy, HeapKind::slab};
 
 /// Nothing here can go on: attach again.
@@ -59,6 +61,7 @@ public:
                 case Role::raw_allocator: allocate(*peer); break;
                 case Role::comer_and_goer: come_and_go(*peer); break;
                 case Role::heap_worker: work_in_heaps(*peer); break;
+                case Role::class_grower: grow_and_shrink(*peer); break;
             }
             const Doing doing(progress_, Operation::detach);
             peer = fail(Errc::detached, "");
@@ -263,6 +266,22 @@ private:
         const Doing doing(progress_, Operation::use_heap);
         (void)heap->audit();
         return {};
+    }
+
+    /// Everybody else allocates in what comes and goes.
+    void grow_and_shrink(Peer& peer) {
+        for (std::uint64_t i = below(100); i > 0; --i) {
+            const std::uint64_t slot_bytes = slot_sizes[below(slot_sizes.size())];
+            const bool grows = below(2) == 0;
+            const auto done = [&] {
+                const Doing doing(progress_, Operation::grow_class);
+                return grows ? peer.grow_class(slot_bytes, any_depth())
+                             : peer.shrink_class(slot_bytes);
+            }();
+            if (!done && ends(done.error().code)) return;
+            if (done && grows) progress_.classes_grown.fetch_add(1, std::memory_order_relaxed);
+            std::this_thread::sleep_for(milliseconds(below(4)));
+        }
     }
 
     const Role role_;

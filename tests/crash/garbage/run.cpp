@@ -8,8 +8,10 @@
 namespace shmpool::garbage {
 namespace {
 
-const std::vector<std::string> small_pool{"--class", "256B:512", "--class",     "4KiB:64",
-                                          "--class", "64KiB:8",  "--log-level", "off"};
+/// All classes may grow, and do so by themselves too.
+const std::vector<std::string> small_pool{
+    "--class",    "256B:512:4096",         "--class",     "4KiB:64:300", "--class",
+    "64KiB:8:64", "--grow-when-exhausted", "--log-level", "off"};
 
 constexpr int exit_code_of_a_refusal = 1;
 
@@ -78,6 +80,7 @@ Tally run(const RunPlan& plan, const std::function<void(const std::string&)>& te
         tally.operations += one.operations.load(std::memory_order_relaxed);
         tally.attachments += one.attachments.load(std::memory_order_relaxed);
         tally.heap_blocks += one.heap_blocks.load(std::memory_order_relaxed);
+        tally.classes_grown += one.classes_grown.load(std::memory_order_relaxed);
         tally.damage_errors += one.damage_errors.load(std::memory_order_relaxed);
     }
     return tally;

@@ -28,6 +28,7 @@ struct Tally {
     std::uint64_t attachments = 0;    ///< Of honest peers.
     std::uint64_t damage_errors = 0;  ///< Operations that said pool_damaged.
     std::uint64_t heap_blocks = 0;    ///< Allocated by honest peers.
+    std::uint64_t classes_grown = 0;  ///< At the request of honest peers.
     std::uint64_t damage_found = 0;   ///< By the doctor, of as many episodes.
     std::uint64_t rebuilds = 0;       ///< After which everybody was attached again.
     std::vector<Finding> findings;

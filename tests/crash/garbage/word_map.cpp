@@ -31,8 +31,8 @@ WordMap::WordMap(const PoolView& pool, const ProtocolView& view) : tables_(memor
               pool.class_count);
     add_named("LaneCell", bytes_of(pool.lanes), sizeof(LaneCell), pool.lane_count);
     for (const ClassView& one : pool.all_classes()) {
-        add_named("ExtentImage", bytes_of(one.extents), sizeof(ExtentImage), one.extent_count());
-        add_named("SlotRecord", bytes_of(one.records), sizeof(SlotRecord), one.slot_count());
+        add_named("ExtentImage", bytes_of(one.extents), sizeof(ExtentImage), one.extent_limit);
+        add_named("SlotRecord", bytes_of(one.records), sizeof(SlotRecord), one.slot_limit);
     }
     add_named("PeerImage", view.peers.base, view.peers.item_bytes, view.peers.count);
     add_named("ChannelImage", view.channels.base, view.channels.item_bytes, view.channels.count);
