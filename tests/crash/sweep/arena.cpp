@@ -23,12 +23,14 @@ constexpr std::uint32_t slot_total = small_count + middle_count + large_count;
 
 /// Small, because it is compared after every instruction.
 std::string config_text() {
-    const auto one_class = [](std::uint64_t bytes, std::uint32_t count) {
+    const auto one_class = [](std::uint64_t bytes, std::uint32_t count, std::uint32_t limit) {
         return "[[class]]\nslot_size = " + std::to_string(bytes) +
-               "\nslot_count = " + std::to_string(count) + "\n";
+               "\nslot_count = " + std::to_string(count) +
+               "\nslot_limit = " + std::to_string(limit) + "\n";
     };
-    return one_class(small_bytes, small_count) + one_class(middle_bytes, middle_count) +
-           one_class(large_bytes, large_count) +
+    return one_class(small_bytes, small_count, small_count) +
+           one_class(middle_bytes, middle_count, middle_count) +
+           one_class(large_bytes, large_count, large_limit) +
            "[limits]\npeers = 6\nlanes = 12\nchannels = 16\npublishers = 16\nsubscribers = 20\n"
            "rings = 48\nring_entries = 512\npublishers_per_channel = 4\nheaps = 16\n"
            "heap_bytes = \"2MiB\"\n" +
@@ -221,6 +223,10 @@ void Arena::ask_rivals(Account& account) {
 }
 
 void Arena::count_slots(Account& account) {
+    if (const std::uint32_t grown = board_->stays_grown.exchange(0); grown != 0) {
+        account.lost += grown;
+        account.text += "a class keeps " + std::to_string(grown) + " slots that nobody has; ";
+    }
     account.doubled += board_->counted_twice.exchange(0);
     if (board_->counted == slot_total) return;
     account.lost += slot_total - board_->counted;

@@ -30,6 +30,8 @@ inline constexpr std::uint32_t middle_class = 1;
 inline constexpr std::uint32_t small_count = 24;
 inline constexpr std::uint32_t middle_count = 128;
 inline constexpr std::uint32_t large_count = 16;
+/// The large class alone may grow.
+inline constexpr std::uint32_t large_limit = 2 * large_count;
 inline constexpr std::uint32_t depth = 4;  ///< Of every queue.
 
 /// Channels to rivals: the first is the only reader, or all three are.
@@ -42,7 +44,8 @@ inline constexpr std::uint32_t depth = 4;  ///< Of every queue.
 enum class Order : std::uint32_t {
     work,   ///< Take, fill, give, publish, read; some slots and messages are kept for a while.
     rest,   ///< Read everything, keep nothing, cache nothing.
-    count,  ///< At rest: the first takes every slot there is, and gives all back.
+    count,  ///< At rest: the first lets a class that has grown shrink, takes every slot there is,
+            ///< and gives all back.
     wait,   ///< The first sleeps until a message comes, the second until the victim makes room.
 };
 
@@ -89,6 +92,7 @@ struct Board {
     /// The heap that the victim uses, at its address in the victim.
     std::atomic<std::uint64_t> watched_at{0};
     std::atomic<std::uint64_t> watched_bytes{0};  ///< 0: none.
+    std::atomic<std::uint32_t> stays_grown{0};    ///< A class that does not shrink at rest.
     std::atomic<std::uint32_t> counted{0};
     std::atomic<std::uint32_t> counted_twice{0};
     /// Why a victim that went on is not content.

@@ -195,7 +195,18 @@ void Rival::wait() {
     board_.waiting[number_] = 0;
 }
 
+/// It does so only if nobody has a slot of an extent. Growth that the dead asked for may go on.
+void Rival::let_class_shrink() {
+    const Deadline deadline = Deadline::after(std::chrono::seconds(board_.patience_s) / 2);
+    Result<std::uint32_t> left;
+    do {
+        left = peer_.shrink_class(large_bytes);
+    } while (!left && left.error().code == Errc::would_block && !deadline.expired());
+    board_.stays_grown = left ? *left - large_count : large_limit;
+}
+
 void Rival::count() {
+    let_class_shrink();
     std::set<std::pair<std::uint32_t, std::uint32_t>> places;
     std::vector<SlotRef> all;
     while (const auto ref = peer_.allocate(1)) {

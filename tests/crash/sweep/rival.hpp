@@ -53,6 +53,7 @@ private:
     void work();
     void rest();
     void count();
+    void let_class_shrink();
     void wait();
 
     void give_cached();
