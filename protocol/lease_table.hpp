@@ -44,26 +44,34 @@ inline void release_lease(VarSlotPool& pool, Lane& lane, std::uint32_t class_ind
     }
 }
 
+/// Clears a bit of the mask only in the life of the slot that `word` names: both lie side by side.
+[[nodiscard]] inline bool exchange_mask(SlotRecord& record, SlotWord word, std::uint64_t from,
+                                        std::uint64_t to) {
+    return compare_exchange_128(record.word, Word128{word, from}, Word128{word, to});
+}
+
 /// As release_lease, for a name that may be of an earlier life: only if the slot is still published
-/// in the life that `key` names. Safe because a set bit keeps the slot in its life.
+/// in the life that `key` names.
 ///
 /// Two may call this for one bit at the same time: a publisher (or, after its death, the host) that
-/// drops the oldest entry of a ring, and a subscriber that closes and drains the ring. Therefore
-/// the last holder inherits by a CAS of the word: one of them wins.
+/// drops the oldest entry of a ring, and a subscriber that closes and drains the ring. So the life
+/// may end under the hands of the slower one, and the same bit be granted in the next life, on
+/// another channel. Therefore a bit is cleared by an exchange of word and mask together, and the
+/// last holder inherits by one of the word: one of the two wins, in this life or not at all.
 inline void release_if_held(VarSlotPool& pool, Lane& lane, std::uint32_t class_index, SlotKey key,
                             std::uint64_t bit) {
     if (class_index >= pool.view().class_count) return;
     SlotRecord* const record = pool.view().classes[class_index].record(position_of(key));
     if (record == nullptr) return;
-    // The mask first: a mask read before a word of this life can only be of this life.
-    if ((record->lease_mask.load(std::memory_order_acquire) & bit) == 0) return;  // [A-lease]
-    const SlotWord word = record->word.load(std::memory_order_acquire);           // [A-word]
+    const SlotWord word = record->word.load(std::memory_order_acquire);  // [A-word]
     if (word_generation(word) != generation_of(key) || word_state(word) != SlotState::published) {
         return;
     }
-    std::uint64_t mask = record->lease_mask.load(std::memory_order_acquire);  // [A-lease]
-    for (std::uint32_t attempt = 0; (mask & bit) != 0; ++attempt) {
+    SHMPOOL_CRASH_POINT(life_of_lease_read);
+    for (std::uint32_t attempt = 0;; ++attempt) {
         if (attempt == retry_limit) return pool.view().mark_damaged();
+        const std::uint64_t mask = record->lease_mask.load(std::memory_order_acquire);  // [A-lease]
+        if ((mask & bit) == 0) return;
         if (mask == bit) {
             SHMPOOL_CRASH_POINT(last_claimant_found);
             lane.mark_touched(class_index, position_of(key));
@@ -76,11 +84,8 @@ inline void release_if_held(VarSlotPool& pool, Lane& lane, std::uint32_t class_i
             }
             return;
         }
-        if (record->lease_mask.compare_exchange_weak(mask, mask & ~bit,
-                                                     std::memory_order_acq_rel,     // [AR-lease]
-                                                     std::memory_order_acquire)) {  // [A-lease]
-            return;
-        }
+        if (exchange_mask(*record, word, mask, mask & ~bit)) return;       // [AR-lease]
+        if (record->word.load(std::memory_order_acquire) != word) return;  // [A-word]
     }
 }
 

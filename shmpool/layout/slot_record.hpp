@@ -5,6 +5,7 @@
 /// payload cannot reach it, and one line per slot, so that neighbours do not slow each other.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
@@ -75,6 +76,8 @@ struct SlotRecord {
 };
 static_assert(sizeof(SlotRecord) == cache_line_bytes, "the table above says 64");
 static_assert(std::is_standard_layout_v<SlotRecord>);
+static_assert(offsetof(SlotRecord, word) == 0 && offsetof(SlotRecord, lease_mask) == 8,
+              "a lease is given up by an exchange of both");
 
 /// Encoding of `link`; see the note below the table. Indices stay far below `link_end`.
 inline constexpr std::uint32_t link_end = no_slot;

@@ -95,6 +95,12 @@ inline bool compare_exchange_128(Word128& target, Word128 expected, Word128 desi
                                         {desired.low, desired.high}, site);
 }
 
+inline bool compare_exchange_128(Atomic<std::uint64_t>& low, Word128 expected, Word128 desired,
+                                 SHMPOOL_SITE) noexcept {
+    return model::compare_exchange_pair(&low, {expected.low, expected.high},
+                                        {desired.low, desired.high}, site);
+}
+
 inline void store_load_barrier() noexcept {}
 inline void compiler_barrier() noexcept {}
 

@@ -51,16 +51,18 @@ Player& Player::with_what_is_held_by(Player& sibling) {
     return *this;
 }
 
-void Player::open_publisher() {
-    const Opened opened = *world_->directory().open_publisher(world_->request(), peer_);
+void Player::open_publisher(const std::string& channel) {
+    channel_ = channel;
+    const Opened opened = *world_->directory().open_publisher(world_->request(channel), peer_);
     const HeapScope heap(actor_);
     hands_->publisher = std::make_unique<PublisherCore>(pool(), world_->view(),
                                                         opened.endpoint_index, world_->policy());
 }
 
-void Player::open_subscriber(std::uint32_t depth) {
+void Player::open_subscriber(std::uint32_t depth, const std::string& channel) {
+    channel_ = channel;
     hands_->first_of_writer = 1;
-    subscribe_to(*world_->directory().open_subscriber(world_->request(), peer_, depth,
+    subscribe_to(*world_->directory().open_subscriber(world_->request(channel), peer_, depth,
                                                       subscriber_may_sleep));
 }
 
@@ -261,8 +263,8 @@ void Player::expect_all_of(const Player& writer) const {
             report("has a message that, as " + writer.name_ + " was told, nobody got");
         }
     }
-    const bool sees_all = hands_->first_of_writer != 0 && !closed() && !dead() &&
-                          world_->policy() == ChannelPolicy::block;
+    const bool sees_all = hands_->first_of_writer != 0 && channel_ == writer.channel_ &&
+                          !closed() && !dead() && world_->policy() == ChannelPolicy::block;
     if (sees_all && count < writer.hands_->confirmed) {
         report("has " + number(count) + " messages of " + writer.name_ + ", which published " +
                number(writer.hands_->confirmed));

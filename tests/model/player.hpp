@@ -35,8 +35,8 @@ public:
     Player& with_what_is_held_by(Player& sibling);
     /// The name of its only raw slot, which from now on is everybody's to free.
     [[nodiscard]] SlotRef hand_out_raw();
-    void open_publisher();
-    void open_subscriber(std::uint32_t depth = 2);
+    void open_publisher(const std::string& channel = only_channel);
+    void open_subscriber(std::uint32_t depth = 2, const std::string& channel = only_channel);
     /// Opened meanwhile by the host, in the play.
     void subscribe_to(const Opened& opened);
 
@@ -123,6 +123,7 @@ private:
     unsigned process_;
     std::uint32_t peer_;
     std::vector<Verb> verbs_;
+    std::string channel_ = only_channel;
     Hands* hands_;  ///< In the actor's heap.
 };
 

@@ -44,15 +44,6 @@ Player& add_reader(World& world, const std::string& name, std::uint32_t depth = 
     return reader;
 }
 
-/// As the client library does it: the reader closes and drains, then the host takes it out.
-void unsubscribe(World& world, Player& reader) {
-    reader.then([](Player& me) { me.close(); });
-    world.add_duty([&reader] { return reader.closed() && !reader.dead(); },
-                   [&reader](ChannelDirectory& directory) {
-                       directory.subscriber_left(reader.subscriber_index(), EndpointState::left);
-                   });
-}
-
 /// A reader that comes while the others are at work: the host opens it, then it takes.
 Player& add_joining_reader(World& world, const std::string& name) {
     Player& reader = world.add_player(name);

@@ -64,6 +64,14 @@ void expect_holds(const std::string& name, const Shape& shape, const Bounds& bou
     EXPECT_TRUE(report.complete || !report.violation.empty()) << "the table of states is full";
 }
 
+void unsubscribe(World& world, Player& reader) {
+    reader.then([](Player& me) { me.close(); });
+    world.add_duty([&reader] { return reader.closed() && !reader.dead(); },
+                   [&reader](ChannelDirectory& directory) {
+                       directory.subscriber_left(reader.subscriber_index(), EndpointState::left);
+                   });
+}
+
 const std::vector<std::string>& executed_sites() {
     return sites();
 }

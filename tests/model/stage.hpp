@@ -22,6 +22,9 @@ namespace shmpool::model {
 void expect_holds(const std::string& name, const Shape& shape, const Bounds& bounds,
                   const std::function<void(World&)>& cast);
 
+/// As the client library does it: the reader closes and drains, then the host takes it out.
+void unsubscribe(World& world, Player& reader);
+
 /// Every "file:line" that was executed since the program began.
 [[nodiscard]] const std::vector<std::string>& executed_sites();
 

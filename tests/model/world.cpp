@@ -69,7 +69,7 @@ World::~World() = default;
 
 void World::make_tables() {
     view_.peers = make_table<PeerImage>(peer_limit);
-    view_.channels = make_table<ChannelImage>(1);
+    view_.channels = make_table<ChannelImage>(2);
     view_.publishers = make_table<PublisherImage>(2);
     view_.subscribers = make_table<SubscriberImage>(subscriber_limit_,
                                                     publishers_per_channel * sizeof(std::uint32_t));
@@ -140,9 +140,9 @@ ChannelDirectory& World::directory() {
     return *hosts_[0]->directory;
 }
 
-ChannelRequest World::request() const {
+ChannelRequest World::request(const std::string& channel) const {
     ChannelRequest request;
-    request.channel = "c";
+    request.channel = channel;
     request.policy = policy_;
     return request;
 }

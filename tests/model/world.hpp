@@ -25,6 +25,9 @@ inline constexpr unsigned host_actor = 0;
 inline constexpr unsigned second_host_actor = 1;
 inline constexpr unsigned first_player = 2;
 
+/// Of a play with one; two are the most.
+inline constexpr const char* only_channel = "c";
+
 struct Shape {
     std::vector<SizeClassConfig> classes = {{64, 3}};
     std::uint32_t lanes = 4;
@@ -68,7 +71,7 @@ public:
     }
     [[nodiscard]] const ProtocolView& view() const { return view_; }
     [[nodiscard]] ChannelDirectory& directory();
-    [[nodiscard]] ChannelRequest request() const;
+    [[nodiscard]] ChannelRequest request(const std::string& channel = only_channel) const;
     [[nodiscard]] ChannelPolicy policy() const { return policy_; }
     /// Whether the peer's process is dead.
     [[nodiscard]] static bool dead(unsigned process) { return machine().process_dead(process); }

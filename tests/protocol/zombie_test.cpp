@@ -38,6 +38,7 @@ constexpr Stop stops[] = {
     {"WriterLeasesToThree", "publish_released", 7},
     {"WriterDropsTheOldestOfOne", "drop_announced", 2},
     {"WriterDropsTheOldestOfOne", "drop_happened", 2},
+    {"WriterDropsTheOldestOfOne", "life_of_lease_read", 2},
     {"WriterDropsTheOldestOfOne", "last_claimant_found", 2},
     {"WriterDropsTheOldestOfOne", "drop_released", 2},
     {"WriterDropsTheOldestOfOne", "publish_entered", 7},
@@ -227,6 +228,51 @@ TEST(StoppedWriter, DoesNotTakeBackWhatItsDeadReaderHadStamped) {
     EXPECT_EQ(what_is_missing(host.pool()), "");
 }
 
+/// What a stopped writer was about to clear is the lease of another reader by now: its own reader
+/// is dead, the slot has begun a new life, and is out on another channel.
+TEST(StoppedWriter, ClearsNoLeaseThatTheSlotHasOnAnotherChannel) {
+    SegmentShape shape = small_shape();
+    shape.classes = {{64, 3}};
+    TestHost host(shape);
+    const std::uint32_t writing = host.admit();
+    TestPeer reading(host, host.admit());
+    (void)host.open_subscriber(reading.index(), 1, ChannelPolicy::drop_oldest, "a");
+    const auto touched = reading.pool().loan(reading.lane(), 64);
+    (void)reading.pool().end_loan(reading.lane(), *touched);
+    const Opened from = host.open_publisher(writing, ChannelPolicy::drop_oldest, "a");
+    ChildProcess writer([&] {
+        TestPeer me(open_segment(host.segment()), writing);
+        Writer one(me, from, ChannelPolicy::drop_oldest, 1);
+        act_at_points({stop_at("life_of_lease_read")});
+        return one.send() == 1U && one.send().has_value() ? 0 : 1;
+    });
+    ASSERT_EQ(writer.wait(), ChildProcess::End::stopped);
+    host.reclaim(reading.index());
+
+    TestPeer other(host, host.admit());
+    const auto open_reader = [&] {
+        return host.open_subscriber(other.index(), 4, ChannelPolicy::drop_oldest, "b");
+    };
+    Reader keeper(other, open_reader(), 2);
+    Reader quick(other, open_reader());
+    Writer second(other, host.open_publisher(other.index(), ChannelPolicy::drop_oldest, "b"),
+                  ChannelPolicy::drop_oldest, 2);
+    for (int i = 0; i < 2; ++i) ASSERT_EQ(second.send(), 2U);
+    for (Reader* const one : {&keeper, &quick}) (void)one->drain();
+
+    writer.send(SIGCONT);
+    ASSERT_EQ(writer.wait(), ChildProcess::End::exited);
+    EXPECT_EQ(writer.code(), 0);
+    host.reclaim(writing, EndpointState::left);
+    const auto free = other.pool().loan(other.lane(), 64);
+    ASSERT_TRUE(free.has_value());
+    EXPECT_FALSE(other.pool().loan(other.lane(), 64)) << "what a reader holds is handed out";
+    (void)other.pool().end_loan(other.lane(), *free);
+    keeper.release_all();
+    EXPECT_EQ(keeper.complaints() + quick.complaints(), "");
+    EXPECT_EQ(what_is_missing(host.pool()), "");
+}
+
 /// The reader takes the message and leaves before the publisher looks whether it is still there.
 TEST(Publishing, CountsTheReaderThatHasTakenTheMessageAndLeft) {
     for (const auto& [policy, point] : {std::pair{ChannelPolicy::block, "move_counted"},
@@ -298,76 +344,6 @@ TEST(Ending, IsNotSeenWhenANewPublisherComesInTheMiddleOfTheLook) {
     EXPECT_EQ(reader.drain(), Errc::empty);
     crash_hook.store(nullptr);
     EXPECT_EQ(reader.drain(), Errc::empty);
-}
-
-/// One writer, which leaves, and one reader in a process of its own, which is stopped inside a
-/// verb: the ring between them is an orphan, and still the reader's.
-struct OrphanScene {
-    /// The writer leaves while the reader is stopped.
-    void leave() {
-        host.directory().publisher_left(from.endpoint_index, EndpointState::left);
-        EXPECT_TRUE(host.directory().maintain()) << "recycled under a reader that is inside a verb";
-    }
-    void let_the_reader_end(ChildProcess& child) {
-        child.send(SIGCONT);
-        ASSERT_EQ(child.wait(), ChildProcess::End::exited);
-        EXPECT_EQ(child.code(), 0);
-        EXPECT_FALSE(host.directory().maintain());
-        host.reclaim(reader_peer, EndpointState::left);
-        host.reclaim(writing.index(), EndpointState::left);
-        EXPECT_EQ(what_is_missing(host.pool()), "");
-    }
-
-    TestHost host;
-    TestPeer writing{host, host.admit()};
-    const std::uint32_t reader_peer = host.admit();
-    const Opened to = host.open_subscriber(reader_peer, 8);
-    const Opened from = host.open_publisher(writing.index(), ChannelPolicy::block);
-    Writer writer{writing, from, ChannelPolicy::block, 1};
-};
-
-/// A subscriber that is inside `close` may still mark the orphan ring as closed, and drain it.
-TEST(StoppedReader, InsideCloseKeepsTheOrphanRingToo) {
-    OrphanScene scene;
-    for (int i = 0; i < 3; ++i) ASSERT_EQ(scene.writer.send(), 1U);
-    ChildProcess child([&] {
-        TestPeer me(open_segment(scene.host.segment()), scene.reader_peer);
-        Reader reader(me, scene.to);
-        (void)reader.drain();
-        reader.release_all();
-        act_at_points({stop_at("ring_marked_closed")});
-        reader.close();
-        return reader.complaints().empty() ? 0 : 1;
-    });
-    ASSERT_EQ(child.wait(), ChildProcess::End::stopped);
-    scene.leave();
-    scene.let_the_reader_end(child);
-}
-
-/// A subscriber that is inside `take` may still touch the orphan ring whose last entry it has read.
-TEST(StoppedReader, KeepsTheOrphanRingFromBeingRecycled) {
-    for (const char* const point : {"take_stamped", "take_advanced"}) {
-        OrphanScene scene;
-        for (int i = 0; i < 5; ++i) ASSERT_EQ(scene.writer.send(), 1U);
-        ChildProcess child([&] {
-            TestPeer me(open_segment(scene.host.segment()), scene.reader_peer);
-            Reader reader(me, scene.to);
-            act_at_points({stop_at(point, 5)});
-            if (reader.drain() == Errc::empty && reader.drain() == Errc::empty) return 1;
-            if (reader.drain() != Errc::ended || reader.received() != 5) return 2;
-            reader.close();
-            return reader.complaints().empty() ? 0 : 3;
-        });
-        ASSERT_EQ(child.wait(), ChildProcess::End::stopped);
-        scene.leave();
-        TestPeer& writing = scene.writing;
-        (void)scene.host.open_subscriber(writing.index(), 8, ChannelPolicy::block, "other");
-        Writer other(writing,
-                     scene.host.open_publisher(writing.index(), ChannelPolicy::block, "other"),
-                     ChannelPolicy::block, 2);
-        for (int i = 0; i < 8; ++i) ASSERT_EQ(other.send(), 1U);
-        scene.let_the_reader_end(child);
-    }
 }
 
 }  // namespace
