@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stops a process in the middle of every public operation, and lets it go on or has it killed.
 
-The release binary is stepped through each operation with ptrace and stopped, with all its threads,
-before and after each store into the segment and each system call: nobody can tell other places from
-these. Each point has three stories. "wait": the host holds it for suspect and waits for it. "host":
+The release binary is stepped through each operation with ptrace and stopped, with all its threads:
+at every instruction if it has at most 2,000 of them, else before and after every store into the
+segment and every system call. Each point has three stories. "wait": the host holds it for suspect and waits for it. "host":
 the host is killed with -9 meanwhile, and the next one takes over. "kill": the host kills it, for
 suspect_policy says so, and takes back what it held. Meanwhile rivals work on the same classes and
 channels and write into every slot that they can get. Who goes on must end the operation, find
@@ -24,7 +24,7 @@ import visits
 
 TABLE = visits.Table("stops", {"points": "points", "stops": "visits", "missed": "missed",
                                "suspect": "suspected", "killed": "killed", "went on": "went_on"},
-                     "* longer than 2,000 instructions")
+                     "* longer than 2,000 instructions: before and after each store and system call")
 
 
 def add_options(parser):

@@ -254,22 +254,23 @@ TEST(StoppedWriter, ClearsNoLeaseThatTheSlotHasOnAnotherChannel) {
         return host.open_subscriber(other.index(), 4, ChannelPolicy::drop_oldest, "b");
     };
     Reader keeper(other, open_reader(), 2);
-    Reader quick(other, open_reader());
+    Reader leaver(other, open_reader(), 2);
     Writer second(other, host.open_publisher(other.index(), ChannelPolicy::drop_oldest, "b"),
                   ChannelPolicy::drop_oldest, 2);
     for (int i = 0; i < 2; ++i) ASSERT_EQ(second.send(), 2U);
-    for (Reader* const one : {&keeper, &quick}) (void)one->drain();
+    for (Reader* const one : {&keeper, &leaver}) (void)one->drain();
 
     writer.send(SIGCONT);
     ASSERT_EQ(writer.wait(), ChildProcess::End::exited);
     EXPECT_EQ(writer.code(), 0);
     host.reclaim(writing, EndpointState::left);
+    leaver.release_all();
     const auto free = other.pool().loan(other.lane(), 64);
     ASSERT_TRUE(free.has_value());
     EXPECT_FALSE(other.pool().loan(other.lane(), 64)) << "what a reader holds is handed out";
     (void)other.pool().end_loan(other.lane(), *free);
     keeper.release_all();
-    EXPECT_EQ(keeper.complaints() + quick.complaints(), "");
+    EXPECT_EQ(keeper.complaints() + leaver.complaints(), "");
     EXPECT_EQ(what_is_missing(host.pool()), "");
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What goes over the host, and lanes: attach and detach, endpoints that are opened and closed
-/// beside running ones, a class that grows and shrinks, threads that come and end.
+/// beside running ones, threads that come and end.
 #include "operation.hpp"
 
 #include <unistd.h>
@@ -89,17 +89,6 @@ Operation coming_back() {
     return one;
 }
 
-/// A slot of an extent may be a rival's.
-void let_class_shrink(Victim& victim) {
-    const auto left = victim.peer->shrink_class(large_bytes);
-    victim.result = left || left.error().code == Errc::extent_in_use ? 1 : 0;
-}
-
-void let_class_grow(Victim& victim) {
-    const auto grown = victim.peer->grow_class(large_bytes, large_limit - large_count);
-    victim.result = grown == large_limit ? 1 : 0;
-}
-
 bool is_one(const Victim& victim) {
     return victim.result == 1;
 }
@@ -126,14 +115,6 @@ std::vector<Operation> connect_operations() {
         closing("to_one", to_one(P::block)),
         closing("to_three", to_three(P::block)),
         coming_back(),
-        {"class/grow", Lists::either, [](Victim& victim) { victim.attach(); }, let_class_grow,
-         is_one},
-        {"class/shrink", Lists::either,
-         [](Victim& victim) {
-             victim.attach();
-             let_class_grow(victim);
-         },
-         let_class_shrink, is_one},
         {"thread/begin", Lists::changed, [](Victim& victim) { victim.attach(); }, use_pool, is_one,
          Where::new_thread},
         {"thread/end", Lists::changed, [](Victim& victim) { victim.attach(); }, [](Victim&) {},

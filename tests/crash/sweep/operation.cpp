@@ -85,9 +85,10 @@ void Victim::on_sibling(const std::function<void()>& body) {
 
 std::vector<Operation> all_operations() {
     std::vector<Operation> all;
-    for (auto&& some : {slot_operations(), publish_operations(), take_operations(),
-                        sleep_operations(), connect_operations(), heap_operations(),
-                        unit_operations(), stack_operations(), buffer_operations()}) {
+    for (auto&& some :
+         {slot_operations(), publish_operations(), take_operations(), sleep_operations(),
+          connect_operations(), class_operations(), heap_operations(), unit_operations(),
+          stack_operations(), buffer_operations()}) {
         all.insert(all.end(), some.begin(), some.end());
     }
     return all;

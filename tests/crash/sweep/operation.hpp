@@ -94,6 +94,7 @@ struct Operation {
 [[nodiscard]] std::vector<Operation> take_operations();
 [[nodiscard]] std::vector<Operation> sleep_operations();
 [[nodiscard]] std::vector<Operation> connect_operations();
+[[nodiscard]] std::vector<Operation> class_operations();
 [[nodiscard]] std::vector<Operation> heap_operations();
 [[nodiscard]] std::vector<Operation> unit_operations();
 [[nodiscard]] std::vector<Operation> stack_operations();

@@ -32,6 +32,13 @@ struct Point {
     bool is_end = false;       ///< Behind the last one.
 };
 
+inline constexpr std::uint32_t instructions_max = 2000;
+
+/// Whether only the events of it are visited.
+[[nodiscard]] inline bool is_long(std::uint32_t instructions) {
+    return instructions > instructions_max;
+}
+
 struct Path {
     std::vector<Point> instructions;  ///< All of them, and the end.
     std::vector<Point> events;
@@ -39,6 +46,10 @@ struct Path {
 
     [[nodiscard]] std::uint32_t length() const {
         return static_cast<std::uint32_t>(instructions.size() - 1);
+    }
+    /// Those that are visited.
+    [[nodiscard]] const std::vector<Point>& points() const {
+        return is_long(length()) ? events : instructions;
     }
 };
 

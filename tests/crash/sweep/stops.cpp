@@ -118,7 +118,7 @@ StopsRow Stops::run(const Operation& operation, const Extent& extent,
                     std::chrono::milliseconds lasts) {
     StopsRow row;
     const Path path = trace_into(row, operation, waiting_);
-    const auto& points = path.events.empty() ? path.instructions : path.events;
+    const auto& points = path.points();
     for (const std::size_t number : choose(operation, points.size(), extent)) {
         ++row.points;
         for (const Story story : {Story::wait, Story::host, Story::kill}) {

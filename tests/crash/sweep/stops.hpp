@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Stops at every place of an operation, one fresh victim for each: before and after each of its
-/// stores into the segment and each system call. Nobody can tell other places from these.
+/// Stops at every place of an operation, one fresh victim for each: at every instruction, or, of a
+/// long one, before and after each of its stores into the segment and each system call.
+///
+/// A stop between two loads is a place of its own: what was read may be of yesterday when it is
+/// used. (A death is not: nobody can tell it from one before the next store.)
 ///
 /// Each place has three stories. All processes of the arena work beside the stopped one:
 ///   wait  the host holds it for suspect and waits; it goes on

@@ -55,13 +55,12 @@ TEST_P(ShortStops, FindNothing) {
     EXPECT_GT(killed, 0U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Of, ShortStops,
-                         ::testing::Values(Named{"Slots", slot_operations},
-                                           Named{"Publish", publish_operations},
-                                           Named{"Take", take_operations},
-                                           Named{"Sleep", sleep_operations},
-                                           Named{"Connect", connect_operations}),
-                         [](const auto& tested) { return std::string(tested.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Of, ShortStops,
+    ::testing::Values(Named{"Slots", slot_operations}, Named{"Publish", publish_operations},
+                      Named{"Take", take_operations}, Named{"Sleep", sleep_operations},
+                      Named{"Connect", connect_operations}, Named{"Class", class_operations}),
+    [](const auto& tested) { return std::string(tested.param.name); });
 
 /// What is under its hands is given to others, as by a host that took it for dead.
 Operation loses_what_it_has() {

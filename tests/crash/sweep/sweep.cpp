@@ -23,7 +23,7 @@ bool Sweep::kill_at(const Operation& operation, const Point& point, Rivals rival
 Row Sweep::run(const Operation& operation, const Extent& extent) {
     Row row;
     const Path path = trace_into(row, operation, arena_);
-    const auto& points = is_long(row.instructions) ? path.events : path.instructions;
+    const auto& points = path.points();
     for (const std::size_t number : choose(operation, points.size(), extent)) {
         ++row.points;
         for (const Rivals rivals : {Rivals::calm, Rivals::busy}) {

@@ -12,13 +12,6 @@
 
 namespace shmpool::sweep {
 
-inline constexpr std::uint32_t instructions_max = 2000;
-
-/// Whether only the events of it are visited.
-[[nodiscard]] inline bool is_long(std::uint32_t instructions) {
-    return instructions > instructions_max;
-}
-
 class Sweep {
 public:
     explicit Sweep(Arena& arena) : arena_(arena) {}

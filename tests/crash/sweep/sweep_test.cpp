@@ -50,8 +50,9 @@ INSTANTIATE_TEST_SUITE_P(
     Of, ShortSweep,
     ::testing::Values(Named{"Slots", slot_operations}, Named{"Publish", publish_operations},
                       Named{"Take", take_operations}, Named{"Sleep", sleep_operations},
-                      Named{"Connect", connect_operations}, Named{"Heaps", heap_operations},
-                      Named{"Units", unit_operations}, Named{"Stacks", stack_operations, 300},
+                      Named{"Connect", connect_operations}, Named{"Class", class_operations},
+                      Named{"Heaps", heap_operations}, Named{"Units", unit_operations},
+                      Named{"Stacks", stack_operations, 300},
                       // These are visited at their stores only.
                       Named{"Buffer", buffer_operations, 50}),
     [](const auto& tested) { return std::string(tested.param.name); });
