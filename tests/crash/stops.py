@@ -3,12 +3,12 @@
 
 The release binary is stepped through each operation with ptrace and stopped, with all its threads:
 at every instruction if it has at most 2,000 of them, else before and after every store into the
-segment and every system call. Each point has three stories. "wait": the host holds it for suspect and waits for it. "host":
-the host is killed with -9 meanwhile, and the next one takes over. "kill": the host kills it, for
-suspect_policy says so, and takes back what it held. Meanwhile rivals work on the same classes and
-channels and write into every slot that they can get. Who goes on must end the operation, find
-everything it has as it left it, work on as a peer and leave in order; and then everything is
-counted. Exit code 1 if one of the last four columns is not 0, or somebody is missing.
+segment and every system call. Each point has three stories. "wait": the host holds it for suspect
+and waits for it. "host": the host is killed with -9 meanwhile, and the next one takes over. "kill":
+the host kills it, for suspect_policy says so, and takes back what it held. Meanwhile rivals work on
+the same classes and channels and write into every slot that they can get. Who goes on must end the
+operation, find everything it has as it left it, work on as a peer and leave in order; and then
+everything is counted. Exit code 1 if one of the last four columns is not 0, or somebody is missing.
 
 suspect  those that the host held for suspect before they went on
 killed   those that the host has killed
@@ -24,7 +24,8 @@ import visits
 
 TABLE = visits.Table("stops", {"points": "points", "stops": "visits", "missed": "missed",
                                "suspect": "suspected", "killed": "killed", "went on": "went_on"},
-                     "* longer than 2,000 instructions: before and after each store and system call")
+                     "* longer than 2,000 instructions: before and after each store and system "
+                     "call")
 
 
 def add_options(parser):

@@ -76,7 +76,7 @@ Operation loses_what_it_has() {
 }
 
 TEST(PlantedStops, OneWhoLosesWhatItHasIsFound) {
-    const StopsRow row = Arenas().stop(loses_what_it_has(), {.every = 10});
+    const StopsRow row = Arenas().stop(loses_what_it_has(), {.every = 60});
     ASSERT_FALSE(row.is_clean());
     EXPECT_GT(row.broken, 0U);
     EXPECT_THAT(row.findings.front().account.text, HasSubstr("its slot is somebody else's"));
