@@ -48,8 +48,8 @@ struct PoolRegions {
     [[nodiscard]] static Result<PoolRegions> of(const Segment& segment);
 };
 
-/// How many slots of a free list are looked at in one go; nobody else is served meanwhile. 3
-/// million slots in any order, each of whose records is cold: 0.9 us for each, two virtual cores.
+/// How many slots of a free list are looked at in one go; nobody else is served meanwhile. Of 3
+/// million in a random order, whose records are cold: 1 us for each, two virtual cores.
 inline constexpr std::uint32_t links_per_piece = 512;
 
 class PoolGrowth {
