@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <random>
 #include <stdexcept>
 #include <thread>
 
@@ -164,29 +165,24 @@ LocalConnection connect(const std::string& socket) {
 constexpr std::uint64_t many_slots_bytes = 64;
 constexpr std::uint32_t many_slots = 1'000'000;
 
-/// Of all that there are the list is in another order than in memory, so that to look through it
-/// takes as long as it can.
-void shuffle_slots(Peer& peer) {
-    std::vector<SlotRef> all;
-    while (const auto ref = peer.allocate(many_slots_bytes)) {
-        if (ref->class_index != 0) {
-            (void)peer.free(*ref);
-            break;
+/// A class whose list is in another order than its slots are in memory, so that to look through it
+/// takes as long as it can. In a thread that ends, and leaves none of them in its cache.
+void grow_and_shuffle(Peer& peer) {
+    std::thread([&] {
+        (void)peer.grow_class(many_slots_bytes, many_slots);
+        std::vector<SlotRef> all;
+        for (std::uint32_t i = 0; i < many_slots; ++i) {
+            if (const auto ref = peer.allocate(many_slots_bytes)) all.push_back(*ref);
         }
-        all.push_back(*ref);
-    }
-    std::shuffle(all.begin(), all.end(), std::minstd_rand(1));
-    for (const SlotRef& ref : all) (void)peer.free(ref);
+        std::shuffle(all.begin(), all.end(), std::minstd_rand(1));
+        for (const SlotRef& ref : all) (void)peer.free(ref);
+    }).join();
 }
 
 /// The list is looked through to its end each time, and comes back each time.
 [[noreturn]] void let_a_class_grow_and_shrink(const std::string&) {
-    auto peer = Peer::attach("test");
-    if (peer && peer->grow_class(many_slots_bytes, many_slots)) {
-        std::thread([&] { shuffle_slots(*peer); }).join();  // Whose cache is empty then.
-    }
     for (;;) {
-        if (!peer) peer = Peer::attach("test");
+        auto peer = Peer::attach("test");
         while (peer && peer->shrink_class(many_slots_bytes) &&
                peer->grow_class(many_slots_bytes, 1)) {
         }
@@ -223,15 +219,21 @@ Result<void> attach(const std::string& pool, Peer&) {
     return Peer::attach(pool).map([](const Peer&) {});
 }
 
-const std::vector<std::string> usual_host{"--class", "1KiB:256", "--class", "64KiB:16"};
-const std::vector<std::string> growing_host{"--config", SHMPOOL_CLIENTS_CONFIG};
+/// Which classes it has, and what is done before the others come.
+struct Setting {
+    std::vector<std::string> arguments{"--class", "1KiB:256", "--class", "64KiB:16"};
+    void (*prepare)(Peer& peer) = [](Peer&) {};
+};
+const Setting usual;
+const Setting with_a_growing_class{{"--config", SHMPOOL_CLIENTS_CONFIG}, grow_and_shuffle};
 
 void honest(benchmark::State& state, Step step, BadClient bad_client, int bad_clients,
-            const std::vector<std::string>& arguments) {
-    const RunningHost host(arguments);
+            const Setting& setting) {
+    const RunningHost host(setting.arguments);
     auto peer =
         Peer::attach(host.pool());  // First: the host may refuse more of a bad client's user.
     if (!peer) return state.SkipWithError(peer.error().message.c_str());
+    setting.prepare(*peer);
     std::vector<std::unique_ptr<Child>> others;
     for (int i = 0; i < bad_clients; ++i) {
         others.push_back(std::make_unique<Child>([&] { bad_client(host.socket()); }));
@@ -253,12 +255,12 @@ void honest(benchmark::State& state, Step step, BadClient bad_client, int bad_cl
 }
 
 void an_honest_request(benchmark::State& state, BadClient bad_client, int bad_clients,
-                       const std::vector<std::string>& arguments = usual_host) {
-    honest(state, ask, bad_client, bad_clients, arguments);
+                       const Setting& setting = usual) {
+    honest(state, ask, bad_client, bad_clients, setting);
 }
 
 void an_honest_attach(benchmark::State& state, BadClient bad_client, int bad_clients) {
-    honest(state, attach, bad_client, bad_clients, usual_host);
+    honest(state, attach, bad_client, bad_clients, usual);
 }
 
 #define SHMPOOL_BESIDE(step, name, ...)        \
@@ -284,9 +286,11 @@ SHMPOOL_BESIDE(an_honest_request, beside_four_that_do_not_read, ask_and_not_read
 SHMPOOL_BESIDE(an_honest_request, beside_one_that_creates_heaps, create_and_destroy_heaps, 1);
 SHMPOOL_BESIDE(an_honest_request, beside_one_that_lets_heaps_grow, let_heaps_grow, 1);
 SHMPOOL_BESIDE(an_honest_request, beside_one_that_lets_a_class_grow_and_shrink,
-               let_a_class_grow_and_shrink, 1, growing_host);
-SHMPOOL_BESIDE(an_honest_request, beside_one_that_asks_for_relief, ask_for_relief, 1, growing_host);
-SHMPOOL_BESIDE(an_honest_request, beside_four_that_ask_for_relief, ask_for_relief, 4, growing_host);
+               let_a_class_grow_and_shrink, 1, with_a_growing_class);
+SHMPOOL_BESIDE(an_honest_request, beside_one_that_asks_for_relief, ask_for_relief, 1,
+               with_a_growing_class);
+SHMPOOL_BESIDE(an_honest_request, beside_four_that_ask_for_relief, ask_for_relief, 4,
+               with_a_growing_class);
 SHMPOOL_BESIDE(an_honest_attach, alone, nullptr, 0);
 SHMPOOL_BESIDE(an_honest_attach, beside_one_that_floods, talk_nonsense, 1);
 SHMPOOL_BESIDE(an_honest_attach, beside_four_that_flood, talk_nonsense, 4);

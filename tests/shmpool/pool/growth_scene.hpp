@@ -72,15 +72,14 @@ private:
     static constexpr std::uint32_t slot_limit = 160;
     static constexpr std::uint32_t at_first = 128;  // With magazines.
 
-    /// In between the host serves others, who change the list once.
+    /// In between the host does something else once.
     void withdraw_in_pieces(Lane& host, std::uint32_t extent_index) {
         Withdrawal withdrawal{0, extent_index};
-        DetectableStack list(pool_.view(), 0, extent_index);
-        std::uint32_t slots[2];
         for (bool is_first = true;; is_first = false) {
             const auto gone = withdraw_extent(pool_.view(), host, withdrawal, 5);
             if (gone || gone.error() != Errc::would_block) return;
-            if (is_first && list.take(host, slots).count == 2) list.give(host, slots);
+            const auto loaned = is_first ? pool_->loan(host, 64) : fail(Errc::exhausted);
+            if (loaned) (void)pool_->end_loan(host, *loaned);
         }
     }
     bool grow(Lane& host, std::uint32_t wanted) {
