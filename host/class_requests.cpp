@@ -88,7 +88,7 @@ void RequestDesk::answer_grown(std::vector<LateAnswer>& answers) {
         if (waiter == growth_waiters_.end()) continue;
         LateAnswer answer{waiter->session_id, waiter->request_id, waiter->granted};
         if (!done.result) {
-            log_.debug("a growth has failed: " + done.result.error().message);
+            log_.debug("a class stays as it is: " + done.result.error().message);
             answer.body = wire::refusal_of(done.result.error());
         } else {
             std::visit(

@@ -25,13 +25,15 @@ Result<PoolRegions> PoolRegions::of(const Segment& segment) {
 }
 
 PoolGrowth::PoolGrowth(const Segment& segment, VarSlotPool& pool, const ProtocolView& view,
-                       Lane& host, const PoolRegions& regions, PieceRules pieces)
+                       Lane& host, const PoolRegions& regions, PieceRules pieces,
+                       std::uint32_t links)
     : segment_(segment),
       pool_(pool),
       view_(view),
       host_(host),
       regions_(regions),
       pieces_(std::move(pieces)),
+      links_(links),
       changes_(pool.class_count()) {}
 
 // --- verbs ---------------------------------------------------------------------------------------
@@ -48,7 +50,9 @@ Result<GrowthId> PoolGrowth::grow(std::uint64_t slot_bytes, std::uint32_t to_slo
                                  "; that is said by slot_limit of its [[class]] in the host's "
                                  "configuration, when the pool is made");
     }
-    if (slots_of(*found) >= to_slots) return note_done(*found);
+    const Work* const before = find_work(*found);
+    const bool shrinks = before != nullptr && before->shrinking;  // Afterwards there may be fewer.
+    if (slots_of(*found) >= to_slots && !shrinks) return note_done(*found);
     work_on(*found).wishes.push_back({++last_id_, to_slots});
     return last_id_;
 }
@@ -72,35 +76,10 @@ Result<GrowthId> PoolGrowth::shrink(std::uint64_t slot_bytes, std::uint32_t keep
                                                     " grows or shrinks just now; ask again in a "
                                                     "moment");
     }
-    const ClassView& view = pool_.view().classes[*found];
-    std::uint64_t slots = slots_of(*found);
-    bool any_in_use = false;
-    std::vector<ByteRange> withdrawn;
-    for (std::uint32_t index = view.extent_count() - 1; index != 0; --index) {
-        const std::uint32_t fewer = view.extent(index).slot_count;
-        if (slots < std::uint64_t{keep_slots} + fewer) continue;
-        const auto gone = withdraw_extent(pool_.view(), host_, *found, index);
-        any_in_use = any_in_use || (!gone && gone.error() == Errc::extent_in_use);
-        if (!gone) continue;
-        SHMPOOL_CRASH_POINT(growth_withdrawn);
-        ++changes_[*found].count;
-        slots -= fewer;
-        const ExtentView extent = view.extent(index);
-        withdrawn.push_back({view.payload_offset + extent.first * view.stride_bytes,
-                             extent.slot_count * view.stride_bytes});
-    }
-    if (withdrawn.empty() && any_in_use) {
-        return shmpool::fail(Errc::extent_in_use,
-                             class_text(slot_bytes) +
-                                 " keeps all of its slots: each extent that could go has some in "
-                                 "use, or in the cache of a thread");
-    }
-    if (withdrawn.empty()) return note_done(*found);
+    const std::uint32_t last = pool_.view().classes[*found].extent_count() - 1;
     Work& work = work_on(*found);
-    for (const ByteRange& one : withdrawn) {
-        give_back_unused(work, all_pages_of(in_payload(one).whole));
-    }
     work.wishes.push_back({++last_id_, 0});
+    work.shrinking = Shrinking{last_id_, keep_slots, {*found, last}};
     return last_id_;
 }
 
@@ -109,6 +88,7 @@ void PoolGrowth::give_up(GrowthId id) {
         const auto wish = std::ranges::find(work.wishes, id, &Wish::id);
         if (wish == work.wishes.end()) continue;
         work.wishes.erase(wish);
+        if (work.shrinking && work.shrinking->id == id) work.shrinking.reset();
         const std::uint32_t slots = slots_of(work.class_index);
         const bool somebody_waits = std::ranges::any_of(
             work.wishes, [slots](const Wish& one) { return one.to_slots > slots; });
@@ -145,9 +125,45 @@ std::vector<GrowthDone> PoolGrowth::do_a_piece() {
 
 void PoolGrowth::go_on(Work& work) {
     if (!work.to_give_back.empty()) return give_back_piece(work);
+    if (work.shrinking) return shrink_on(work);
     if (!work.growth) return plan(work);
     if (std::ranges::all_of(work.to_take, &Part::is_done)) return open(work);
     take_piece(work);
+}
+
+/// Whoever asks for the class meanwhile changes its lists; what has been seen of a list is believed
+/// only if it is still the same (detectable_stack.hpp).
+void PoolGrowth::shrink_on(Work& work) {
+    Shrinking& shrinking = *work.shrinking;
+    if (shrinking.next.extent_index == 0) return end_shrinking(work);
+    const ClassView& view = pool_.view().classes[work.class_index];
+    const ExtentView extent = view.extent(shrinking.next.extent_index);
+    const std::uint64_t least = std::uint64_t{shrinking.keep_slots} + extent.slot_count;
+    if (slots_of(work.class_index) >= least) {
+        const auto gone = withdraw_extent(pool_.view(), host_, shrinking.next, links_);
+        if (!gone && gone.error() == Errc::would_block) return;
+        shrinking.any_in_use |= !gone && gone.error() == Errc::extent_in_use;
+        if (gone) {
+            SHMPOOL_CRASH_POINT(growth_withdrawn);
+            shrinking.any_gone = true;
+            ++changes_[work.class_index].count;
+            const Part payload = in_payload({view.payload_offset + extent.first * view.stride_bytes,
+                                             extent.slot_count * view.stride_bytes});
+            give_back_unused(work, all_pages_of(payload.whole));
+        }
+    }
+    shrinking.next = {work.class_index, shrinking.next.extent_index - 1};
+}
+
+void PoolGrowth::end_shrinking(Work& work) {
+    const Shrinking ended = *std::exchange(work.shrinking, std::nullopt);
+    if (ended.any_gone || !ended.any_in_use) return;
+    std::erase_if(work.wishes, [&](const Wish& wish) { return wish.id == ended.id; });
+    done_.push_back(
+        {ended.id, shmpool::fail(Errc::extent_in_use,
+                                 class_text(pool_.view().classes[work.class_index].slot_bytes) +
+                                     " keeps all of its slots: each extent that could go "
+                                     "has some in use, or in the cache of a thread")});
 }
 
 void PoolGrowth::plan(Work& work) {
@@ -193,7 +209,7 @@ void PoolGrowth::open(Work& work) {
     show_committed(segment_, pool_.view(), view_);
     if (slots_of(work.class_index) > before) return;
     fail(work, {Errc::pool_damaged,
-                "the list of an extent begins nowhere; 'shmpool rebuild' makes "
+                "the list of an extent is nonsense; 'shmpool rebuild' makes "
                 "the pool anew"});
 }
 

@@ -66,6 +66,17 @@ struct Drawn {
     Errc error{};  ///< Errc{}: none.
 };
 
+/// How far somebody has come in looking whether all slots of an extent are in its list. Private.
+struct ListWalk {
+    Word128 head{};           ///< The list, as it was when the walk began.
+    std::uint32_t next = 0;   ///< Where it goes on, an index of the list,
+    std::uint32_t count = 0;  ///< behind so many slots.
+    std::uint32_t begun = 0;  ///< So often: whenever the list has changed it begins anew.
+};
+
+/// What has become of the attempt to take a whole list off.
+enum class ListTaking : std::uint8_t { under_way, refused, done };
+
 class DetectableStack {
 public:
     /// Pre: the extent is known.
@@ -124,37 +135,53 @@ public:
         put_on_top(lane, sequence, index(slots[0]), index(slots[count - 1]));
     }
 
-    /// Takes the whole list off, if all slots of the extent are in it, and leaves its top named by
-    /// the lane's intent until the caller has written it down and calls `lane.settle()`. no_slot:
-    /// they are not, or it changes all the time. Host only.
-    [[nodiscard]] std::uint32_t take_all(Lane& lane) {
+    /// Takes the whole list off, if all slots of the extent are in it. done: its top is
+    /// `walk.head.low`, and named by the lane's intent until the caller has written it down and
+    /// calls `lane.settle()`. under_way: so many links were followed, and it goes on with the next
+    /// call; the lane may do anything else until then, because nothing is announced before the
+    /// last step, and by I2 that succeeds only if nobody has changed the list since the walk began.
+    /// refused: not all slots are in it, or it changes all the time. Host only.
+    [[nodiscard]] ListTaking take_all(Lane& lane, ListWalk& walk, std::uint32_t links) {
+        const Word128 head = load_halves(extent_.image->head);  // [A-head]
+        if (walk.begun == 0 || head != walk.head) {
+            if (walk.begun == take_all_attempts) return ListTaking::refused;
+            walk = {head, static_cast<std::uint32_t>(head.low), 0, walk.begun + 1};
+        }
+        follow(walk, links);
+        if (has_more(walk)) return ListTaking::under_way;
+        if (walk.count != extent_.slot_count || walk.next != no_slot) return ListTaking::refused;
         const std::uint64_t sequence = lane.next_sequence();
-        for (std::uint32_t attempt = 0; attempt < take_all_attempts; ++attempt) {
-            const Word128 head = load_halves(extent_.image->head);  // [A-head]
-            const auto first = static_cast<std::uint32_t>(head.low);
-            if (!reaches_all(first)) break;
-            note_last_change(lane, head.high);
-            announce(lane, IntentKind::pop, first, extent_.slot_count);
-            SHMPOOL_CRASH_POINT(take_all_announced);
-            if (exchange(head, no_slot, make_change(lane.index(), sequence))) {  // [AR-head]
-                SHMPOOL_CRASH_POINT(take_all_happened);
-                return first;
-            }
+        note_last_change(lane, walk.head.high);
+        announce(lane, IntentKind::pop, static_cast<std::uint32_t>(walk.head.low),
+                 extent_.slot_count);
+        SHMPOOL_CRASH_POINT(take_all_announced);
+        if (exchange(walk.head, no_slot, make_change(lane.index(), sequence))) {  // [AR-head]
+            SHMPOOL_CRASH_POINT(take_all_happened);
+            return ListTaking::done;
         }
         lane.settle();
-        return no_slot;
+        return ListTaking::under_way;
     }
 
     /// Puts the list back that `take_all` took, as it was. Announces it before `before_exchange` is
-    /// called, which lets it be the lane's. Host only.
+    /// called, which lets it be the lane's. Nobody looks for its last slot, which may be millions
+    /// of links away: all slots of the extent are in it, so there is nothing that it could have to
+    /// lead to, and nobody who could honestly change the head, whose last change is the host's own.
+    /// Host only.
     template <typename BeforeExchange>
     void give_all(Lane& lane, std::uint32_t first, BeforeExchange&& before_exchange) {
+        const Word128 head = load_halves(extent_.image->head);  // [A-head]
+        if (static_cast<std::uint32_t>(head.low) != no_slot) return void(damaged(lane));
         const std::uint64_t sequence = lane.next_sequence();
         announce(lane, IntentKind::push, first, extent_.slot_count);
         SHMPOOL_CRASH_POINT(give_all_announced);
         before_exchange();
         SHMPOOL_CRASH_POINT(give_all_owned);
-        put_on_top(lane, sequence, first, last_of(first));
+        if (!exchange(head, first, make_change(lane.index(), sequence))) {  // [AR-head]
+            return void(damaged(lane));
+        }
+        SHMPOOL_CRASH_POINT(give_all_happened);
+        lane.settle();
     }
 
     /// Whether the announced change of a dead lane reached the list. Host only; the lane is dead.
@@ -212,20 +239,11 @@ private:
     }
 
     /// Exact on a list that nobody changes meanwhile; whoever changes it makes the exchange fail.
-    [[nodiscard]] bool reaches_all(std::uint32_t first) const {
-        std::uint32_t count = 0;
-        std::uint32_t index = first;
-        for (; count < extent_.slot_count && index < extent_.slot_count; ++count) {
-            index = next(index);
-        }
-        return count == extent_.slot_count && index == no_slot;
+    void follow(ListWalk& walk, std::uint32_t links) const {
+        for (; links != 0 && has_more(walk); --links, ++walk.count) walk.next = next(walk.next);
     }
-    [[nodiscard]] std::uint32_t last_of(std::uint32_t first) const {
-        std::uint32_t last = first;
-        for (std::uint32_t i = 1; i < extent_.slot_count && next(last) < extent_.slot_count; ++i) {
-            last = next(last);
-        }
-        return last;
+    [[nodiscard]] bool has_more(const ListWalk& walk) const {
+        return walk.count < extent_.slot_count && walk.next < extent_.slot_count;
     }
 
     /// Announced already; settles it.

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "shmpool/pool/detectable_stack.hpp"
 #include "shmpool/pool/pressure.hpp"
 
 namespace shmpool {
@@ -61,21 +60,35 @@ void open_extent(const PoolView& pool, Lane& host, const Growth& growth) {
     relieve_pressure(pool, classes_served(growth.class_index));
 }
 
-Outcome<ByteRange> withdraw_extent(const PoolView& pool, Lane& host, std::uint32_t class_index,
-                                   std::uint32_t extent_index) {
+Outcome<ByteRange> withdraw_extent(const PoolView& pool, Lane& host, Withdrawal& withdrawal,
+                                   std::uint32_t links) {
+    const auto [class_index, extent_index] =
+        std::pair(withdrawal.class_index, withdrawal.extent_index);
     if (class_index >= pool.class_count) return fail(Errc::invalid_argument);
     const ClassView& view = pool.classes[class_index];
     if (extent_index == 0 || extent_index >= view.extent_count() ||
         view.extent(extent_index).is_withdrawn()) {
         return fail(Errc::invalid_argument);
     }
-    const std::uint32_t top = DetectableStack(pool, class_index, extent_index).take_all(host);
-    if (top == no_slot) return fail(Errc::extent_in_use);
+    DetectableStack stack(pool, class_index, extent_index);
+    const ListTaking taking = stack.take_all(host, withdrawal.walk, links);
+    if (taking == ListTaking::under_way) return fail(Errc::would_block);
+    if (taking == ListTaking::refused) return fail(Errc::extent_in_use);
+    const auto top = static_cast<std::uint32_t>(withdrawal.walk.head.low);
     const ExtentView extent = view.extent(extent_index);
     extent.image->withdrawn.store(top + 1, std::memory_order_release);  // [R-withdrawn]
     SHMPOOL_CRASH_POINT(extent_withdrawn);
     host.settle();
     return whole_pages_in(payload_of(view, extent.first, extent.slot_count));
+}
+
+Outcome<ByteRange> withdraw_extent(const PoolView& pool, Lane& host, std::uint32_t class_index,
+                                   std::uint32_t extent_index) {
+    Withdrawal withdrawal{class_index, extent_index};
+    for (;;) {
+        const auto gone = withdraw_extent(pool, host, withdrawal, slot_count_max);
+        if (gone || gone.error() != Errc::would_block) return gone;
+    }
 }
 
 std::uint64_t slots_in_service(const PoolView& pool, std::uint32_t class_index) {

@@ -9,7 +9,7 @@
 ///   new        extent_count goes up. Zeroed memory is a full list, so the extent is there at once.
 ///   withdrawn  its whole list is taken off by one exchange, which only succeeds when all slots are
 ///              in it; then `withdrawn` says where the list begins. Its records stay, so names of
-///              earlier lives stay refused.
+///              earlier lives stay refused. To see that all are in it takes a walk, in pieces.
 ///   returns    `withdrawn` is cleared, and the list is put back.
 ///
 /// Between the exchange and the store the host's lane has the slots by its intent, as in any change
@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "shmpool/platform/byte_range.hpp"
+#include "shmpool/pool/detectable_stack.hpp"
 #include "shmpool/pool/var_slot_pool.hpp"
 
 namespace shmpool {
@@ -44,12 +45,25 @@ struct Growth {
 
 /// Pre: all memory of `growth` is committed, and it is what `plan_growth` says now. Rings who waits
 /// for a slot. Marks the pool as damaged, and opens nothing, if the list of an extent that returns
-/// begins nowhere.
+/// begins nowhere, or if there are slots in its place.
 void open_extent(const PoolView& pool, Lane& host, const Growth& growth);
 
+/// An extent that is to be withdrawn, and how far its list has been looked through. Whoever forgets
+/// it, or dies, has done nothing.
+struct Withdrawal {
+    std::uint32_t class_index = 0;
+    std::uint32_t extent_index = 0;
+    ListWalk walk{};
+};
+
 /// Takes an extent away in which no slot is in use, and returns its payload: whole pages, which
-/// belong to nobody any more. invalid_argument: there is no such extent, it is the first, or it is
-/// withdrawn already; extent_in_use: a slot of it is in use, or lies in a magazine.
+/// belong to nobody any more. Follows at most so many links of its list; would_block: there are
+/// more, call again. invalid_argument: there is no such extent, it is the first, or it is withdrawn
+/// already; extent_in_use: a slot of it is in use, or lies in a magazine, or was meanwhile.
+[[nodiscard]] Outcome<ByteRange> withdraw_extent(const PoolView& pool, Lane& host,
+                                                 Withdrawal& withdrawal, std::uint32_t links);
+
+/// The same in one go, however long the list is: for who serves nobody else.
 [[nodiscard]] Outcome<ByteRange> withdraw_extent(const PoolView& pool, Lane& host,
                                                  std::uint32_t class_index,
                                                  std::uint32_t extent_index);

@@ -2,14 +2,16 @@
 /// What bad clients of the control socket cost an honest one: the time from its request to the
 /// host's answer, alone, and beside clients that are silent, that flood the host with nonsense on
 /// ever new connections, that attach and hang up, that are attached and ask for more than they
-/// read, that send descriptors whose close waits, and that create and destroy heaps of 1 GiB,
-/// or let them grow to that.
+/// read, that send descriptors whose close waits, that create and destroy heaps of 1 GiB, or let
+/// them grow to that, and that let a class of a million slots grow and shrink, or ask for slots
+/// that they do not need.
 /// Beside four busy processes everybody waits for a processor, so there is a row for four that only
 /// compute.
 #include <benchmark/benchmark.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <random>
 #include <stdexcept>
 #include <thread>
 
@@ -160,6 +162,53 @@ LocalConnection connect(const std::string& socket) {
     }
 }
 
+constexpr std::uint64_t many_slots_bytes = 64;
+constexpr std::uint32_t many_slots = 1'000'000;
+
+/// A class whose list is in another order than its slots are in memory, so that to look through it
+/// takes as long as it can. In a thread that ends, and leaves none of them in its cache.
+void grow_and_shuffle(Peer& peer) {
+    std::thread([&] {
+        (void)peer.grow_class(many_slots_bytes, many_slots);
+        std::vector<SlotRef> all;
+        for (std::uint32_t i = 0; i < many_slots; ++i) {
+            if (const auto ref = peer.allocate(many_slots_bytes)) all.push_back(*ref);
+        }
+        std::shuffle(all.begin(), all.end(), std::minstd_rand(1));
+        for (const SlotRef& ref : all) (void)peer.free(ref);
+    }).join();
+}
+
+/// The list is looked through to its end each time, and comes back each time.
+[[noreturn]] void let_a_class_grow_and_shrink(const std::string&) {
+    for (;;) {
+        auto peer = Peer::attach("test");
+        while (peer && peer->shrink_class(many_slots_bytes) &&
+               peer->grow_class(many_slots_bytes, 1)) {
+        }
+    }
+}
+
+/// Says again and again that there is no slot left, as only a bad client does that has enough,
+/// until there may be no more; then gives them back.
+[[noreturn]] void ask_for_relief(const std::string& socket) {
+    constexpr std::uint32_t all_that_may_be = ~0U;
+    const wire::RelieveClass relief{many_slots_bytes, all_that_may_be, 0};
+    for (;;) {
+        try {
+            test::PlainPeer peer(socket);
+            for (;;) {
+                while (
+                    std::holds_alternative<wire::ClassGrown>(test::ask(peer.connection, relief))) {
+                }
+                (void)test::ask(peer.connection, wire::ShrinkClass{many_slots_bytes, 0, 0});
+            }
+        } catch (const std::runtime_error&) {
+            continue;
+        }
+    }
+}
+
 using Step = Result<void> (*)(const std::string& pool, Peer& peer);
 
 Result<void> ask(const std::string&, Peer& peer) {
@@ -170,11 +219,21 @@ Result<void> attach(const std::string& pool, Peer&) {
     return Peer::attach(pool).map([](const Peer&) {});
 }
 
-void honest(benchmark::State& state, Step step, BadClient bad_client, int bad_clients) {
-    const RunningHost host;
+/// Which classes it has, and what is done before the others come.
+struct Setting {
+    std::vector<std::string> arguments{"--class", "1KiB:256", "--class", "64KiB:16"};
+    void (*prepare)(Peer& peer) = [](Peer&) {};
+};
+const Setting usual;
+const Setting with_a_growing_class{{"--config", SHMPOOL_CLIENTS_CONFIG}, grow_and_shuffle};
+
+void honest(benchmark::State& state, Step step, BadClient bad_client, int bad_clients,
+            const Setting& setting) {
+    const RunningHost host(setting.arguments);
     auto peer =
         Peer::attach(host.pool());  // First: the host may refuse more of a bad client's user.
     if (!peer) return state.SkipWithError(peer.error().message.c_str());
+    setting.prepare(*peer);
     std::vector<std::unique_ptr<Child>> others;
     for (int i = 0; i < bad_clients; ++i) {
         others.push_back(std::make_unique<Child>([&] { bad_client(host.socket()); }));
@@ -195,12 +254,13 @@ void honest(benchmark::State& state, Step step, BadClient bad_client, int bad_cl
     state.counters["max_ms"] = all_ms.back();
 }
 
-void an_honest_request(benchmark::State& state, BadClient bad_client, int bad_clients) {
-    honest(state, ask, bad_client, bad_clients);
+void an_honest_request(benchmark::State& state, BadClient bad_client, int bad_clients,
+                       const Setting& setting = usual) {
+    honest(state, ask, bad_client, bad_clients, setting);
 }
 
 void an_honest_attach(benchmark::State& state, BadClient bad_client, int bad_clients) {
-    honest(state, attach, bad_client, bad_clients);
+    honest(state, attach, bad_client, bad_clients, usual);
 }
 
 #define SHMPOOL_BESIDE(step, name, ...)        \
@@ -225,6 +285,12 @@ SHMPOOL_BESIDE(an_honest_request, beside_one_that_does_not_read, ask_and_not_rea
 SHMPOOL_BESIDE(an_honest_request, beside_four_that_do_not_read, ask_and_not_read, 4);
 SHMPOOL_BESIDE(an_honest_request, beside_one_that_creates_heaps, create_and_destroy_heaps, 1);
 SHMPOOL_BESIDE(an_honest_request, beside_one_that_lets_heaps_grow, let_heaps_grow, 1);
+SHMPOOL_BESIDE(an_honest_request, beside_one_that_lets_a_class_grow_and_shrink,
+               let_a_class_grow_and_shrink, 1, with_a_growing_class);
+SHMPOOL_BESIDE(an_honest_request, beside_one_that_asks_for_relief, ask_for_relief, 1,
+               with_a_growing_class);
+SHMPOOL_BESIDE(an_honest_request, beside_four_that_ask_for_relief, ask_for_relief, 4,
+               with_a_growing_class);
 SHMPOOL_BESIDE(an_honest_attach, alone, nullptr, 0);
 SHMPOOL_BESIDE(an_honest_attach, beside_one_that_floods, talk_nonsense, 1);
 SHMPOOL_BESIDE(an_honest_attach, beside_four_that_flood, talk_nonsense, 4);

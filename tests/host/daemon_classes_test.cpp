@@ -35,7 +35,8 @@ protected:
 
     static DaemonSetup setup() {
         DaemonSetup setup;
-        setup.arguments = {"--class", "64B:256:4096", "--class", "1MiB:4:600"};
+        setup.arguments = {"--class",         "64B:256:4096", "--class",
+                           "128B:256:200000", "--class",      "1MiB:4:600"};
         return setup;
     }
 
@@ -57,6 +58,47 @@ TEST_F(DaemonClasses, KeepNobodyWaitingWhileTheyGrowAndShrink) {
     EXPECT_GT(answers_before(), in_few_turns);
     send(asking.connection, wire::ShrinkClass{mib, 0, 0});
     EXPECT_GT(answers_before(), in_few_turns);
+}
+
+/// A list of 100,000 slots, of which one is in use, is looked through to its end before that is
+/// known. The daemon is stopped until everything has been asked that is to be asked.
+TEST_F(DaemonClasses, KeepNobodyWaitingWhileTheyAreLookedThrough) {
+    PlainPeer asking(daemon.socket());
+    PlainPeer other(daemon.socket());
+    (void)expect<wire::ClassGrown>(ask(asking.connection, wire::GrowClass{128, 100'000, 0}));
+    other.hold_slots(257, 128);
+    constexpr unsigned requests = 64;  // Of which eight are served in a turn.
+    daemon.signal(SIGSTOP);
+    send(asking.connection, wire::ShrinkClass{128, 0, 0});
+    for (unsigned i = 0; i < requests; ++i) {
+        send(other.connection, wire::ClosePublisher{0xFFFF'FFFF});
+    }
+    send(asking.connection, wire::ClosePublisher{0xFFFF'FFFF});
+    daemon.signal(SIGCONT);
+    const auto code_of_next = [&] {
+        return static_cast<Errc>(expect<wire::Refused>(next_message(asking.connection)).code);
+    };
+    EXPECT_NE(code_of_next(), Errc::extent_in_use) << "what was asked later is answered first";
+    EXPECT_EQ(code_of_next(), Errc::extent_in_use);
+    unsigned answers = 0;
+    while (has_heard(other.connection)) ++answers;
+    EXPECT_EQ(answers, requests) << "and all that others had asked";
+}
+
+TEST_F(DaemonClasses, GrowAllTheSameWhenWhoLetThemShrinkHasHungUp) {
+    PlainPeer other(daemon.socket());
+    PlainPeer holding(daemon.socket());
+    (void)expect<wire::ClassGrown>(ask(other.connection, wire::GrowClass{128, 100'000, 0}));
+    {
+        PlainPeer asking(daemon.socket());
+        daemon.signal(SIGSTOP);
+        send(asking.connection, wire::ShrinkClass{128, 0, 0});
+    }
+    daemon.signal(SIGCONT);
+    const auto grown =
+        expect<wire::ClassGrown>(ask(other.connection, wire::GrowClass{128, 100'001, 0}));
+    EXPECT_GE(grown.slots, 100'001U);
+    holding.hold_slots(100'001, 128);
 }
 
 TEST_F(DaemonClasses, GrowByThemselvesOnlyWhereTheConfigurationSaysSo) {

@@ -44,5 +44,5 @@ shmpool_test(protocol_death_test
     SOURCES endless_rival_test.cpp heap_builder_test.cpp heap_directory_growth_test.cpp
         heap_directory_test.cpp heap_directory_works_test.cpp heap_works_beside_test.cpp
         host_death_test.cpp peer_death_test.cpp pool_growth_death_test.cpp
-        pool_growth_test.cpp stopped_reader_test.cpp zombie_test.cpp
+        pool_growth_test.cpp pool_shrinking_test.cpp stopped_reader_test.cpp zombie_test.cpp
     LIBRARIES protocol_with_crash_points)

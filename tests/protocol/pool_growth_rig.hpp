@@ -21,6 +21,7 @@ inline constexpr std::uint64_t small = 256;
 inline constexpr std::uint32_t at_first = 64;
 inline constexpr std::uint32_t limit = 1024;
 inline constexpr std::uint64_t piece_bytes = 64 << 10;
+inline constexpr std::uint32_t links = 40;
 
 inline SegmentShape growing_shape() {
     SegmentShape shape = small_shape();
@@ -38,7 +39,7 @@ inline PieceRules growth_pieces() {
 struct GrowingHost {
     explicit GrowingHost(TestHost& host, PieceRules rules = growth_pieces())
         : growth(host.segment(), host.pool(), host.view(), host.lane(),
-                 PoolRegions::of(host.segment()).value(), std::move(rules)) {}
+                 PoolRegions::of(host.segment()).value(), std::move(rules), links) {}
 
     void do_pieces(int count) {
         for (int i = 0; i < count; ++i) note(growth.do_a_piece());

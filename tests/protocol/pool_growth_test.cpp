@@ -261,7 +261,8 @@ TEST_F(PoolGrowthTest, TakesOldSlotsFirst) {
 
 /// What is on its way back must not take the new slots' memory with it.
 TEST_F(PoolGrowthTest, WaitsUntilTheMemoryThatItGaveBackIsGone) {
-    for (int pieces = 0; pieces < 12; ++pieces) {
+    const int all_pieces = (700 - at_first) / static_cast<int>(links) + 16;
+    for (int pieces = 0; pieces < all_pieces; ++pieces) {
         ASSERT_TRUE(grow(large, 700));
         const auto less = its.growth.shrink(large, 0);
         ASSERT_TRUE(less);

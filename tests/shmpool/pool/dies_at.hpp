@@ -17,7 +17,7 @@ namespace shmpool::test {
 /// Those of a host that lets classes grow and shrink: growth_deaths_test.cpp dies there.
 inline constexpr const char* growth_points[] = {
     "extent_written",   "extent_published",   "take_all_announced", "take_all_happened",
-    "extent_withdrawn", "give_all_announced", "give_all_owned",
+    "extent_withdrawn", "give_all_announced", "give_all_owned",     "give_all_happened",
 };
 
 /// What the hook of this process waits for.

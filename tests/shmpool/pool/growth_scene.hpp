@@ -27,7 +27,7 @@ public:
         Lane& host = pool_.host();
         (void)withdraw_extent(pool_.view(), host, 0, 2);
         grow(host, 1);  // The same again.
-        (void)withdraw_extent(pool_.view(), host, 0, 2);
+        withdraw_in_pieces(host, 2);
         (void)withdraw_extent(pool_.view(), host, 0, 1);
         grow(host, 1);
         grow(host, 1);
@@ -72,6 +72,16 @@ private:
     static constexpr std::uint32_t slot_limit = 160;
     static constexpr std::uint32_t at_first = 128;  // With magazines.
 
+    /// In between the host does something else once.
+    void withdraw_in_pieces(Lane& host, std::uint32_t extent_index) {
+        Withdrawal withdrawal{0, extent_index};
+        for (bool is_first = true;; is_first = false) {
+            const auto gone = withdraw_extent(pool_.view(), host, withdrawal, 5);
+            if (gone || gone.error() != Errc::would_block) return;
+            const auto loaned = is_first ? pool_->loan(host, 64) : fail(Errc::exhausted);
+            if (loaned) (void)pool_->end_loan(host, *loaned);
+        }
+    }
     bool grow(Lane& host, std::uint32_t wanted) {
         const auto growth = plan_growth(pool_.view(), 0, wanted);
         if (growth) open_extent(pool_.view(), host, *growth);
