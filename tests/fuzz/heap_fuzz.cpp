@@ -37,6 +37,35 @@ HeapOptions options_for(HeapKind kind, std::size_t number) {
     return options;
 }
 
+std::string used_place(HeapKind kind) {
+    return std::string(name_of(kind)) + ": used, with damage";
+}
+std::string refused_place(HeapKind kind) {
+    return std::string(name_of(kind)) + ": refused";
+}
+std::string found_place(HeapKind kind) {
+    return std::string(name_of(kind)) + ": used, and damage found";
+}
+std::string grown_place(HeapKind kind) {
+    return std::string(name_of(kind)) + ": grown, with damage";
+}
+
+std::vector<std::string> all_places() {
+    std::vector<std::string> places;
+    for (const HeapKind kind : heap_kinds) {
+        places.push_back(used_place(kind));
+        places.push_back(refused_place(kind));
+        places.push_back(found_place(kind));
+        if (can_grow(kind)) places.push_back(grown_place(kind));
+    }
+    return places;
+}
+
+Reach& own_reach() {
+    static Reach reach(all_places());
+    return reach;
+}
+
 bool is_gone(HeapOwner owner) {
     return owner == somebody;
 }
@@ -137,13 +166,15 @@ public:
                 continue;  // Of a kind without owners.
             demand(is_opened_and_used(), "a new heap is refused");
             demand(audit_heap(view(), me)->empty(), "a used heap is not whole");
-            healthy_.emplace_back(memory_.get(), memory_.get() + memory_bytes);
+            healthy_.push_back({kind, {memory_.get(), memory_.get() + memory_bytes}});
         }
     }
 
-    void heal(std::size_t number) {
-        const auto& one = healthy_[number % healthy_.size()];
-        std::memcpy(memory_.get(), one.data(), one.size());
+    /// Of which kind it is now.
+    HeapKind heal(std::size_t number) {
+        const auto& [kind, bytes] = healthy_[number % healthy_.size()];
+        std::memcpy(memory_.get(), bytes.data(), bytes.size());
+        return kind;
     }
     void damage(std::span<const std::byte> record) {
         std::uint32_t place = 0;
@@ -154,7 +185,7 @@ public:
     }
 
     /// Of a kind that can.
-    void grow() { (void)grow_heap(view(), me, memory_bytes, no_patience); }
+    bool grow() { return grow_heap(view(), me, memory_bytes, no_patience).has_value(); }
 
     bool is_opened_and_used() {
         (void)glance_at_heap(view());
@@ -179,23 +210,38 @@ private:
     [[nodiscard]] std::span<std::byte> view() const { return {memory_.get(), memory_bytes}; }
 
     std::unique_ptr<std::byte, Free> memory_;
-    std::vector<std::vector<std::byte>> healthy_;
+    struct Healthy {
+        HeapKind kind{};
+        std::vector<std::byte> bytes;
+    };
+
+    std::vector<Healthy> healthy_;
 };
 
 }  // namespace
 
+const Reach& reach() {
+    return own_reach();
+}
+
 void try_input(std::span<const std::byte> input) {
     static Patient patient;
     if (input.empty()) return;
-    patient.heal(std::to_integer<std::size_t>(input[0]));
+    const HeapKind kind = patient.heal(std::to_integer<std::size_t>(input[0]));
     for (auto rest = input.subspan(1); rest.size() >= record_bytes;
          rest = rest.subspan(record_bytes)) {
         patient.damage(rest.first(record_bytes));
     }
-    patient.grow();
+    const bool has_grown = patient.grow();
     const bool serves = patient.is_opened_and_used();
-    const bool is_healthy = input.size() <= record_bytes;
-    demand(!is_healthy || (serves && patient.is_whole()), "a sound heap is refused");
+    const bool is_whole = patient.is_whole();
+    if (input.size() <= record_bytes) {
+        demand(serves && is_whole, "a sound heap is refused");
+        return;
+    }
+    own_reach().note(serves ? used_place(kind) : refused_place(kind));
+    own_reach().note_if(serves && !is_whole, found_place(kind));
+    own_reach().note_if(has_grown && can_grow(kind), grown_place(kind));
 }
 
 }  // namespace shmpool::fuzz
