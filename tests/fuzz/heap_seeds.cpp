@@ -2,12 +2,12 @@
 #include <cstring>
 
 #include "fuzz.hpp"
-#include "shmpool/layout/heap_image.hpp"
+#include "heap_input.hpp"
 
 namespace shmpool::fuzz {
 namespace {
 
-Seed seed_of(std::string name, std::size_t number, std::uint32_t place, std::uint64_t value) {
+Seed seed_of(std::string name, std::uint8_t number, std::uint32_t place, std::uint64_t value) {
     Seed seed{std::move(name), std::vector<std::byte>(1 + sizeof(place) + sizeof(value))};
     seed.bytes[0] = static_cast<std::byte>(number);
     std::memcpy(seed.bytes.data() + 1, &place, sizeof(place));
@@ -21,11 +21,13 @@ Seed seed_of(std::string name, std::size_t number, std::uint32_t place, std::uin
 std::vector<Seed> seeds() {
     constexpr std::uint32_t in_the_middle = 64 << 10;
     std::vector<Seed> all;
-    for (std::size_t number = 0; number < 2 * heap_kinds.size(); ++number) {
-        const std::string which = std::to_string(number);
-        all.push_back({"sound_" + which, {static_cast<std::byte>(number)}});
-        all.push_back(seed_of("headless_" + which, number, 0, 0));
-        all.push_back(seed_of("dented_" + which, number, in_the_middle, ~std::uint64_t{0}));
+    for (const HeapKind kind : heap_kinds) {
+        const std::string name(name_of(kind));
+        const std::uint8_t number = number_of(kind, false);
+        all.push_back({"sound_" + name, {static_cast<std::byte>(number)}});
+        all.push_back({"sound_owned_" + name, {static_cast<std::byte>(number_of(kind, true))}});
+        all.push_back(seed_of("headless_" + name, number, 0, 0));
+        all.push_back(seed_of("dented_" + name, number, in_the_middle, ~std::uint64_t{0}));
     }
     return all;
 }
