@@ -19,13 +19,14 @@ std::optional<gid_t> common_group(const std::vector<gid_t>& list, const Credenti
     return found == list.end() ? std::nullopt : std::optional(*found);
 }
 
-std::string what_for(Right right) {
+/// What a right is for, where nothing more is said about what was asked.
+std::string_view what_for(Right right) {
     switch (right) {
         case Right::attach: return "attach to this pool";
         case Right::attach_read_only: return "attach to this pool, not even read-only";
         case Right::observe: return "look at this pool";
         case Right::kick: return "end peers of this pool";
-        case Right::grow: return "create, grow or destroy heaps of this pool";
+        case Right::grow: return "take memory for this pool, or give it back";
     }
     return "do this";
 }
@@ -34,9 +35,10 @@ std::string spell_key(Right right, const char* key) {
     return "[access." + std::string(name_of(right)) + "] " + key;
 }
 
-tl::unexpected<Error> refuse(Right right, const Credentials& who, const std::string& why) {
+tl::unexpected<Error> refuse(std::string_view deed, const Credentials& who,
+                             const std::string& why) {
     return fail(Errc::no_permission,
-                "user " + std::to_string(who.uid) + " may not " + what_for(right) + ": " + why);
+                "user " + std::to_string(who.uid) + " may not " + std::string(deed) + ": " + why);
 }
 
 /// The key that takes the right away, and what it names; none if nothing does.
@@ -96,15 +98,16 @@ bool AccessRules::socket_shuts_out_the_allowed() const {
 }
 
 Result<void> check_right(const AccessRules& rules, Right right, const Credentials& who,
-                         uid_t host_user) {
+                         uid_t host_user, std::string_view deed) {
     if (has(rules, right, who, host_user)) return {};
-    if (const auto key = denied_by(rules.list(right), right, who)) return refuse(right, who, *key);
+    if (deed.empty()) deed = what_for(right);
+    if (const auto key = denied_by(rules.list(right), right, who)) return refuse(deed, who, *key);
     if (right == Right::attach && has(rules, Right::attach_read_only, who, host_user)) {
-        return refuse(right, who,
+        return refuse(deed, who,
                       "it may attach read-only; for more, add it to [access.attach] allow_users in "
                       "the host's configuration");
     }
-    return refuse(right, who,
+    return refuse(deed, who,
                   "add it to " + spell_key(right, "allow_users") +
                       " or a group of it to allow_groups in the host's configuration, or run as "
                       "user " +

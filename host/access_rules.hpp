@@ -57,9 +57,11 @@ struct AccessRules {
     friend bool operator==(const AccessRules&, const AccessRules&) = default;
 };
 
-/// Fails with `no_permission`; the sentence names the user, the right, and the key to change. Users
-/// by their numbers: to look for a name may take long, and the others wait.
+/// Fails with `no_permission`; the sentence names the user, what was asked for, and the key to
+/// change. Users by their numbers: to look for a name may take long, and the others wait. `deed` is
+/// what was asked for, as it follows "may not"; empty: all that the right is for.
 [[nodiscard]] Result<void> check_right(const AccessRules& rules, Right right,
-                                       const Credentials& who, uid_t host_user);
+                                       const Credentials& who, uid_t host_user,
+                                       std::string_view deed = {});
 
 }  // namespace shmpool::host

@@ -21,7 +21,7 @@ std::string class_text(std::uint64_t slot_bytes) {
 
 RequestDesk::Granted RequestDesk::grant(Session& session, const wire::GrowClass& request,
                                         std::uint32_t request_id) {
-    if (auto allowed = check_may_change_memory(session); !allowed) {
+    if (auto allowed = check_may_change_memory(session, "grow classes of this pool"); !allowed) {
         return tl::unexpected(allowed.error());
     }
     return wait_for_growth(steward_.growth().grow(request.slot_bytes, request.to_slots),
@@ -32,7 +32,7 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::GrowClass&
 
 RequestDesk::Granted RequestDesk::grant(Session& session, const wire::ShrinkClass& request,
                                         std::uint32_t request_id) {
-    if (auto allowed = check_may_change_memory(session); !allowed) {
+    if (auto allowed = check_may_change_memory(session, "shrink classes of this pool"); !allowed) {
         return tl::unexpected(allowed.error());
     }
     return wait_for_growth(steward_.growth().shrink(request.slot_bytes, request.keep_slots),

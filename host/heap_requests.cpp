@@ -37,7 +37,7 @@ HeapRequest heap_request_of(const wire::CreateHeap& request, uid_t user) {
 
 RequestDesk::Granted RequestDesk::grant(Session& session, const wire::CreateHeap& request,
                                         std::uint32_t request_id) {
-    if (auto allowed = check_may_change_memory(session); !allowed) {
+    if (auto allowed = check_may_change_memory(session, "create heaps of this pool"); !allowed) {
         return tl::unexpected(allowed.error());
     }
     const HeapRequest wanted = heap_request_of(request, session.credentials.uid);
@@ -49,7 +49,7 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::CreateHeap
 
 RequestDesk::Granted RequestDesk::grant(Session& session, const wire::DestroyHeap& request,
                                         std::uint32_t request_id) {
-    if (auto allowed = check_may_change_memory(session); !allowed) {
+    if (auto allowed = check_may_change_memory(session, "destroy heaps of this pool"); !allowed) {
         return tl::unexpected(allowed.error());
     }
     return wait_for(steward_.heaps().destroy({request.heap_index, request.incarnation}),
@@ -60,7 +60,7 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::DestroyHea
 
 RequestDesk::Granted RequestDesk::grant(Session& session, const wire::GrowHeap& request,
                                         std::uint32_t request_id) {
-    if (auto allowed = check_may_change_memory(session); !allowed) {
+    if (auto allowed = check_may_change_memory(session, "grow heaps of this pool"); !allowed) {
         return tl::unexpected(allowed.error());
     }
     const HeapId heap{request.heap_index, request.incarnation};

@@ -36,8 +36,8 @@ RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Kick& requ
 
 /// Whoever may end every single peer may take the memory from under all of them.
 RequestDesk::Granted RequestDesk::grant(Session& session, const wire::Rebuild&) {
-    const auto allowed =
-        check_right(config_.access, Right::kick, session.credentials, own_user_id());
+    const auto allowed = check_right(config_.access, Right::kick, session.credentials,
+                                     own_user_id(), "make this pool anew");
     if (!allowed) return refuse(allowed.error());
     if (stopping_) {
         return refuse(Errc::host_stopped, "the host of pool '" + config_.name + "' is stopping");

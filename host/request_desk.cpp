@@ -112,8 +112,10 @@ std::optional<Answer> RequestDesk::answer(Session& session, const wire::Message&
 
 // --- what takes longer than a turn of the loop ---------------------------------------------------
 
-RequestDesk::Allowed RequestDesk::check_may_change_memory(const Session& session) const {
-    if (auto allowed = check_right(config_.access, Right::grow, session.credentials, own_user_id());
+RequestDesk::Allowed RequestDesk::check_may_change_memory(const Session& session,
+                                                          std::string_view deed) const {
+    if (auto allowed =
+            check_right(config_.access, Right::grow, session.credentials, own_user_id(), deed);
         !allowed) {
         return refuse(allowed.error());
     }

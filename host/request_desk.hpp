@@ -109,7 +109,9 @@ private:
         std::string opens{};           ///< Of HeapOpened: which heap,
         std::uint32_t peer_index = 0;  ///< and for whom.
     };
-    [[nodiscard]] Allowed check_may_change_memory(const Session& session) const;
+    /// `deed` is what was asked for, as it follows "may not".
+    [[nodiscard]] Allowed check_may_change_memory(const Session& session,
+                                                  std::string_view deed) const;
     [[nodiscard]] Allowed check_may_wait(const Session& session) const;
     [[nodiscard]] Granted wait_for(const Result<HeapWorkId>& work, Waiter waiter);
     [[nodiscard]] LateAnswer answer_late(const Waiter& waiter, const HeapDone& done) const;

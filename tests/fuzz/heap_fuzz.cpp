@@ -3,15 +3,17 @@
 /// told of the damage, or gets on; nobody reads or writes outside of the memory, nobody goes on for
 /// ever.
 ///
-/// The input says of which kind the heap is (one byte), and then damage: records of 12 bytes, a
-/// 4-byte place and the 8 bytes that are put there.
+/// The input says of which kind the heap is (one byte: heap_input.hpp), and then damage: records of
+/// 12 bytes, a 4-byte place and the 8 bytes that are put there.
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <vector>
 
 #include "fuzz.hpp"
+#include "heap_input.hpp"
 #include "shmpool/heap/best_fit.hpp"
+#include "shmpool/heap/built_kinds.hpp"
 #include "shmpool/heap/byte_heap.hpp"
 #include "shmpool/heap/heap_audit.hpp"
 #include "shmpool/heap/id_heap.hpp"
@@ -29,12 +31,42 @@ constexpr HeapHolder me = 1;
 constexpr std::chrono::nanoseconds no_patience{0};
 constexpr HeapOwner somebody = 0x0000'0001'0000'0003;
 
-HeapOptions options_for(HeapKind kind, std::size_t number) {
+HeapOptions options_for(HeapKind kind, bool owned) {
     HeapOptions options;
     if (can_grow(kind)) options.backed_bytes = 96 << 10;
-    options.owned = number % 2 != 0;
+    options.owned = owned;
     options.id_count = 500;
     return options;
+}
+
+std::string used_place(HeapKind kind) {
+    return std::string(name_of(kind)) + ": used, with damage";
+}
+std::string refused_place(HeapKind kind) {
+    return std::string(name_of(kind)) + ": refused";
+}
+std::string found_place(HeapKind kind) {
+    return std::string(name_of(kind)) + ": used, and damage found";
+}
+std::string grown_place(HeapKind kind) {
+    return std::string(name_of(kind)) + ": grown, with damage";
+}
+
+std::vector<std::string> all_places() {
+    std::vector<std::string> places;
+    for (const HeapKind kind : heap_kinds) {
+        if (!is_built(kind)) continue;
+        places.push_back(used_place(kind));
+        places.push_back(refused_place(kind));
+        places.push_back(found_place(kind));
+        if (can_grow(kind)) places.push_back(grown_place(kind));
+    }
+    return places;
+}
+
+Reach& own_reach() {
+    static Reach reach(all_places());
+    return reach;
 }
 
 bool is_gone(HeapOwner owner) {
@@ -130,20 +162,27 @@ bool opened_and_used(Opened opened) {
 class Patient {
 public:
     Patient() : memory_(static_cast<std::byte*>(std::aligned_alloc(page_bytes, memory_bytes))) {
-        for (std::size_t i = 0; i < 2 * heap_kinds.size(); ++i) {
-            const HeapKind kind = heap_kinds[i / 2];
-            std::memset(memory_.get(), 0, memory_bytes);
-            if (!format_heap(view(), kind, options_for(kind, i)))
-                continue;  // Of a kind without owners.
-            demand(is_opened_and_used(), "a new heap is refused");
-            demand(audit_heap(view(), me)->empty(), "a used heap is not whole");
-            healthy_.emplace_back(memory_.get(), memory_.get() + memory_bytes);
+        for (const HeapKind kind : heap_kinds) {
+            if (!is_built(kind)) continue;
+            for (const bool owned : {false, true}) {
+                std::memset(memory_.get(), 0, memory_bytes);
+                if (!format_heap(view(), kind, options_for(kind, owned)))
+                    continue;  // Of a kind without owners.
+                demand(is_opened_and_used(), "a new heap is refused");
+                demand(audit_heap(view(), me)->empty(), "a used heap is not whole");
+                healthy_.push_back(
+                    {kind, number_of(kind, owned), {memory_.get(), memory_.get() + memory_bytes}});
+            }
         }
+        demand(!healthy_.empty(), "no kind of heap is built");
     }
 
-    void heal(std::size_t number) {
-        const auto& one = healthy_[number % healthy_.size()];
-        std::memcpy(memory_.get(), one.data(), one.size());
+    /// Of which kind it is now: the one of that number, else any.
+    HeapKind heal(std::uint8_t number) {
+        auto found = std::ranges::find(healthy_, number, &Healthy::number);
+        if (found == healthy_.end()) found = healthy_.begin() + number % std::ssize(healthy_);
+        std::memcpy(memory_.get(), found->bytes.data(), found->bytes.size());
+        return found->kind;
     }
     void damage(std::span<const std::byte> record) {
         std::uint32_t place = 0;
@@ -154,7 +193,7 @@ public:
     }
 
     /// Of a kind that can.
-    void grow() { (void)grow_heap(view(), me, memory_bytes, no_patience); }
+    bool grow() { return grow_heap(view(), me, memory_bytes, no_patience).has_value(); }
 
     bool is_opened_and_used() {
         (void)glance_at_heap(view());
@@ -179,23 +218,39 @@ private:
     [[nodiscard]] std::span<std::byte> view() const { return {memory_.get(), memory_bytes}; }
 
     std::unique_ptr<std::byte, Free> memory_;
-    std::vector<std::vector<std::byte>> healthy_;
+    struct Healthy {
+        HeapKind kind{};
+        std::uint8_t number = 0;
+        std::vector<std::byte> bytes;
+    };
+
+    std::vector<Healthy> healthy_;
 };
 
 }  // namespace
 
+const Reach& reach() {
+    return own_reach();
+}
+
 void try_input(std::span<const std::byte> input) {
     static Patient patient;
     if (input.empty()) return;
-    patient.heal(std::to_integer<std::size_t>(input[0]));
+    const HeapKind kind = patient.heal(std::to_integer<std::uint8_t>(input[0]));
     for (auto rest = input.subspan(1); rest.size() >= record_bytes;
          rest = rest.subspan(record_bytes)) {
         patient.damage(rest.first(record_bytes));
     }
-    patient.grow();
+    const bool has_grown = patient.grow();
     const bool serves = patient.is_opened_and_used();
-    const bool is_healthy = input.size() <= record_bytes;
-    demand(!is_healthy || (serves && patient.is_whole()), "a sound heap is refused");
+    const bool is_whole = patient.is_whole();
+    if (input.size() <= record_bytes) {
+        demand(serves && is_whole, "a sound heap is refused");
+        return;
+    }
+    own_reach().note(serves ? used_place(kind) : refused_place(kind));
+    own_reach().note_if(serves && !is_whole, found_place(kind));
+    own_reach().note_if(has_grown && can_grow(kind), grown_place(kind));
 }
 
 }  // namespace shmpool::fuzz

@@ -13,8 +13,8 @@ using testing::Not;
 
 constexpr uid_t host_user = 1000;
 constexpr uid_t stranger = 1001;
-constexpr std::array all_rights{Right::attach, Right::attach_read_only, Right::observe,
-                                Right::kick};
+constexpr std::array all_rights{Right::attach, Right::attach_read_only, Right::observe, Right::kick,
+                                Right::grow};
 
 Credentials user(uid_t uid, std::vector<gid_t> groups = {}) {
     return {1, uid, 77, std::move(groups)};
@@ -48,9 +48,23 @@ TEST(AccessRules, NameTheUserTheRightAndTheKeyToChange) {
               "whom the host belongs, or as root");
     EXPECT_THAT(refusal({}, Right::kick, user(stranger)),
                 AllOf(HasSubstr("may not end peers"), HasSubstr("[access.kick] allow_users")));
+    EXPECT_THAT(refusal({}, Right::grow, user(stranger)),
+                AllOf(HasSubstr("may not take memory"), HasSubstr("[access.grow] allow_users")));
     for (const Right right : all_rights) {
         EXPECT_LT(refusal({}, right, user(~uid_t{0} - 1)).size(), 256U) << "fits an answer";
     }
+}
+
+TEST(AccessRules, NameWhatWasAskedFor) {
+    const auto refused = check_right({}, Right::kick, user(stranger), host_user, "make it anew");
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message,
+                AllOf(HasSubstr("user 1001 may not make it anew: "), Not(HasSubstr("end peers"))));
+    AccessRules rules;
+    rules.list(Right::grow).deny_users = {stranger};
+    const auto denied = check_right(rules, Right::grow, user(stranger), host_user, "give it back");
+    ASSERT_FALSE(denied);
+    EXPECT_THAT(denied.error().message, HasSubstr("user 1001 may not give it back: [access.grow]"));
 }
 
 TEST(AccessRules, AllowAUserByNumberOrByAnyGroup) {

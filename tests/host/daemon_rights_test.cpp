@@ -194,7 +194,8 @@ TEST_F(AccessToAHost, LetOnlyThoseMakeThePoolAnewWhoMayKick) {
         return 0;
     });
     ASSERT_TRUE(eventually([&] { return first_peer() == PeerState::attached; }));
-    EXPECT_THAT(rebuild_as({}), HasSubstr("[access.kick] allow_users"));
+    EXPECT_THAT(rebuild_as({}), AllOf(HasSubstr("user 65534 may not make this pool anew"),
+                                      HasSubstr("[access.kick] allow_users")));
     EXPECT_EQ(first_peer(), PeerState::attached) << "refused, and made anew all the same";
     EXPECT_EQ(rebuild_as({1234, 1234, {}}), "rebuilt");
     EXPECT_TRUE(eventually([&] { return first_peer() == PeerState::empty; }));

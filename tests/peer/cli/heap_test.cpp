@@ -272,8 +272,13 @@ TEST(HeapConfig, LetsOnlyThoseCreateWhoMayGrow) {
                         "kind = \"tlsf\"\nsize = \"1MiB\"\n");
     const Finished create = run({"heap", "create", "b", "--kind", "tlsf", "--size", "1MiB"});
     EXPECT_EQ(create.exit_code, 1);
-    EXPECT_THAT(create.errors, HasSubstr("may not create, grow or destroy heaps of this pool"));
-    EXPECT_EQ(run({"heap", "destroy", "table"}).exit_code, 1);
+    EXPECT_THAT(create.errors, HasSubstr("may not create heaps of this pool"));
+    const Finished destroy = run({"heap", "destroy", "table"});
+    EXPECT_EQ(destroy.exit_code, 1);
+    EXPECT_THAT(destroy.errors, HasSubstr("may not destroy heaps of this pool"));
+    const Finished grow = run({"heap", "grow", "table", "--size", "2MiB"});
+    EXPECT_EQ(grow.exit_code, 1);
+    EXPECT_THAT(grow.errors, HasSubstr("may not grow heaps of this pool"));
     EXPECT_EQ(run({"heap", "stat", "table"}).exit_code, 0) << "to look is another right";
 }
 

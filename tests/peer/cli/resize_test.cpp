@@ -2,6 +2,7 @@
 /// `shmpool grow` and `shmpool shrink`: what they do, and what they say.
 #include <gmock/gmock.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tests/peer/cli/command_run.hpp"
 #include "tests/peer/configured_host.hpp"
@@ -49,6 +50,19 @@ TEST_F(ResizeCommand, SaysWhatIsInTheWay) {
     const Finished none = run({"shrink", "5000"});
     EXPECT_EQ(none.exit_code, 1);
     EXPECT_THAT(none.errors, HasSubstr("the classes have slots of 4096, 65536 bytes"));
+}
+
+TEST(ResizeRights, NamesAClassWhereAClassWasAskedFor) {
+    setenv("SHMPOOL_POOL", "test", 1);
+    const ConfiguredHost host("[access.grow]\ndeny_users = [" + std::to_string(geteuid()) + "]\n",
+                              {"--class", "4KiB:64:1024"});
+    const std::pair<std::string, Finished> refusals[] = {{"grow", run({"grow", "4KiB", "100"})},
+                                                         {"shrink", run({"shrink", "4KiB"})}};
+    for (const auto& [verb, refused] : refusals) {
+        EXPECT_EQ(refused.exit_code, 1);
+        EXPECT_THAT(refused.errors, HasSubstr("may not " + verb + " classes of this pool"));
+        EXPECT_THAT(refused.errors, HasSubstr("[access.grow] deny_users"));
+    }
 }
 
 TEST_F(ResizeCommand, WantsASizeAndANumber) {
