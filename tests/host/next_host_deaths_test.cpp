@@ -229,6 +229,23 @@ TEST_F(NextHostIsTraced, AndRefusedItsWaitWhenItServes) {
     EXPECT_TRUE(std::filesystem::is_socket(victim.socket()));
 }
 
+/// The only one who has the segment is not heard: that is no reason to make another.
+TEST_F(NextHostIsTraced, AndRefusedToWatchItsOnlyCaller) {
+    subscriber.reset();
+    reader.reset();
+    Daemon victim(directory, setup);
+    TracedProcess traced(victim.pid());
+    while (traced.enter_call() && traced.call() != SYS_accept4) traced.leave_call();
+    while (traced.leave_call() && traced.enter_call() && traced.call() != SYS_epoll_ctl) {
+    }
+    ASSERT_TRUE(traced.refuse_call(ENOSPC));
+    traced.let_go();
+    ASSERT_FALSE(victim.becomes_ready()) << victim.log();
+    EXPECT_EQ(victim.wait(), 1);
+    EXPECT_THAT(victim.log(), HasSubstr("peers of this pool live, but their segment can not be"));
+    EXPECT_TRUE(std::filesystem::is_socket(victim.socket()));
+}
+
 #endif
 
 }  // namespace
