@@ -121,7 +121,9 @@ void Host::take_over() {
                     std::to_string(before) + " peers live");
 }
 
+/// From here on the file of a host that ends in any way but the orderly one tells the next one so.
 void Host::announce_ready() {
+    base_.listener.keep_file_at_end(true);
     have_service_manager_keep(service_->steward.control(), service_->steward.payload());
     service_->steward.set_state(HostState::running);
     service_->directory.wake_everybody();
@@ -220,6 +222,7 @@ void Host::finish_stop() {
     service_->builder.finish();  // Nobody finds a heap locked by a host that has said goodbye.
     service_->steward.set_state(HostState::stopped);
     have_service_manager_forget();
+    base_.listener.keep_file_at_end(false);
     service_->directory.wake_everybody();
     base_.log->info("stopped; " + std::to_string(service_->registry.present_count()) +
                     " peers had not left");

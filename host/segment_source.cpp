@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -49,6 +50,8 @@ public:
     }
 
     std::unique_ptr<SegmentSteward> steward() { return std::move(steward_); }
+    /// What this host lacked to hear a caller out or to take what he brought; none: nothing.
+    [[nodiscard]] const std::optional<Error>& lack() const { return lack_; }
     std::vector<LocalConnection> callers() {
         std::vector<LocalConnection> all;
         for (auto& [token, caller] : callers_) all.push_back(std::move(caller.connection));
@@ -64,7 +67,7 @@ private:
 
     void accept(EventQueue& queue) {
         auto connection = listener_.accept(at_once());
-        if (!connection) return;
+        if (!connection) return note(connection.error());
         const auto credentials = connection->credentials();
         if (!credentials || closer_.is_behind(credentials->uid)) return;
         if (!make_room_for_one_more(queue)) return;
@@ -75,7 +78,14 @@ private:
             callers_.emplace(token, Caller{std::move(*connection), *credentials, may_attach});
         if (auto watched = queue.add(added->second.connection.socket(), token); !watched) {
             log_.warn(watched.error().message);  // Answered later, as those who say Hello.
+            lack_ = watched.error();
         }
+    }
+
+    void note(const Error& error) {
+        const bool is_own = error.code == Errc::descriptor_limit ||
+                            error.code == Errc::out_of_memory || error.code == Errc::system;
+        if (is_own) lack_ = error;
     }
 
     /// Who has no right to help must not keep out who has: the oldest stranger goes.
@@ -101,6 +111,7 @@ private:
         }
         auto received = caller.connection.try_peek();
         if (!received) {
+            note(received.error());
             callers_.erase(found);
             return;
         }
@@ -112,6 +123,7 @@ private:
         if (steward) {
             steward_ = std::move(*steward);
         } else {
+            note(steward.error());
             log_.warn("pid " + std::to_string(caller.credentials.pid) +
                       " has handed over a segment that can not be taken over: " +
                       steward.error().message);
@@ -134,6 +146,7 @@ private:
     const Closer& closer_;
     const HostLog& log_;
     std::unique_ptr<SegmentSteward> steward_;
+    std::optional<Error> lack_;
     std::map<std::uint64_t, Caller> callers_;  ///< By token, the oldest first.
     std::uint64_t last_token_ = listener_token;
 };
@@ -141,10 +154,16 @@ private:
 std::chrono::nanoseconds patience_for(const PoolConfig& config, const LocalListener& listener,
                                       const HostLog& log) {
     if (!listener.replaced_stale() || config.takeover_patience_ms == 0) return {};
-    if (!is_presence_marked(listener.path())) return least_patience;
+    if (!is_presence_marked(listener.directory(), listener.path())) return least_patience;
     log.info("a host of this pool has died and peers of it live: waiting up to " +
              format_duration_ms(config.takeover_patience_ms) + " for its segment");
     return std::chrono::milliseconds(config.takeover_patience_ms);
+}
+
+/// The next host may have what this one lacks: to start afresh would take the pool from who lives.
+tl::unexpected<Error> fail_for_want(const Error& lack) {
+    return fail(lack.code, "peers of this pool live, but their segment can not be taken over: " +
+                               lack.message);
 }
 
 }  // namespace
@@ -156,6 +175,7 @@ Result<SegmentSource> find_or_make_segment(const PoolConfig& config, LocalListen
         auto steward = SegmentSteward::take_over(config.name, std::move(kept->control),
                                                  std::move(kept->payload));
         if (steward) {
+            listener.keep_file_at_end(true);
             source.steward = std::move(*steward);
             return source;
         }
@@ -171,7 +191,8 @@ Result<SegmentSource> find_or_make_segment(const PoolConfig& config, LocalListen
         source.steward = search.steward();
         source.callers = search.callers();
         if (source.steward) return source;
-        if (is_presence_marked(listener.path())) {
+        if (is_presence_marked(listener.directory(), listener.path())) {
+            if (const auto& lack = search.lack()) return fail_for_want(*lack);
             log.warn(
                 "no peer has handed the old segment over: this pool starts afresh, and those "
                 "who still use the old one must attach again");

@@ -5,7 +5,8 @@
 ///   1 the service manager, which keeps descriptors for us (file descriptor store)
 ///   2 a peer that comes back and says Rejoin; waited for only if a stale socket tells that a host
 ///     died here and a living peer's mark tells that somebody may come
-///   3 nobody: it is made anew
+///   3 nobody: it is made anew. But who lacks descriptors or memory to take what living peers have
+///     ends, and leaves them, by its stale socket, to the next host
 ///
 /// Who connects meanwhile is let in but not yet answered: what he says stays in his socket, a
 /// Rejoin is only peeked at, and all of them are served when there is a segment.
@@ -27,8 +28,7 @@ struct SegmentSource {
     std::vector<LocalConnection> callers;  ///< Connected, not yet answered.
 };
 
-/// Ends at the latest after the configured patience. Only when a segment must be made anew it can
-/// fail for want of memory.
+/// Ends at the latest after the configured patience. Fails only for want of descriptors or memory.
 [[nodiscard]] Result<SegmentSource> find_or_make_segment(const PoolConfig& config,
                                                          LocalListener& listener,
                                                          const Closer& closer, const HostLog& log);

@@ -28,6 +28,12 @@ Result<LocalConnection> connect_until(const std::string& path, const Deadline& d
     }
 }
 
+/// A host that stops makes room for another; what it lacks now it, or another, may have later.
+bool is_final(Errc refusal) {
+    return refusal != Errc::host_stopped && refusal != Errc::descriptor_limit &&
+           refusal != Errc::out_of_memory && refusal != Errc::system;
+}
+
 Result<std::string> path_for(const AttachRequest& request) {
     if (!request.socket_path.empty()) return request.socket_path;
     auto path = socket_path_of(request.pool_name);
@@ -289,10 +295,9 @@ void ControlChannel::heard_rejoin(const wire::Body& answer) {
         host_gone_.store(false, std::memory_order_relaxed);
         return;
     }
-    const auto* refused = std::get_if<wire::Refused>(&answer);
-    // A host that stops makes room for another; any other word is final.
-    if (refused != nullptr && refused->code != static_cast<std::uint32_t>(Errc::host_stopped)) {
-        place_lost_ = wire::error_of(*refused);
+    if (const auto* refused = std::get_if<wire::Refused>(&answer)) {
+        const Error error = wire::error_of(*refused);
+        if (is_final(error.code)) place_lost_ = error;
     }
     lose_connection();
 }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /// LocalListener, see local_socket.hpp. Order of bind, all under flock of the directory:
-///   1  connect to what is there: accepted -> somebody lives, leave it; refused -> stale, unlink it
-///   2  bind: the file is born closed to all others; then its owner, then its mode. Nobody can
-///      connect in between, because nobody listens
+///   1  connect to what is there: accepted -> somebody lives, leave it; refused -> stale
+///   2  bind, under another name of the same directory: the file is born closed to all others; then
+///      its owner, then its mode. Nobody can connect in between, because nobody listens
 ///   3  listen
-/// A dead host's file refuses connections whatever else it left, so nothing else needs a look; and
-/// flock ends with its process, so a kill between any two steps leaves at most a stale file.
+///   4  rename, over the stale file if there is one
+/// So a stale file, which is all that tells a next host that peers may have a segment, is there
+/// until a living one is: a kill between any two steps, or an error, leaves one of the two. A dead
+/// host's file refuses connections whatever else it left, so nothing else needs a look; flock ends
+/// with its process; and what a kill has left under the other name is removed by the next host.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
@@ -16,6 +19,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 
 #include "protocol/wire/local_socket.hpp"
 #include "protocol/wire/socket_address.hpp"
@@ -126,77 +130,140 @@ std::string spell_pid(const Descriptor& connected) {
     return "with pid " + std::to_string(credentials->pid);
 }
 
-/// Leaves the path free, or says who is there. True: a dead listener's file was removed.
-Result<bool> clear_path(const std::string& path) {
+/// `name` is for people, `path` leads there. True: a dead listener's file; false: nothing is there.
+Result<bool> is_stale(const std::string& path, const std::string& name) {
     struct stat status {};
     if (::lstat(path.c_str(), &status) != 0) {
         if (errno == ENOENT) return false;
-        return path_error("look at " + path, errno);
+        return path_error("look at " + name, errno);
     }
     if (!S_ISSOCK(status.st_mode)) {
         return fail(Errc::invalid_argument,
-                    path + " exists and is not a socket; it is left alone, choose another path");
+                    name + " exists and is not a socket; it is left alone, choose another path");
     }
     auto probe = new_socket(SOCK_NONBLOCK);
     if (!probe) return tl::unexpected(probe.error());
     switch (const int answer = connect_once(probe->get(), path)) {
         case 0:
             return fail(Errc::name_taken, "a host " + spell_pid(*probe) + " already listens on " +
-                                              path + "; stop it, or choose another pool name");
+                                              name + "; stop it, or choose another pool name");
         case EAGAIN:
-            return fail(Errc::name_taken, "a host already listens on " + path +
+            return fail(Errc::name_taken, "a host already listens on " + name +
                                               " (its queue is full, so its pid is not known)");
         case EPROTOTYPE:
-            return fail(Errc::name_taken, "another program already listens on " + path);
-        case ECONNREFUSED: break;  // Stale.
+            return fail(Errc::name_taken, "another program already listens on " + name);
+        case ECONNREFUSED: return true;
         case ENOENT: return false;
-        default: return path_error("look whether a host listens on " + path, answer);
+        default: return path_error("look whether a host listens on " + name, answer);
     }
-    if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-        return path_error("replace the stale socket " + path, errno);
-    }
-    return true;
 }
 
+/// The name under which the socket of a host is born, one for each user in a directory: only who
+/// has the lock uses it. The way by the descriptor fits sun_path however long the directory's is.
+class BirthName {
+public:
+    BirthName(int directory, const std::string& socket_path) {
+        const std::string name = ".shmpool-" + std::to_string(::geteuid()) + ".new";
+        path_ = "/proc/self/fd/" + std::to_string(directory) + "/" + name;
+        name_ = directory_of(socket_path) + "/" + name;
+    }
+    BirthName(const BirthName&) = delete;
+    BirthName& operator=(const BirthName&) = delete;
+    ~BirthName() {
+        if (used_) ::unlink(path_.c_str());
+    }
+
+    /// Removes what a host has left that was killed.
+    [[nodiscard]] Result<void> clear() {
+        const auto stale = is_stale(path_, name_);
+        if (!stale) return tl::unexpected(stale.error());
+        if (*stale && ::unlink(path_.c_str()) != 0 && errno != ENOENT) {
+            return path_error("remove " + name_ + ", which a dead host has left", errno);
+        }
+        return {};
+    }
+
+    /// Of the file that is born here.
+    [[nodiscard]] Result<Descriptor> bind() {
+        auto socket = new_socket(SOCK_NONBLOCK);
+        if (!socket) return tl::unexpected(socket.error());
+        // Open to us: a next host must be able to find out that nobody listens on what we left.
+        if (::fchmod(socket->get(), S_IRUSR | S_IWUSR) != 0) {
+            return path_error("set the mode of a socket", errno);
+        }
+        const sockaddr_un address = socket_address(path_);
+        const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+        if (::bind(socket->get(), generic, sizeof(address)) != 0) {
+            return path_error("make the socket " + name_ + " (is /proc mounted?)", errno);
+        }
+        used_ = true;
+        return socket;
+    }
+
+    [[nodiscard]] Result<void> rename(const std::string& path, bool replaces_stale) {
+        int error_number = rename_unless(path, replaces_stale ? 0 : RENAME_NOREPLACE);
+        if (error_number == EINVAL) error_number = rename_unless(path, 0);  // A file system's no.
+        if (error_number == EEXIST) {
+            return fail(Errc::name_taken, "another program has just taken " + path);
+        }
+        if (error_number != 0) return path_error("put the socket at " + path, error_number);
+        used_ = false;
+        return {};
+    }
+
+    [[nodiscard]] const std::string& path() const { return path_; }
+
+private:
+    [[nodiscard]] int rename_unless(const std::string& path, unsigned rule) const {
+        const int done = ::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, path.c_str(), rule);
+        return done == 0 ? 0 : errno;
+    }
+
+    std::string path_;
+    std::string name_;  ///< For people.
+    bool used_ = false;
+};
+
 /// The owner first: else the mode would be for one who does not own it yet.
-Result<void> open_to_the_entitled(const std::string& path, const ListenOptions& options) {
+Result<void> open_to_the_entitled(const std::string& file, const std::string& path,
+                                  const ListenOptions& options) {
     constexpr auto unchanged = static_cast<uid_t>(-1);
     const uid_t user = options.user.value_or(unchanged);
     const gid_t group = options.group.value_or(unchanged);
-    if ((options.user || options.group) && ::lchown(path.c_str(), user, group) != 0) {
+    if ((options.user || options.group) && ::lchown(file.c_str(), user, group) != 0) {
         return path_error("give the socket " + path + " to another user or group", errno);
     }
-    if (::chmod(path.c_str(), options.mode) != 0) {
+    if (::chmod(file.c_str(), options.mode) != 0) {
         return path_error("set the mode of the socket " + path, errno);
     }
     return {};
 }
 
-Result<Descriptor> listen_at(const std::string& path, const ListenOptions& options) {
-    auto socket = new_socket(SOCK_NONBLOCK);
+struct Listening {
+    Descriptor socket;
+    struct stat file {};
+};
+
+/// Nothing can fail behind the rename.
+Result<Listening> listen_at(const std::string& path, int directory, const ListenOptions& options,
+                            bool replaces_stale) {
+    BirthName birth(directory, path);
+    if (auto cleared = birth.clear(); !cleared) return tl::unexpected(cleared.error());
+    auto socket = birth.bind();
     if (!socket) return tl::unexpected(socket.error());
-    // Open to us: a next host must be able to find out that nobody listens on what we left.
-    if (::fchmod(socket->get(), S_IRUSR | S_IWUSR) != 0) {
-        return path_error("set the mode of a socket", errno);
-    }
-    const sockaddr_un address = socket_address(path);
-    const auto* generic = reinterpret_cast<const sockaddr*>(&address);
-    if (::bind(socket->get(), generic, sizeof(address)) != 0) {
-        if (errno == EADDRINUSE) {
-            return fail(Errc::name_taken, "another program has just taken " + path);
-        }
-        return path_error("make the socket " + path, errno);
-    }
-    if (auto opened = open_to_the_entitled(path, options); !opened) {
-        ::unlink(path.c_str());
+    if (auto opened = open_to_the_entitled(birth.path(), path, options); !opened) {
         return tl::unexpected(opened.error());
     }
-    if (::listen(socket->get(), options.backlog) != 0) {
-        const int error_number = errno;
-        ::unlink(path.c_str());
-        return path_error("listen on " + path, error_number);
+    if (::listen(socket->get(), options.backlog) != 0)
+        return path_error("listen on " + path, errno);
+    Listening listening{*std::move(socket)};
+    if (::lstat(birth.path().c_str(), &listening.file) != 0) {
+        return path_error("look at the socket of " + path, errno);
     }
-    return socket;
+    if (auto renamed = birth.rename(path, replaces_stale); !renamed) {
+        return tl::unexpected(renamed.error());
+    }
+    return listening;
 }
 
 }  // namespace
@@ -212,17 +279,17 @@ Result<LocalListener> LocalListener::bind(const std::string& path, const ListenO
 
     DirectoryLock lock(directory->get());
     if (const auto taken = lock.take(path); !taken) return tl::unexpected(taken.error());
-    const auto cleared = clear_path(path);
-    if (!cleared) return tl::unexpected(cleared.error());
-    auto socket = listen_at(path, options);
-    if (!socket) return tl::unexpected(socket.error());
-    struct stat status {};
-    if (::lstat(path.c_str(), &status) != 0) return path_error("look at " + path, errno);
+    const auto stale = is_stale(path, path);
+    if (!stale) return tl::unexpected(stale.error());
+    auto listening = listen_at(path, directory->get(), options, *stale);
+    if (!listening) return tl::unexpected(listening.error());
 
-    LocalListener listener(*std::move(socket), *std::move(directory), std::move(reserve), path);
-    listener.device_ = status.st_dev;
-    listener.inode_ = status.st_ino;
-    listener.replaced_stale_ = *cleared;
+    LocalListener listener(std::move(listening->socket), *std::move(directory), std::move(reserve),
+                           path);
+    listener.device_ = listening->file.st_dev;
+    listener.inode_ = listening->file.st_ino;
+    listener.replaced_stale_ = *stale;
+    listener.file_stays_ = *stale;
     return listener;
 }
 
@@ -245,6 +312,7 @@ LocalListener& LocalListener::operator=(LocalListener&& other) noexcept {
     inode_ = other.inode_;
     process_id_ = other.process_id_;
     replaced_stale_ = other.replaced_stale_;
+    file_stays_ = other.file_stays_;
     closer_ = std::move(other.closer_);
     return *this;
 }
@@ -260,7 +328,7 @@ void LocalListener::stop_listening() noexcept {
 }
 
 void LocalListener::remove_file() noexcept {
-    if (!socket_ || process_id_ != ::getpid()) return;
+    if (!socket_ || file_stays_ || process_id_ != ::getpid()) return;
     // While we listen, nobody replaces the file; so it goes first, and the socket after it. The
     // look at the inode is for a user who removed the file by hand and started another host.
     const bool locked = ::flock(directory_.get(), LOCK_EX | LOCK_NB) == 0;

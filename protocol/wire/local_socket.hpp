@@ -117,7 +117,8 @@ struct ListenOptions {
 
 /// The host's end. At most one listener per path: a socket file is replaced only if nobody listens
 /// on it, and the look and the replacement happen under a lock on the directory itself, so that of
-/// two hosts that start at once exactly one wins and no lock file is left.
+/// two hosts that start at once exactly one wins and no lock file is left. Invariant: from the
+/// first host's file until an orderly end there is a file at the path, stale or living.
 class LocalListener {
 public:
     /// A living host there: `name_taken` with its pid. Something there that is no socket, a path
@@ -127,7 +128,8 @@ public:
 
     LocalListener(LocalListener&& other) noexcept = default;
     LocalListener& operator=(LocalListener&& other) noexcept;
-    /// Removes the socket file, if it is still this listener's and this is not a forked child.
+    /// Removes the socket file, if it is still this listener's, is not to stay, and this is not a
+    /// forked child.
     ~LocalListener();
 
     /// From now on connections, and in the end this listener with those that it has not accepted,
@@ -142,8 +144,13 @@ public:
     /// For event loops: readable while somebody waits outside.
     [[nodiscard]] const Descriptor& socket() const { return socket_; }
     [[nodiscard]] const std::string& path() const { return path_; }
+    /// For looks at what is beside the file; stays owned by this object.
+    [[nodiscard]] const Descriptor& directory() const { return directory_; }
     /// The file of a listener that had died lay there: whoever has gone in order removes his.
     [[nodiscard]] bool replaced_stale() const { return replaced_stale_; }
+    /// Whether the file stays when this listener ends, so that the next one finds it stale. Until
+    /// this is said it does if it has replaced a stale one: who fails must not hide who died.
+    void keep_file_at_end(bool keep) noexcept { file_stays_ = keep; }
 
 private:
     LocalListener(Descriptor socket, Descriptor directory, Descriptor reserve, std::string path);
@@ -161,6 +168,7 @@ private:
     std::uint64_t inode_ = 0;
     int process_id_ = 0;
     bool replaced_stale_ = false;
+    bool file_stays_ = false;
     std::shared_ptr<DescriptorCloser> closer_;
 };
 

@@ -39,10 +39,9 @@ Descriptor mark_presence(const std::string& socket_path) {
     return directory;
 }
 
-bool is_presence_marked(const std::string& socket_path) {
-    const Descriptor directory = open_directory_of(socket_path);
+bool is_presence_marked(const Descriptor& directory, const std::string& socket_path) {
     struct flock lock = lock_on(socket_path, F_WRLCK);
-    return directory && ::fcntl(directory.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    return ::fcntl(directory.get(), F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
 }  // namespace shmpool

@@ -16,7 +16,8 @@ namespace shmpool {
 /// directory: then the next host has less patience.
 [[nodiscard]] Descriptor mark_presence(const std::string& socket_path);
 
-/// Whether a living process has marked itself.
-[[nodiscard]] bool is_presence_marked(const std::string& socket_path);
+/// Whether a living process has marked itself in this directory, which is the socket's; yes also if
+/// that can not be told. The host has the directory open: no descriptor is needed for this look.
+[[nodiscard]] bool is_presence_marked(const Descriptor& directory, const std::string& socket_path);
 
 }  // namespace shmpool

@@ -13,9 +13,9 @@ SocketWatch SocketWatch::on(const std::string& socket_path) {
     const std::string directory = std::filesystem::path(socket_path).parent_path().string();
     SocketWatch watch;
     watch.events_ = Descriptor(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-    // IN_ATTRIB: its mode is set behind its birth, right before somebody listens.
-    if (watch.events_ && ::inotify_add_watch(watch.events_.get(), directory.c_str(),
-                                             IN_CREATE | IN_MOVED_TO | IN_ATTRIB) < 0) {
+    // A socket is moved to its place when somebody listens: its birth beside it is of no interest.
+    if (watch.events_ &&
+        ::inotify_add_watch(watch.events_.get(), directory.c_str(), IN_MOVED_TO) < 0) {
         watch.events_ = Descriptor();
     }
     return watch;

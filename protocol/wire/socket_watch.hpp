@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Tells a peer that a socket may have appeared at a path (inotify on its directory), so that who
-/// waits for a host, maybe for hours, sleeps meanwhile and comes at once. A hint: the file is there
-/// a moment before somebody listens.
+/// waits for a host, maybe for hours, sleeps meanwhile and comes at once. A hint: what has appeared
+/// may be another's.
 #pragma once
 
 #include <string>

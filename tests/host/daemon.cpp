@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -77,6 +78,7 @@ pid_t start(const TemporaryDirectory& directory, std::vector<std::string> words,
         if (::chown(directory.path().c_str(), setup.user, setup.user) != 0) ::_exit(126);
         if (::setgid(setup.user) != 0 || ::setuid(setup.user) != 0) ::_exit(126);
     }
+    if (setup.traced && ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(126);
     ::fexecve(program, pointers.data(), environ);
     ::_exit(127);
 }

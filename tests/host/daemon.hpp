@@ -27,7 +27,8 @@ struct DaemonSetup {
     std::uint64_t file_bytes_limit = 0;  ///< 0: as it is.
     /// What a service manager has kept for it: name and descriptor.
     std::vector<std::pair<std::string, int>> kept;
-    uid_t user = 0;  ///< 0: who runs the test; others only if root does.
+    uid_t user = 0;       ///< 0: who runs the test; others only if root does.
+    bool traced = false;  ///< Stopped at its beginning, for a TracedProcess.
 };
 
 class Daemon {
