@@ -10,17 +10,17 @@
 namespace shmpool::host {
 
 PeerRegistry::PeerRegistry(const ProtocolView& view, const QuotaRules& quotas)
-    : view_(view), quotas_(quotas), peers_(view.peers.count) {
+    : view_(view), quotas_(quotas), own_space_(process_space()), peers_(view.peers.count) {
     for (std::uint32_t i = 0; i < view.peers.count; ++i) peers_[i].id.index = i;
 }
 
 namespace {
 
 /// Relaxed: show() releases it. Who has no pid here is in no space that a next host can look into.
-void write_process(PeerImage& image, pid_t pid) {
+void write_process(PeerImage& image, pid_t pid, std::uint64_t space) {
     image.pid.store(static_cast<std::uint32_t>(pid), std::memory_order_relaxed);
     image.process_started.store(process_started(pid), std::memory_order_relaxed);
-    image.process_space.store(pid > 0 ? process_space() : 0, std::memory_order_relaxed);
+    image.process_space.store(pid > 0 ? space : 0, std::memory_order_relaxed);
 }
 
 bool is_of_space(const PeerImage& image, std::uint64_t space) {
@@ -54,7 +54,7 @@ Result<Peer*> PeerRegistry::attach(const Credentials& credentials, std::string_v
     image.incarnation.store(id.incarnation, std::memory_order_relaxed);
     image.uid.store(credentials.uid, std::memory_order_relaxed);
     image.attached_ns.store(now_ns, std::memory_order_relaxed);
-    write_process(image, credentials.pid);
+    write_process(image, credentials.pid, own_space_);
     image.left_incarnation.store(0, std::memory_order_relaxed);
     image.read_only.store(read_only ? 1 : 0, std::memory_order_relaxed);
     write_quota(image, quotas_.of(credentials.uid));
@@ -77,7 +77,7 @@ void PeerRegistry::take_over() {
         peer.phase = PeerPhase::present;
         peer.awaited = true;
         peer.credentials.pid = static_cast<pid_t>(image.pid.load(std::memory_order_relaxed));
-        peer.unseen = !is_of_space(image, process_space());
+        peer.unseen = !is_of_space(image, own_space_);
         peer.credentials.uid = image.uid.load(std::memory_order_relaxed);
         peer.read_only = image.read_only.load(std::memory_order_relaxed) != 0;
         peer.name = printable({image.name, strnlen(image.name, name_bytes)});
@@ -90,7 +90,7 @@ void PeerRegistry::rejoined(Peer& peer, const Credentials& credentials, bool rea
     peer.unseen = credentials.pid <= 0;
     peer.read_only = read_only;
     PeerImage& image = view_.peers.at(peer.id.index);
-    write_process(image, credentials.pid);
+    write_process(image, credentials.pid, own_space_);
     image.uid.store(credentials.uid, std::memory_order_relaxed);
     image.read_only.store(read_only ? 1 : 0, std::memory_order_relaxed);
     write_quota(image, quotas_.of(credentials.uid));

@@ -96,6 +96,7 @@ public:
 private:
     const ProtocolView& view_;
     const QuotaRules& quotas_;
+    const std::uint64_t own_space_;  ///< It never changes, and to learn it takes files.
     std::vector<Peer> peers_;
 };
 
