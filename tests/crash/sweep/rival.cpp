@@ -5,6 +5,7 @@
 
 #include <limits>
 #include <set>
+#include <tuple>
 
 #include "must.hpp"
 #include "shmpool/platform/futex.hpp"
@@ -207,10 +208,12 @@ void Rival::let_class_shrink() {
 
 void Rival::count() {
     let_class_shrink();
-    std::set<std::pair<std::uint32_t, std::uint32_t>> places;
+    std::set<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>> places;
     std::vector<SlotRef> all;
     while (const auto ref = peer_.allocate(1)) {
-        if (!places.emplace(ref->class_index, ref->slot_index).second) ++board_.counted_twice;
+        const bool is_new =
+            places.emplace(ref->class_index, ref->extent_index, ref->slot_index).second;
+        if (!is_new) ++board_.counted_twice;
         // Who still has it will see that somebody else does.
         write_mark(must(peer_.slot_data(*ref), "a counted slot"), {number_ + 1, ++raw_taken_});
         all.push_back(*ref);
