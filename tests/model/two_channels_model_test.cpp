@@ -70,14 +70,22 @@ TEST(TwoChannelsModel, DropBesideUnsubscribe) {
                  });
 }
 
+/// Of the only slot.
+void expect_publish_beside_unsubscribe(const std::string& name, const Shape& shape) {
+    expect_holds(name, shape, deep(a_death, 2, 3), [](World& world) {
+        const First first = add_first(world, 2);
+        first.writer.first(loan).then(publish_loan);
+        unsubscribe(world, first.reader);
+        add_second(world, publish, [&] { return is_over(world.player("W")); });
+    });
+}
+
 TEST(TwoChannelsModel, ADeadPublishBesideUnsubscribe) {
-    expect_holds("publish, dies | unsubscribe | publish to others", one_slot, deep(a_death, 2, 3),
-                 [](World& world) {
-                     const First first = add_first(world, 2);
-                     first.writer.first(loan).then(publish_loan);
-                     unsubscribe(world, first.reader);
-                     add_second(world, publish, [&] { return is_over(world.player("W")); });
-                 });
+    expect_publish_beside_unsubscribe("publish, dies | unsubscribe | publish to others", one_slot);
+}
+
+TEST(TwoChannelsModel, AMoveBesideUnsubscribe) {
+    expect_publish_beside_unsubscribe("move | unsubscribe | move to others", one_moved_slot);
 }
 
 TEST(TwoChannelsModel, ADropThatStopsWhileItsReaderDies) {
@@ -92,16 +100,6 @@ TEST(TwoChannelsModel, ADropThatStopsWhileItsReaderDies) {
                          const Player& reader = world.player("R");
                          return reader.dead() && reader.has_lane();
                      });
-                 });
-}
-
-TEST(TwoChannelsModel, AMoveBesideUnsubscribe) {
-    expect_holds("move | unsubscribe | move to others", one_moved_slot, deep(a_death, 2, 3),
-                 [](World& world) {
-                     const First first = add_first(world, 2);
-                     first.writer.first(loan).then(publish_loan);
-                     unsubscribe(world, first.reader);
-                     add_second(world, publish, [&] { return is_over(world.player("W")); });
                  });
 }
 
