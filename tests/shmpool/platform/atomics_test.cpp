@@ -56,6 +56,33 @@ TEST(CompareExchange128, KeepsTheHalvesTogetherUnderFire) {
     EXPECT_EQ(load_halves(word), (Word128{sum, mixed(sum)}));
 }
 
+/// As a lease is given up beside others: the second word is also changed alone.
+TEST(CompareExchange128, LosesNoChangeOfEightBytesBesideIt) {
+    constexpr std::uint64_t increments = 200'000;
+    struct alignas(16) {
+        Atomic<std::uint64_t> life{7};
+        Atomic<std::uint64_t> count{0};
+    } both;
+    std::thread together([&] {
+        for (std::uint64_t i = 0; i < increments; ++i) {
+            std::uint64_t seen = 0;
+            do {
+                seen = both.count.load(std::memory_order_acquire);  // [A-count]
+            } while (!compare_exchange_128(both.life, {7, seen}, {7, seen + 1}));
+        }
+    });
+    std::thread alone([&] {
+        for (std::uint64_t i = 0; i < increments; ++i) {
+            both.count.fetch_add(1, std::memory_order_acq_rel);  // [AR-count]
+        }
+    });
+    together.join();
+    alone.join();
+    EXPECT_EQ(both.count.load(std::memory_order_relaxed), 2 * increments);
+    EXPECT_FALSE(compare_exchange_128(both.life, {8, 2 * increments}, {8, 0}))
+        << "changed in a life that is not the one meant";
+}
+
 TEST(CompareExchange128, HandsOverWhatWasWrittenBefore) {
     // Plain memory passes from thread to thread with the word; the thread sanitizer is the judge.
     constexpr std::uint64_t threads = 4;
