@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 
 namespace shmpool::model {
 namespace {
@@ -34,8 +35,10 @@ void print_row(const std::string& name, const Bounds& bounds, const Report& repo
 
 }  // namespace
 
-bool full_depth() {
-    return std::getenv("SHMPOOL_MODEL_FULL") != nullptr;
+Depth depth() {
+    const char* const asked = std::getenv("SHMPOOL_MODEL_DEPTH");
+    if (asked == nullptr) return Depth::short_form;
+    return std::string_view(asked) == "unbounded" ? Depth::unbounded : Depth::full;
 }
 
 Bounds deep(Bounds bounds, int preemptions) {
@@ -43,7 +46,11 @@ Bounds deep(Bounds bounds, int preemptions) {
 }
 
 Bounds deep(Bounds bounds, int preemptions, int at_full_depth) {
-    bounds.preemptions = full_depth() ? at_full_depth : preemptions;
+    switch (depth()) {
+        case Depth::short_form: bounds.preemptions = preemptions; break;
+        case Depth::full: bounds.preemptions = at_full_depth; break;
+        case Depth::unbounded: bounds.preemptions = -1; break;
+    }
     return bounds;
 }
 

@@ -5,17 +5,20 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+
 #include "player.hpp"
 
 namespace shmpool::model {
 
-/// Whether scripts/model asked for the full depth; the plain tests stay within a minute.
-[[nodiscard]] bool full_depth();
+/// What scripts/model asks for; the plain tests stay within a minute.
+enum class Depth : std::uint8_t { short_form, full, unbounded };
+[[nodiscard]] Depth depth();
 
-/// The same without a bound of preemptions at full depth, else with `preemptions`.
+/// The same with `preemptions` in the short form, else without a bound of preemptions.
 [[nodiscard]] Bounds deep(Bounds bounds, int preemptions);
 
-/// As `deep`, for a play that has a bound in both forms.
+/// As `deep`, for a play that has a bound at full depth too.
 [[nodiscard]] Bounds deep(Bounds bounds, int preemptions, int at_full_depth);
 
 /// Explores what `cast` puts on the stage, prints the row, and expects that everything holds.

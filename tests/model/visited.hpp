@@ -13,7 +13,7 @@ namespace shmpool::model {
 
 class Visited {
 public:
-    static constexpr std::uint64_t states_max = std::uint64_t{1} << 27;  // 4 GiB; 6 while it grows.
+    static constexpr std::uint64_t states_max = 1ULL << 28;  ///< 8 GiB; 12 while it grows.
 
     /// False when it was there already.
     bool insert(const Hash& hash) {

@@ -19,10 +19,19 @@
 namespace shmpool::sweep {
 namespace {
 
-constexpr std::uint32_t slot_total = small_count + middle_count + large_count;
+/// Where the large class grows by itself, it has done so when they are counted.
+std::uint32_t slot_total(Limits limits) {
+    return small_count + middle_count + (limits == Limits::none ? large_count : large_limit);
+}
+
+std::string limits_config() {
+    constexpr std::uint64_t all =
+        small_count * small_bytes + middle_count * middle_bytes + large_limit * large_bytes;
+    return "[quota]\npeer_bytes = " + std::to_string(all) + "\nuser_bytes = \"1GiB\"\n";
+}
 
 /// Small, because it is compared after every instruction.
-std::string config_text() {
+std::string config_text(Limits limits) {
     const auto one_class = [](std::uint64_t bytes, std::uint32_t count, std::uint32_t limit) {
         return "[[class]]\nslot_size = " + std::to_string(bytes) +
                "\nslot_count = " + std::to_string(count) +
@@ -31,6 +40,7 @@ std::string config_text() {
     return one_class(small_bytes, small_count, small_count) +
            one_class(middle_bytes, middle_count, middle_count) +
            one_class(large_bytes, large_count, large_limit) +
+           (limits == Limits::none ? "" : "grow_when_exhausted = true\n" + limits_config()) +
            "[limits]\npeers = 6\nlanes = 12\nchannels = 16\npublishers = 16\nsubscribers = 20\n"
            "rings = 48\nring_entries = 512\npublishers_per_channel = 4\nheaps = 16\n"
            "heap_bytes = \"2MiB\"\n" +
@@ -85,7 +95,7 @@ std::string describe(const AuditFinding& finding) {
 
 Arena::Arena(ArenaOptions options)
     : options_(std::move(options)),
-      config_(std::make_unique<ConfigFile>(config_text() + options_.more_config)) {
+      config_(std::make_unique<ConfigFile>(config_text(options_.limits) + options_.more_config)) {
     renew();
 }
 Arena::~Arena() = default;
@@ -102,6 +112,7 @@ void Arena::renew() {
     std::destroy_at(&*board_);
     std::construct_at(&*board_);
     set_patience(patience_);
+    board_->limits = options_.limits;
     host_ = std::make_unique<RunningHost>(
         std::vector<std::string>{"--config", config_->path(), "--log-level", "error"},
         options_.pool);
@@ -228,10 +239,11 @@ void Arena::count_slots(Account& account) {
         account.text += "a class keeps " + std::to_string(grown) + " slots that nobody has; ";
     }
     account.doubled += board_->counted_twice.exchange(0);
-    if (board_->counted == slot_total) return;
-    account.lost += slot_total - board_->counted;
-    account.text += "of " + std::to_string(slot_total) + " slots " +
-                    std::to_string(board_->counted) + " can be had; ";
+    const std::uint32_t total = slot_total(options_.limits);
+    if (board_->counted == total) return;
+    account.lost += total - board_->counted;
+    account.text += "of " + std::to_string(total) + " slots " + std::to_string(board_->counted) +
+                    " can be had; ";
 }
 
 void Arena::ask_about_heaps(Account& account) {

@@ -30,6 +30,7 @@ struct Account {
 
 struct ArenaOptions {
     std::string pool = "sweep";
+    Limits limits = Limits::none;
     std::string more_config{};
 };
 

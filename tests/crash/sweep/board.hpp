@@ -34,6 +34,14 @@ inline constexpr std::uint32_t large_count = 16;
 inline constexpr std::uint32_t large_limit = 2 * large_count;
 inline constexpr std::uint32_t depth = 4;  ///< Of every queue.
 
+/// Of the pool that the sweep takes place in.
+enum class Limits : std::uint8_t {
+    none,
+    /// No peer may have more than all there is, which has to be counted; and the large class grows
+    /// by itself.
+    some,
+};
+
 /// Channels to rivals: the first is the only reader, or all three are.
 [[nodiscard]] std::string to_one(ChannelPolicy policy);
 [[nodiscard]] std::string to_three(ChannelPolicy policy);
@@ -47,6 +55,7 @@ enum class Order : std::uint32_t {
     count,  ///< At rest: the first lets a class that has grown shrink, takes every slot there is,
             ///< and gives all back.
     wait,   ///< The first sleeps until a message comes, the second until the victim makes room.
+    wait_together,  ///< All three sleep until the same message comes.
 };
 
 inline constexpr std::uint32_t sleep_ms_at_first = 200;
@@ -55,6 +64,7 @@ struct Board {
     Atomic<std::uint32_t> turn{0};
     std::array<Atomic<std::uint32_t>, rival_count> played{};  ///< The last turn of each.
     std::atomic<Order> order{Order::work};
+    std::atomic<Limits> limits{Limits::none};
     std::atomic<bool> readers_take{true};
     /// How long a turn may take.
     std::atomic<std::uint32_t> patience_s{20};

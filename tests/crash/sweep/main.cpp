@@ -8,6 +8,7 @@
 #include <exception>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "stops.hpp"
 #include "sweep.hpp"
@@ -73,14 +74,19 @@ struct Options {
     std::uint32_t stop_ms = 0;
 };
 
-void sweep_all(const std::vector<Operation>& operations, const Extent& extent) {
-    Arena arena;
-    for (const Operation& one : operations) print(json_of(Sweep(arena).run(one, extent)));
+/// Operations that need the same pool, one after the other.
+using Part = std::span<const Operation>;
+
+void sweep_all(Part operations, const Options& options) {
+    Arena arena({.limits = operations.front().limits});
+    for (const Operation& one : operations) {
+        print(json_of(Sweep(arena).run(one, options.extent)));
+    }
 }
 
-void stop_all(const std::vector<Operation>& operations, const Options& options) {
-    Arena waiting(that_suspects_soon("wait"));
-    Arena killing(that_suspects_soon("kill"));
+void stop_all(Part operations, const Options& options) {
+    Arena waiting(that_suspects_soon("wait", operations.front().limits));
+    Arena killing(that_suspects_soon("kill", operations.front().limits));
     for (const Operation& one : operations) {
         Stops stops(waiting, killing);
         print(json_of(stops.run(one, options.extent, std::chrono::milliseconds(options.stop_ms))));
@@ -96,10 +102,14 @@ void run(const Options& options) {
     }
     if (options.list) {
         for (const Operation& one : operations) std::cout << one.name << std::endl;
-    } else if (options.stop) {
-        stop_all(operations, options);
-    } else {
-        sweep_all(operations, options.extent);
+        return;
+    }
+    for (Part rest = operations; !rest.empty();) {
+        const auto end = std::ranges::find_if_not(
+            rest, [&](const Operation& one) { return one.limits == rest.front().limits; });
+        const Part part(rest.begin(), end);
+        options.stop ? stop_all(part, options) : sweep_all(part, options);
+        rest = Part(end, rest.end());
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <thread>
 
@@ -25,12 +26,13 @@ bool sleeps(std::int32_t process) {
 void Victim::attach() {
     PeerOptions options;
     options.wait_for_host = std::chrono::seconds(10);
+    options.read_only = reads_only;
     peer.emplace(must(Peer::attach(pool, options), "the victim attaches"));
 }
 
 void Victim::attach_with_lane() {
     attach();
-    must(peer->free(must(peer->allocate(large_bytes), "a slot")), "a slot's end");
+    if (!reads_only) must(peer->free(must(peer->allocate(large_bytes), "a slot")), "a slot's end");
 }
 
 void Victim::warm_magazine() {
@@ -69,11 +71,12 @@ void Victim::let_rivals(Order order) {
     must(play_turn(board, order), "the rivals play");
 }
 
-void Victim::let_rival_wait(std::uint32_t number) {
-    board.waiting[number] = 0;
+void Victim::let_rivals_wait(Order order, std::initializer_list<std::uint32_t> numbers) {
+    for (const std::uint32_t number : numbers) board.waiting[number] = 0;
     board.may_wait = true;
-    begin_turn(board, Order::wait);
-    for (int looks = 0; !sleeps(board.waiting[number]); ++looks) {
+    begin_turn(board, order);
+    const auto one_sleeps = [&](std::uint32_t number) { return sleeps(board.waiting[number]); };
+    for (int looks = 0; !std::ranges::all_of(numbers, one_sleeps); ++looks) {
         must(looks < 10'000, "a rival falls asleep");
         ::usleep(200);
     }
@@ -87,8 +90,8 @@ std::vector<Operation> all_operations() {
     std::vector<Operation> all;
     for (auto&& some :
          {slot_operations(), publish_operations(), take_operations(), sleep_operations(),
-          connect_operations(), class_operations(), heap_operations(), unit_operations(),
-          stack_operations(), buffer_operations()}) {
+          connect_operations(), class_operations(), limits_operations(), reading_operations(),
+          heap_operations(), unit_operations(), stack_operations(), buffer_operations()}) {
         all.insert(all.end(), some.begin(), some.end());
     }
     return all;

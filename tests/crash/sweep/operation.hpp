@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,6 +47,7 @@ struct Victim {
     /// What the operation gave: a number of readers, or whether it succeeded.
     std::int64_t result = -1;
     std::uint64_t sent = 0;
+    bool reads_only = false;
 
     void attach();
     /// A thread gets its lane at its first use.
@@ -63,8 +65,8 @@ struct Victim {
 
     /// Takes a part in the play: the rivals do it beside no other.
     void let_rivals(Order order);
-    /// As the order says. Returns when that one sleeps; the operation wakes it, by a system call.
-    void let_rival_wait(std::uint32_t number);
+    /// As the order says. Returns when they sleep; the operation wakes them, by system calls.
+    void let_rivals_wait(Order order, std::initializer_list<std::uint32_t> numbers);
     /// On a thread, and so on a lane, that nothing has been done with.
     static void on_sibling(const std::function<void()>& body);
 };
@@ -84,6 +86,7 @@ struct Operation {
     std::function<void(Victim&)> prepare_in_thread{};
     bool calls_kernel = false;     ///< It must: to wake somebody, or to sleep.
     bool under_next_host = false;  ///< The host is killed before it, and the next one is there.
+    Limits limits = Limits::none;
 };
 
 /// Every public operation, by each of its paths.
@@ -95,6 +98,9 @@ struct Operation {
 [[nodiscard]] std::vector<Operation> sleep_operations();
 [[nodiscard]] std::vector<Operation> connect_operations();
 [[nodiscard]] std::vector<Operation> class_operations();
+/// These need a pool with limits.
+[[nodiscard]] std::vector<Operation> limits_operations();
+[[nodiscard]] std::vector<Operation> reading_operations();
 [[nodiscard]] std::vector<Operation> heap_operations();
 [[nodiscard]] std::vector<Operation> unit_operations();
 [[nodiscard]] std::vector<Operation> stack_operations();

@@ -54,12 +54,11 @@ Operation publishing_of_sibling(const std::string& name, const std::string& chan
     return one;
 }
 
-Operation waking() {
-    const auto let_wait = [](Victim& victim) { victim.let_rival_wait(0); };
-    constexpr ChannelPolicy policy = ChannelPolicy::block;
-    Operation one =
-        publishing("1_moved_wakes_reader", Lists::untouched, to_one(policy), policy, let_wait, 1);
-    one.lists = Lists::either;  // The one that waits changes some.
+/// Who waits changes free lists, perhaps.
+Operation waking(const std::string& name, const std::string& channel,
+                 std::function<void(Victim&)> let_wait, std::int64_t reaches) {
+    Operation one = publishing(name, Lists::either, channel, ChannelPolicy::block,
+                               std::move(let_wait), reaches);
     one.calls_kernel = true;
     return one;
 }
@@ -93,7 +92,15 @@ std::vector<Operation> publish_operations() {
                    fill_queues, 3),
         publishing_of_sibling("1_moved_of_sibling", to_one(P::block), 1),
         publishing_of_sibling("3_leased_of_sibling", to_three(P::block), 3),
-        waking(),
+        waking(
+            "1_moved_wakes_reader", to_one(P::block),
+            [](Victim& victim) { victim.let_rivals_wait(Order::wait, {0}); }, 1),
+        waking(
+            "3_leased_wakes_readers", to_three(P::block),
+            [](Victim& victim) {
+                victim.let_rivals_wait(Order::wait_together, {0, 1, 2});
+            },
+            3),
         publishing("to_nobody", untouched, "nobody", P::block, nothing_more, 0),
     };
 }

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <limits>
 #include <set>
 #include <tuple>
@@ -74,6 +75,7 @@ void Rival::play() {
                 if (number_ == 0) count();
                 break;
             case Order::wait: wait(); break;
+            case Order::wait_together: wait_together(); break;
         }
         board_.played[number_] = played;
     }
@@ -183,31 +185,55 @@ void Rival::let_go(Reading& reading, std::uint64_t round) {
     });
 }
 
-/// A message may never come, but room must: the victim takes, or is dead.
+/// A message may never come. Who publishes beside it should find it asleep: not for too short a
+/// time.
+void Rival::sleep_until_message(Reading& reading) {
+    const auto sleep = [this] { return std::chrono::milliseconds(board_.sleep_ms / 20); };
+    while (board_.may_wait && !reading.subscriber.wait(sleep())) {
+    }
+}
+
+void Rival::wait_together() {
+    board_.waiting[number_] = ::getpid();
+    const std::string channel = to_three(ChannelPolicy::block);
+    sleep_until_message(*std::ranges::find(readings_, channel, &Reading::channel));
+    board_.waiting[number_] = 0;
+}
+
+/// Room must come: the victim takes, or is dead.
 void Rival::wait() {
     board_.waiting[number_] = ::getpid();
-    if (number_ == 0) {
-        // Who publishes beside it should find it asleep: not for too short a time.
-        const auto sleep = [this] { return std::chrono::milliseconds(board_.sleep_ms / 20); };
-        while (board_.may_wait && !readings_[0].subscriber.wait(sleep())) {
-        }
-    }
+    if (number_ == 0) sleep_until_message(readings_[0]);
     if (number_ == 1 && !send(writings_[1], too_long)) ++board_.blocked;
     board_.waiting[number_] = 0;
 }
 
-/// It does so only if nobody has a slot of an extent. Growth that the dead asked for may go on.
-void Rival::let_class_shrink() {
+/// Growth that the dead asked for may go on.
+Result<std::uint32_t> Rival::ask_patiently(
+    const std::function<Result<std::uint32_t>()>& ask) const {
     const Deadline deadline = Deadline::after(std::chrono::seconds(board_.patience_s) / 2);
-    Result<std::uint32_t> left;
-    do {
-        left = peer_.shrink_class(large_bytes);
-    } while (!left && left.error().code == Errc::would_block && !deadline.expired());
+    for (;;) {
+        auto slots = ask();
+        const bool waits = !slots && slots.error().code == Errc::would_block;
+        if (!waits || deadline.expired()) return slots;
+    }
+}
+
+/// It does so only if nobody has a slot of an extent.
+void Rival::let_class_shrink() {
+    const auto left = ask_patiently([this] { return peer_.shrink_class(large_bytes); });
     board_.stays_grown = left ? *left - large_count : large_limit;
+}
+
+/// It would do so by itself, but not if its host was too busy just now.
+void Rival::let_class_grow() {
+    (void)ask_patiently(
+        [this] { return peer_.grow_class(large_bytes, large_limit - large_count); });
 }
 
 void Rival::count() {
     let_class_shrink();
+    if (board_.limits != Limits::none) let_class_grow();
     std::set<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>> places;
     std::vector<SlotRef> all;
     while (const auto ref = peer_.allocate(1)) {
@@ -222,6 +248,7 @@ void Rival::count() {
     board_.counted = static_cast<std::uint32_t>(places.size());
     for (const SlotRef& ref : all) (void)peer_.free(ref);
     give_cached();
+    if (board_.limits != Limits::none) let_class_shrink();
     heaps_.count();
 }
 

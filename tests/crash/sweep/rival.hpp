@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -53,8 +54,13 @@ private:
     void work();
     void rest();
     void count();
+    [[nodiscard]] Result<std::uint32_t> ask_patiently(
+        const std::function<Result<std::uint32_t>()>& ask) const;
     void let_class_shrink();
+    void let_class_grow();
     void wait();
+    void wait_together();
+    void sleep_until_message(Reading& reading);
 
     void give_cached();
     void take_raw();

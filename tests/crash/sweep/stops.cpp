@@ -43,8 +43,9 @@ void blame(Account& account, const std::string& text) {
 
 }  // namespace
 
-ArenaOptions that_suspects_soon(const std::string& policy) {
-    return {policy, "[death]\nsuspect_after = \"100ms\"\nsuspect_policy = \"" + policy + "\"\n"};
+ArenaOptions that_suspects_soon(const std::string& policy, Limits limits) {
+    return {policy, limits,
+            "[death]\nsuspect_after = \"100ms\"\nsuspect_policy = \"" + policy + "\"\n"};
 }
 
 /// Until the victim is suspect, and for `lasts` more; or until the host has killed it.

@@ -28,7 +28,7 @@ struct StopsRow : Row {
 };
 
 /// Of an arena for stops: its host holds who is stopped for suspect as soon as it may.
-[[nodiscard]] ArenaOptions that_suspects_soon(const std::string& policy);
+[[nodiscard]] ArenaOptions that_suspects_soon(const std::string& policy, Limits limits);
 
 class Stops {
 public:

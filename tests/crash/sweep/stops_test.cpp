@@ -23,8 +23,11 @@ void PrintTo(const Named& named, std::ostream* out) {
 }
 
 struct Arenas {
-    Arena waiting{that_suspects_soon("wait")};
-    Arena killing{that_suspects_soon("kill")};
+    explicit Arenas(Limits limits = Limits::none)
+        : waiting(that_suspects_soon("wait", limits)),
+          killing(that_suspects_soon("kill", limits)) {}
+    Arena waiting;
+    Arena killing;
     StopsRow stop(const Operation& operation, const Extent& extent) {
         return Stops(waiting, killing).run(operation, extent);
     }
@@ -36,10 +39,11 @@ constexpr Extent thin{.every = 1'000'000};
 class ShortStops : public ::testing::TestWithParam<Named> {};
 
 TEST_P(ShortStops, FindNothing) {
-    Arenas arenas;
+    const std::vector<Operation> operations = GetParam().list();
+    Arenas arenas(operations.front().limits);
     std::uint32_t suspected = 0;
     std::uint32_t killed = 0;
-    for (const Operation& operation : GetParam().list()) {
+    for (const Operation& operation : operations) {
         const StopsRow row = arenas.stop(operation, thin);
         EXPECT_EQ(row.wrong_path, "") << row.name;
         EXPECT_EQ(row.visits + row.missed, 3U) << row.name;
@@ -59,7 +63,8 @@ INSTANTIATE_TEST_SUITE_P(
     Of, ShortStops,
     ::testing::Values(Named{"Slots", slot_operations}, Named{"Publish", publish_operations},
                       Named{"Take", take_operations}, Named{"Sleep", sleep_operations},
-                      Named{"Connect", connect_operations}, Named{"Class", class_operations}),
+                      Named{"Connect", connect_operations}, Named{"Class", class_operations},
+                      Named{"Limits", limits_operations}, Named{"Reading", reading_operations}),
     [](const auto& tested) { return std::string(tested.param.name); });
 
 /// What is under its hands is given to others, as by a host that took it for dead.

@@ -62,8 +62,14 @@ std::string read_what_waits(Victim& victim) {
     return {};
 }
 
+std::string read_on(Victim& victim) {
+    const auto subscriber = victim.peer->subscriber("afterwards");
+    return subscriber ? "" : "it can not open a channel: " + subscriber.error().message;
+}
+
 /// The slot pool, the protocol and the host, one after the other.
 std::string work_on(Victim& victim) {
+    if (victim.reads_only) return read_on(victim);
     auto publisher = victim.peer->publisher("afterwards");
     if (!publisher) return "it can not open a channel: " + publisher.error().message;
     for (int tries = 0; tries < tries_max; ++tries, ::sched_yield()) {

@@ -29,10 +29,11 @@ void PrintTo(const Named& named, std::ostream* out) {
 class ShortSweep : public ::testing::TestWithParam<Named> {};
 
 TEST_P(ShortSweep, FindsNothing) {
-    Arena arena;
+    const std::vector<Operation> operations = GetParam().list();
+    Arena arena({.limits = operations.front().limits});
     std::uint32_t visits = 0;
     std::uint32_t missed = 0;
-    for (const Operation& operation : GetParam().list()) {
+    for (const Operation& operation : operations) {
         const Row row = Sweep(arena).run(operation, {.every = GetParam().every});
         EXPECT_EQ(row.wrong_path, "") << row.name;
         EXPECT_GE(row.points, 1U) << row.name;
@@ -51,6 +52,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(Named{"Slots", slot_operations}, Named{"Publish", publish_operations},
                       Named{"Take", take_operations}, Named{"Sleep", sleep_operations},
                       Named{"Connect", connect_operations}, Named{"Class", class_operations},
+                      Named{"Limits", limits_operations}, Named{"Reading", reading_operations},
                       Named{"Heaps", heap_operations}, Named{"Units", unit_operations},
                       Named{"Stacks", stack_operations, 300},
                       // These are visited at their stores only.

@@ -60,7 +60,7 @@ Operation waking() {
     one.prepare = [](Victim& victim) {
         subscribe(victim, to_victim(policy), policy);
         for (std::uint32_t i = 0; i <= depth; ++i) victim.let_rivals(Order::work);
-        victim.let_rival_wait(1);
+        victim.let_rivals_wait(Order::wait, {1});
     };
     one.lists = Lists::either;  // The one that waits changes some.
     one.calls_kernel = true;
