@@ -19,10 +19,10 @@ class Publisher;
 
 class Loan {
 public:
-    Loan() noexcept = default;
+    Loan() noexcept {}  // Not defaulted: that would clear all of it once more before.
     Loan(Loan&& other) noexcept
         : core_(std::exchange(other.core_, nullptr)),
-          slot_(other.slot_),
+          slot_(other.slot_.class_index, other.slot_.key),  // As they were written: in parts.
           data_(std::exchange(other.data_, nullptr)),
           size_(std::exchange(other.size_, 0)),
           room_(std::exchange(other.room_, 0)),
@@ -56,6 +56,18 @@ public:
 
 private:
     friend class Publisher;
+    /// Of one that is empty. In place: a copy on the way would take as long as the rest of `loan`.
+    void begin(PeerCore& core, const VarSlotPool::Loaned& slot, const ClassView& view,
+               std::uint32_t offset, std::size_t bytes) noexcept {
+        core_ = &core;
+        slot_.class_index = slot.class_index;  // In parts, as they have just been written.
+        slot_.key = slot.key;
+        data_ = view.data(position_of(slot.key)) + offset;
+        size_ = bytes;
+        room_ = view.slot_bytes - offset;
+        offset_ = offset;
+        user_word_ = 0;
+    }
     void swap(Loan& other) noexcept;
     void end() noexcept;
 

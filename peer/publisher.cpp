@@ -51,29 +51,27 @@ void Publisher::close() noexcept {
     state_.reset();
 }
 
-Outcome<Loan> Publisher::loan(std::size_t bytes, std::chrono::nanoseconds timeout,
-                              std::size_t alignment) {
-    if (!state_) return fail(Errc::moved_from);
-    if (!std::has_single_bit(alignment) || alignment > page_bytes) {
-        return fail(Errc::invalid_argument);
+Errc Publisher::loan_into(Loan& into, std::size_t bytes, std::chrono::nanoseconds timeout,
+                          std::size_t alignment) {
+    if (!state_) return Errc::moved_from;
+    if (into || !std::has_single_bit(alignment) || alignment > page_bytes) {
+        return Errc::invalid_argument;
     }
     PeerCore& core = *state_->core;
     ThreadLane* const lane = core.lane_or_null();
     if (lane == nullptr) [[unlikely]]
-        return fail(core.why_no_lane());
-    if (auto serving = core.check_serving(); !serving) return tl::unexpected(serving.error());
+        return core.why_no_lane();
+    if (auto serving = core.check_serving(); !serving) return serving.error();
     // Slots begin on multiples of 64; the rest of a larger alignment is found inside the slot.
     const std::size_t slack = alignment > cache_line_bytes ? alignment - cache_line_bytes : 0;
-    if (bytes > slot_bytes_max) return fail(Errc::too_large);
+    if (bytes > slot_bytes_max) return Errc::too_large;
 
     auto slot = take_with_relief(core, bytes + slack,
                                  [&] { return core.pool().loan(*lane->lane, bytes + slack); });
     // Who has one does not look at the clock, which takes longer than all the rest.
     const Deadline deadline = slot ? Deadline::passed() : Deadline::after(timeout);
     while (!slot && is_worth_waiting(slot.error()) && !deadline.expired()) {
-        if (auto serving = core.check_serving(); !serving) {
-            return tl::unexpected(serving.error());
-        }
+        if (auto serving = core.check_serving(); !serving) return serving.error();
         slot = take_with_relief(core, bytes + slack, [&] {
             auto one = core.pool().loan(*lane->lane, bytes + slack, next_breath(deadline));
             if (!one && one.error() == Errc::timed_out && !deadline.expired()) {
@@ -82,30 +80,26 @@ Outcome<Loan> Publisher::loan(std::size_t bytes, std::chrono::nanoseconds timeou
             return one;
         });
     }
-    if (!slot) return tl::unexpected(slot.error());
+    if (!slot) return slot.error();
 
     const ClassView& view = core.pool().view().classes[slot->class_index];
-    Loan loan;
-    loan.core_ = &core;
-    loan.slot_ = *slot;
-    std::byte* const start = view.data(position_of(slot->key));
-    const auto misfit = reinterpret_cast<std::uintptr_t>(start) % alignment;
-    loan.offset_ = static_cast<std::uint32_t>(misfit == 0 ? 0 : alignment - misfit);
-    loan.data_ = start + loan.offset_;
-    loan.size_ = bytes;
-    loan.room_ = view.slot_bytes - loan.offset_;
+    const auto start = reinterpret_cast<std::uintptr_t>(view.data(position_of(slot->key)));
+    const std::uintptr_t misfit = start % alignment;
+    const auto offset = static_cast<std::uint32_t>(misfit == 0 ? 0 : alignment - misfit);
+    core.pool().fetch_later_payload(*lane->lane, slot->class_index);
     lane->count_handle(1);
-    return loan;
+    into.begin(core, *slot, view, offset, bytes);
+    return Errc{};
 }
 
-Outcome<std::uint32_t> Publisher::publish(Loan&& loan, std::chrono::nanoseconds timeout) {
-    if (!state_ || !loan) return fail(Errc::moved_from);
+Delivery Publisher::try_publish(Loan& loan, std::chrono::nanoseconds timeout) {
+    if (!state_ || !loan) return {0, Errc::moved_from};
     PeerCore& core = *state_->core;
-    if (loan.core_ != &core) return fail(Errc::invalid_argument);
+    if (loan.core_ != &core) return {0, Errc::invalid_argument};
     ThreadLane* const lane = core.lane_or_null();
     if (lane == nullptr) [[unlikely]]
-        return fail(core.why_no_lane());
-    if (auto serving = core.check_serving(); !serving) return tl::unexpected(serving.error());
+        return {0, core.why_no_lane()};
+    if (auto serving = core.check_serving(); !serving) return {0, serving.error()};
 
     const ClassView& view = core.pool().view().classes[loan.slot_.class_index];
     SlotRecord& record = view.records[position_of(loan.slot_.key)];
@@ -115,20 +109,19 @@ Outcome<std::uint32_t> Publisher::publish(Loan&& loan, std::chrono::nanoseconds 
     record.publish_time_ns.store(state_->stamp_time ? monotonic_ns() : 0,
                                  std::memory_order_relaxed);
 
-    auto readers = state_->publishing.publish(*lane->lane, loan.slot_, Deadline::passed());
-    if (!readers && readers.error() == Errc::timed_out) {
+    Delivery delivery = state_->publishing.try_publish(*lane->lane, loan.slot_, Deadline::passed());
+    if (delivery.error == Errc::timed_out) {
         const Deadline deadline = Deadline::after(timeout);
-        while (!readers && readers.error() == Errc::timed_out && !deadline.expired()) {
-            if (auto serving = core.check_serving(); !serving) {
-                return tl::unexpected(serving.error());
-            }
-            readers = state_->publishing.publish(*lane->lane, loan.slot_, next_breath(deadline));
+        while (delivery.error == Errc::timed_out && !deadline.expired()) {
+            if (auto serving = core.check_serving(); !serving) return {0, serving.error()};
+            delivery =
+                state_->publishing.try_publish(*lane->lane, loan.slot_, next_breath(deadline));
         }
     }
-    if (!readers) return tl::unexpected(readers.error());
+    if (delivery.error != Errc{}) return delivery;
     loan.core_ = nullptr;  // The slot is the readers' now.
     lane->count_handle(-1);
-    return *readers;
+    return delivery;
 }
 
 std::uint32_t Publisher::reader_count() {

@@ -39,12 +39,25 @@ public:
     /// Waits up to `timeout` for a free one. exhausted (timeout 0) or timed_out; too_large;
     /// host_stopped; no_lane; forked.
     [[nodiscard]] Outcome<Loan> loan(std::size_t bytes, std::chrono::nanoseconds timeout = {},
-                                     std::size_t alignment = 64);
+                                     std::size_t alignment = 64) {
+        Outcome<Loan> loan(tl::in_place);
+        const Errc error = loan_into(*loan, bytes, timeout, alignment);
+        if (error != Errc{}) loan = fail(error);
+        return loan;
+    }
+    /// The same for who loans one after the other: Errc{} if `into`, which was empty, is a loan
+    /// now.
+    [[nodiscard]] Errc loan_into(Loan& into, std::size_t bytes,
+                                 std::chrono::nanoseconds timeout = {}, std::size_t alignment = 64);
 
     /// Hands the loan to every reader connected now; returns how many got it. On failure the loan
     /// is still the caller's: timed_out (`block`, and a queue stayed full), moved_from,
     /// invalid_argument (of another Peer), host_stopped, no_lane, forked.
-    Outcome<std::uint32_t> publish(Loan&& loan, std::chrono::nanoseconds timeout = forever);
+    Outcome<std::uint32_t> publish(Loan&& loan, std::chrono::nanoseconds timeout = forever) {
+        const Delivery delivery = try_publish(loan, timeout);
+        if (delivery.error != Errc{}) return fail(delivery.error);
+        return delivery.readers;
+    }
 
     /// Readers connected now.
     [[nodiscard]] std::uint32_t reader_count();
@@ -57,6 +70,7 @@ private:
     friend class Peer;
     struct State;
     explicit Publisher(std::unique_ptr<State> state);
+    [[nodiscard]] Delivery try_publish(Loan& loan, std::chrono::nanoseconds timeout);
     void close() noexcept;
     std::unique_ptr<State> state_;
 };

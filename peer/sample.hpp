@@ -19,25 +19,10 @@ namespace shmpool {
 
 class Sample {
 public:
-    Sample() noexcept = default;
-    /// By a Subscriber, in place: a copy on the way would take as long as the rest of `take`.
-    Sample(PeerCore& core, const Taken& taken, const ClassView& view, const SlotRecord& record)
-        : core_(&core),
-          taken_(taken),
-          sequence_(record.sequence.load(std::memory_order_relaxed)),
-          publish_time_ns_(record.publish_time_ns.load(std::memory_order_relaxed)),
-          user_word_(record.user_word.load(std::memory_order_relaxed)),
-          publisher_(record.publisher_index.load(std::memory_order_relaxed)) {
-        // Written by another process: used only within the slot.
-        const std::uint64_t offset = std::min<std::uint64_t>(
-            record.payload_offset.load(std::memory_order_relaxed), view.slot_bytes);
-        data_ = view.data(position_of(taken.key)) + offset;
-        size_ = std::min<std::uint64_t>(record.payload_bytes.load(std::memory_order_relaxed),
-                                        view.slot_bytes - offset);
-    }
+    Sample() noexcept {}  // Not defaulted: that would clear all of it once more before.
     Sample(Sample&& other) noexcept
         : core_(std::exchange(other.core_, nullptr)),
-          taken_(other.taken_),
+          taken_{other.taken_.class_index, other.taken_.key, other.taken_.lease},
           data_(std::exchange(other.data_, nullptr)),
           size_(std::exchange(other.size_, 0)),
           sequence_(other.sequence_),
@@ -74,6 +59,22 @@ public:
 
 private:
     friend class Subscriber;
+    /// Of one that is empty. In place: a copy on the way would take as long as the rest of `take`.
+    void begin(PeerCore& core, const Taken& taken, const ClassView& view,
+               const SlotRecord& record) noexcept {
+        core_ = &core;
+        taken_ = taken;
+        sequence_ = record.sequence.load(std::memory_order_relaxed);
+        publish_time_ns_ = record.publish_time_ns.load(std::memory_order_relaxed);
+        user_word_ = record.user_word.load(std::memory_order_relaxed);
+        publisher_ = record.publisher_index.load(std::memory_order_relaxed);
+        // Written by another process: used only within the slot.
+        const std::uint64_t offset = std::min<std::uint64_t>(
+            record.payload_offset.load(std::memory_order_relaxed), view.slot_bytes);
+        data_ = view.data(position_of(taken.key)) + offset;
+        size_ = std::min<std::uint64_t>(record.payload_bytes.load(std::memory_order_relaxed),
+                                        view.slot_bytes - offset);
+    }
     void swap(Sample& other) noexcept;
     void end();
 

@@ -49,31 +49,33 @@ void Subscriber::close() noexcept {
     state_.reset();
 }
 
-Outcome<Sample> Subscriber::take() {
+Errc Subscriber::take_into(Sample& into) {
     if (!state_) [[unlikely]]
-        return fail(Errc::moved_from);
+        return Errc::moved_from;
+    if (into) [[unlikely]]
+        return Errc::invalid_argument;
     PeerCore& core = *state_->core;
     ThreadLane* const lane = core.lane_or_null();
     if (lane == nullptr) [[unlikely]]
-        return fail(core.why_no_lane());
+        return core.why_no_lane();
     if (core.pool().view().damaged()) [[unlikely]]
-        return core.why_not_serving();
+        return core.why_not_serving().value();
     const TakeResult result = state_->taking.try_take(*lane->lane);
     if (result.error == Errc{}) {
         const ClassView& view = core.pool().view().classes[result.class_index];
         lane->count_handle(1);
-        return Outcome<Sample>(tl::in_place, core, state_->taking.taken(result), view,
-                               view.records[position_of(result.key)]);
+        into.begin(core, state_->taking.taken(result), view, view.records[position_of(result.key)]);
+        return Errc{};
     }
-    if (result.error != Errc::empty) return fail(result.error);
-    if (auto serving = core.check_serving(); !serving) return tl::unexpected(serving.error());
+    if (result.error != Errc::empty) return result.error;
+    if (auto serving = core.check_serving(); !serving) return serving.error();
     if (state_->bridge) {
         core.pool().flush(*lane->lane);  // The user is about to sleep in a loop of his own.
         // Cleared first, armed second: a message in between signals it again.
         state_->bridge->event.clear();
         if (state_->taking.arm()) state_->bridge->event.signal();
     }
-    return fail(Errc::empty);
+    return Errc::empty;
 }
 
 Outcome<Sample> Subscriber::take(std::chrono::nanoseconds timeout) {

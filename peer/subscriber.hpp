@@ -36,7 +36,15 @@ public:
     /// The next message, without waiting. empty; ended (every publisher has left) or ended_by_death
     /// (the last one died), both after everything they published was taken; host_stopped; no_lane;
     /// forked.
-    [[nodiscard]] Outcome<Sample> take();
+    [[nodiscard]] Outcome<Sample> take() {
+        Outcome<Sample> sample(tl::in_place);
+        const Errc error = take_into(*sample);
+        if (error != Errc{}) sample = fail(error);
+        return sample;
+    }
+    /// The same for who takes one after the other: Errc{} if `into`, which was empty, is a message
+    /// now.
+    [[nodiscard]] Errc take_into(Sample& into);
 
     /// As take, but waits up to `timeout` for a message: timed_out.
     [[nodiscard]] Outcome<Sample> take(std::chrono::nanoseconds timeout);

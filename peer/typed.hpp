@@ -38,6 +38,7 @@ template <typename T>
 template <ShmCompatible T>
 class TypedLoan {
 public:
+    TypedLoan() noexcept {}  ///< Empty.
     explicit TypedLoan(Loan&& loan) : loan_(std::move(loan)) {}
     [[nodiscard]] T& operator*() const { return *reinterpret_cast<T*>(loan_.data()); }
     [[nodiscard]] T* operator->() const { return &**this; }
@@ -50,9 +51,11 @@ private:
 template <ShmCompatible T>
 class TypedSample {
 public:
+    TypedSample() noexcept {}  ///< Empty.
     explicit TypedSample(Sample&& sample) : sample_(std::move(sample)) {}
     [[nodiscard]] const T& operator*() const { return *reinterpret_cast<const T*>(sample_.data()); }
     [[nodiscard]] const T* operator->() const { return &**this; }
+    [[nodiscard]] Sample& untyped() { return sample_; }
     [[nodiscard]] const Sample& untyped() const { return sample_; }
 
 private:
@@ -66,10 +69,15 @@ public:
 
     /// A slot with a value-initialised T in it.
     [[nodiscard]] Outcome<TypedLoan<T>> loan(std::chrono::nanoseconds timeout = {}) {
-        auto loan = publisher_.loan(sizeof(T), timeout, alignof(T) < 64 ? 64 : alignof(T));
-        if (!loan) return tl::unexpected(loan.error());
-        new (loan->data()) T{};
-        return TypedLoan<T>(std::move(*loan));
+        Outcome<TypedLoan<T>> loan(tl::in_place);
+        const Errc error = publisher_.loan_into(loan->untyped(), sizeof(T), timeout,
+                                                alignof(T) < 64 ? 64 : alignof(T));
+        if (error == Errc{}) {
+            new (loan->untyped().data()) T{};
+        } else {
+            loan = fail(error);
+        }
+        return loan;
     }
     Outcome<std::uint32_t> publish(TypedLoan<T>&& loan,
                                    std::chrono::nanoseconds timeout = forever) {
@@ -97,7 +105,16 @@ class TypedSubscriber {
 public:
     explicit TypedSubscriber(Subscriber&& subscriber) : subscriber_(std::move(subscriber)) {}
 
-    [[nodiscard]] Outcome<TypedSample<T>> take() { return typed(subscriber_.take()); }
+    [[nodiscard]] Outcome<TypedSample<T>> take() {
+        Outcome<TypedSample<T>> sample(tl::in_place);
+        const Errc error = subscriber_.take_into(sample->untyped());
+        if (error != Errc{}) {
+            sample = fail(error);
+        } else if (sample->untyped().size() != sizeof(T)) {
+            sample = fail(Errc::peer_fault);
+        }
+        return sample;
+    }
     [[nodiscard]] Outcome<TypedSample<T>> take(std::chrono::nanoseconds timeout) {
         return typed(subscriber_.take(timeout));
     }
@@ -108,7 +125,7 @@ private:
         if (!sample) return tl::unexpected(sample.error());
         // The channel's type agrees; the length was written by another process.
         if (sample->size() != sizeof(T)) return fail(Errc::peer_fault);
-        return TypedSample<T>(std::move(*sample));
+        return Outcome<TypedSample<T>>(tl::in_place, std::move(*sample));
     }
 
     Subscriber subscriber_;

@@ -33,8 +33,8 @@ std::uint32_t PublisherCore::reader_count() {
     return connection_count_;
 }
 
-Outcome<std::uint32_t> PublisherCore::publish(Lane& lane, const VarSlotPool::Loaned& slot,
-                                              const Deadline& deadline) {
+Delivery PublisherCore::try_publish(Lane& lane, const VarSlotPool::Loaned& slot,
+                                    const Deadline& deadline) {
     for (;;) {
         {
             const ActivityMark mark(image_.activity);
@@ -50,10 +50,10 @@ Outcome<std::uint32_t> PublisherCore::publish(Lane& lane, const VarSlotPool::Loa
                 const auto chosen =
                     std::count_if(connections_.begin(), connections_.begin() + connection_count_,
                                   [](const Connection& one) { return one.chosen; });
-                return publish_chosen(lane, slot, static_cast<std::uint32_t>(chosen));
+                return {publish_chosen(lane, slot, static_cast<std::uint32_t>(chosen)), Errc{}};
             }
         }
-        if (!wait_for_room(lane, deadline)) return fail(Errc::timed_out);
+        if (!wait_for_room(lane, deadline)) return {0, Errc::timed_out};
     }
 }
 
@@ -173,8 +173,8 @@ void PublisherCore::drop_oldest(Lane& lane, Connection& connection) {
     }
 }
 
-Outcome<std::uint32_t> PublisherCore::publish_chosen(Lane& lane, const VarSlotPool::Loaned& slot,
-                                                     std::uint32_t chosen) {
+std::uint32_t PublisherCore::publish_chosen(Lane& lane, const VarSlotPool::Loaned& slot,
+                                            std::uint32_t chosen) {
     SlotRecord& record = record_of(pool_, slot);
     record.sequence.store(++sequence_, std::memory_order_relaxed);
     record.publisher_index.store(index_, std::memory_order_relaxed);

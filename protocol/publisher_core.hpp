@@ -24,6 +24,14 @@
 
 namespace shmpool {
 
+/// What `try_publish` has to say, in one register: what is written to memory in parts and read
+/// whole waits until all that was written before it, into the lines of other cores too, has
+/// arrived.
+struct Delivery {
+    std::uint32_t readers = 0;
+    Errc error{};  ///< Errc{}: the readers have it.
+};
+
 class PublisherCore {
 public:
     PublisherCore(VarSlotPool& pool, const ProtocolView& view, std::uint32_t publisher_index,
@@ -34,7 +42,14 @@ public:
     /// is still the caller's. drop_newest, drop_oldest: never waits; drops are counted in the ring.
     /// The record's header fields are written already, except `sequence`.
     [[nodiscard]] Outcome<std::uint32_t> publish(Lane& lane, const VarSlotPool::Loaned& slot,
-                                                 const Deadline& deadline);
+                                                 const Deadline& deadline) {
+        const Delivery delivery = try_publish(lane, slot, deadline);
+        if (delivery.error != Errc{}) return fail(delivery.error);
+        return delivery.readers;
+    }
+    /// The same for who publishes one message after the other.
+    [[nodiscard]] Delivery try_publish(Lane& lane, const VarSlotPool::Loaned& slot,
+                                       const Deadline& deadline);
 
     /// Readers connected at this moment.
     [[nodiscard]] std::uint32_t reader_count();
@@ -59,8 +74,8 @@ private:
     [[nodiscard]] bool wait_for_room(Lane& lane, const Deadline& deadline);
     void choose_readers(Lane& lane);
     void drop_oldest(Lane& lane, Connection& connection);
-    [[nodiscard]] Outcome<std::uint32_t> publish_chosen(Lane& lane, const VarSlotPool::Loaned& slot,
-                                                        std::uint32_t chosen);
+    [[nodiscard]] std::uint32_t publish_chosen(Lane& lane, const VarSlotPool::Loaned& slot,
+                                               std::uint32_t chosen);
     std::uint32_t move_to(Lane& lane, const VarSlotPool::Loaned& slot, Connection& connection);
     std::uint32_t lease_to_all(Lane& lane, const VarSlotPool::Loaned& slot);
     /// Of a closed ring: the reader had taken the newest entry before the ring was closed.

@@ -33,6 +33,7 @@
 
 #include "protocol/protocol_view.hpp"
 #include "shmpool/platform/crash_point.hpp"
+#include "shmpool/platform/prefetch.hpp"
 #include "shmpool/pool/var_slot_pool.hpp"
 
 namespace shmpool {
@@ -79,6 +80,8 @@ inline void put_entry(const RingView& ring, std::uint64_t position, SlotKey key,
     SHMPOOL_CRASH_POINT(entry_key_written);
     entry.stamp.store(make_stamp(position, kind, class_index),
                       std::memory_order_release);  // [R-entry]
+    // The next but one cache line: its reader has it until it is fetched, but does not look there.
+    fetch_to_write(&ring.entry(position + 2 * cache_line_bytes / sizeof(RingEntry)));
 }
 
 struct FoundEntry {

@@ -6,6 +6,7 @@
 #include "protocol/lease_table.hpp"
 #include "protocol/publisher_core.hpp"
 #include "shmpool/platform/futex.hpp"
+#include "shmpool/platform/prefetch.hpp"
 
 namespace shmpool {
 namespace {
@@ -49,16 +50,13 @@ TakeResult SubscriberCore::take_from(Lane& lane, Connection& connection) {
         }
         const FoundEntry found = look_at(connection.ring, connection.position);
         if (found.kind == EntryKind::none) return {.error = Errc::empty};
-        if (found.class_index >= pool_.view().class_count ||
-            !pool_.view().classes[found.class_index].has(position_of(found.key))) {
+        if (!is_slot(found)) {
             if (drops_oldest_ && was_dropped(connection.ring, connection.position)) continue;
             pool_.view().mark_damaged();
             return {.error = Errc::pool_damaged};
         }
-        // Both lie in the sender's core: on their way at once, not one after the other.
-        const ClassView& view = pool_.view().classes[found.class_index];
-        __builtin_prefetch(&view.records[position_of(found.key)], 1);
-        __builtin_prefetch(view.data(position_of(found.key)));
+        fetch(found);
+        fetch_what_follows(connection);
         if (found.kind == EntryKind::moved) {
             if (!stamp_moved(lane, found)) return {.error = Errc::pool_damaged};
             SHMPOOL_CRASH_POINT(take_stamped);
@@ -75,6 +73,30 @@ TakeResult SubscriberCore::take_from(Lane& lane, Connection& connection) {
     }
     pool_.view().mark_damaged();
     return {.error = Errc::pool_damaged};
+}
+
+bool SubscriberCore::is_slot(const FoundEntry& found) const {
+    return found.class_index < pool_.view().class_count &&
+           pool_.view().classes[found.class_index].has(position_of(found.key));
+}
+
+/// Both lie in the sender's core: on their way at once, not one after the other.
+void SubscriberCore::fetch(const FoundEntry& found) const {
+    const ClassView& view = pool_.view().classes[found.class_index];
+    fetch_to_write(&view.records[position_of(found.key)]);
+    fetch_to_read(view.data(position_of(found.key)));
+}
+
+/// Of a reader that is behind, what waits; of one that is not, nothing is there.
+void SubscriberCore::fetch_what_follows(Connection& connection) const {
+    constexpr std::uint64_t ahead = 6;
+    connection.fetched = std::max(connection.fetched, connection.position);
+    while (connection.fetched < connection.position + ahead) {
+        const FoundEntry later = look_at(connection.ring, connection.fetched + 1);
+        if (later.kind == EntryKind::none || !is_slot(later)) return;
+        fetch(later);
+        ++connection.fetched;
+    }
 }
 
 bool SubscriberCore::stamp_moved(Lane& lane, const FoundEntry& found) {

@@ -72,12 +72,16 @@ private:
         RingView ring;
         PublisherImage* publisher = nullptr;
         std::uint64_t position = 0;
+        std::uint64_t fetched = 0;  ///< The last position of which the slot is on its way here.
         std::uint32_t woken_ticket = 0;
     };
 
     void refresh();
     void connect(std::uint32_t ring_index);
     [[nodiscard]] TakeResult take_from(Lane& lane, Connection& connection);
+    [[nodiscard]] bool is_slot(const FoundEntry& found) const;
+    void fetch(const FoundEntry& found) const;
+    void fetch_what_follows(Connection& connection) const;
     [[nodiscard]] bool stamp_moved(Lane& lane, const FoundEntry& found);
     [[nodiscard]] bool advance(Connection& connection);
     void offer_room(Connection& connection);

@@ -33,7 +33,7 @@ ImageTable slot_record_table() {
          SHMPOOL_FIELD_ROW(SlotRecord, sequence), SHMPOOL_FIELD_ROW(SlotRecord, publish_time_ns),
          SHMPOOL_FIELD_ROW(SlotRecord, user_word), SHMPOOL_FIELD_ROW(SlotRecord, payload_bytes),
          SHMPOOL_FIELD_ROW(SlotRecord, payload_offset), SHMPOOL_FIELD_ROW(SlotRecord, link),
-         SHMPOOL_FIELD_ROW(SlotRecord, publisher_index), SHMPOOL_FIELD_ROW(SlotRecord, reserved)}};
+         SHMPOOL_FIELD_ROW(SlotRecord, publisher_index), SHMPOOL_FIELD_ROW(SlotRecord, further)}};
 }
 
 ImageTable pool_header_table() {

@@ -60,8 +60,10 @@ using SlotWord = std::uint64_t;
 //         44      4  payload_offset     owner (alignment inside slot)    readers
 //         48      4  link               owner of the chain               takers
 //         52      4  publisher_index    owner                            readers
-//         56      8  reserved
+//         56      8  further            owner of the chain               takers
 //  A link of 0 means "the next slot in order": zeroed memory is a complete free list.
+//  `further` is a hint which nobody believes: slots that come later in the chain that this one was
+//  given back in, so that who takes it can have them fetched before the links lead there.
 struct SlotRecord {
     Atomic<std::uint64_t> word;
     Atomic<std::uint64_t> lease_mask;
@@ -72,7 +74,7 @@ struct SlotRecord {
     Atomic<std::uint32_t> payload_offset;
     Atomic<std::uint32_t> link;
     Atomic<std::uint32_t> publisher_index;
-    std::uint64_t reserved;
+    Atomic<std::uint64_t> further;
 };
 static_assert(sizeof(SlotRecord) == cache_line_bytes, "the table above says 64");
 static_assert(std::is_standard_layout_v<SlotRecord>);
@@ -89,6 +91,21 @@ inline constexpr std::uint32_t link_end = no_slot;
                                                   std::uint32_t slot_count) {
     if (stored == 0) return own_index + 1 < slot_count ? own_index + 1 : no_slot;
     return stored == link_end ? no_slot : stored - 1;
+}
+
+/// Further slots of a chain: so many links on, or not there. near + 1 : 32 | far + 1 : 32
+inline constexpr std::uint32_t near_links = 4;
+inline constexpr std::uint32_t far_links = 16;
+
+[[nodiscard]] constexpr std::uint64_t make_further(std::uint32_t near, std::uint32_t far) {
+    return (std::uint64_t{far + 1} << 32) | (near + 1);
+}
+/// no_slot + 1 is 0, and 0 - 1 is no_slot again.
+[[nodiscard]] constexpr std::uint32_t further_near(std::uint64_t further) {
+    return static_cast<std::uint32_t>(further) - 1;
+}
+[[nodiscard]] constexpr std::uint32_t further_far(std::uint64_t further) {
+    return static_cast<std::uint32_t>(further >> 32) - 1;
 }
 
 }  // namespace shmpool

@@ -36,6 +36,7 @@
 #include <span>
 
 #include "shmpool/platform/crash_point.hpp"
+#include "shmpool/platform/prefetch.hpp"
 #include "shmpool/platform/result.hpp"
 #include "shmpool/pool/lane.hpp"
 #include "shmpool/pool/retry_limit.hpp"
@@ -124,6 +125,7 @@ public:
         for (std::uint32_t i = 0; i + 1 < count; ++i) {
             set_link(index(slots[i]), index(slots[i + 1]));
         }
+        for (std::uint32_t i = 0; i < count; ++i) set_further(slots, i);
         announce(lane, IntentKind::push, index(slots[0]), count);
         SHMPOOL_CRASH_POINT(push_announced);
         for (const std::uint32_t slot : slots) {
@@ -231,6 +233,7 @@ private:
         while (count < out.size() && index != no_slot) {
             if (index >= extent_.slot_count) return 0;
             out[count++] = extent_.first + index;
+            fetch_further(index);
             index = next(index);
         }
         if (index != no_slot && index >= extent_.slot_count) return 0;
@@ -259,6 +262,28 @@ private:
         }
         SHMPOOL_CRASH_POINT(push_happened);
         lane.settle();
+    }
+
+    /// Stored only where it is another: of short chains it never is.
+    void set_further(std::span<const std::uint32_t> slots, std::uint32_t i) {
+        const auto ahead = [&](std::uint32_t links) {
+            return i + links < slots.size() ? index(slots[i + links]) : no_slot;
+        };
+        const std::uint64_t further = make_further(ahead(near_links), ahead(far_links));
+        Atomic<std::uint64_t>& hint = extent_.records[index(slots[i])].further;
+        if (hint.load(std::memory_order_relaxed) != further) {
+            hint.store(further, std::memory_order_relaxed);
+        }
+    }
+
+    /// A chain lies in the cache of who gave it back. Who follows its links waits for each of them;
+    /// unless what comes later is on its way already, to be written.
+    void fetch_further(std::uint32_t index) const {
+        const std::uint64_t further =
+            extent_.records[index].further.load(std::memory_order_relaxed);
+        for (const std::uint32_t one : {further_near(further), further_far(further)}) {
+            if (one < extent_.slot_count) fetch_to_write(&extent_.records[one]);
+        }
     }
 
     void set_link(std::uint32_t index, std::uint32_t next) {

@@ -56,6 +56,9 @@ public:
     [[nodiscard]] LaneCell& cell() const { return cell_; }
     [[nodiscard]] const PoolView& pool() const { return pool_; }
     [[nodiscard]] Magazine& magazine(std::uint32_t class_index) { return magazines_[class_index]; }
+    [[nodiscard]] const Magazine& magazine(std::uint32_t class_index) const {
+        return magazines_[class_index];
+    }
     [[nodiscard]] std::uint32_t holder(SlotState state) const { return make_holder(state, index_); }
     /// How many slots of the class this lane has taken; only it writes there.
     [[nodiscard]] Atomic<std::uint64_t>& allocations(std::uint32_t class_index) const {

@@ -108,6 +108,16 @@ public:
 
     // --- slots owned by a handle ---------------------------------------------------------------
 
+    /// Has payload fetched that a later loan of the class will be written to: its last reader has
+    /// it in its cache.
+    void fetch_later_payload(const Lane& lane, std::uint32_t class_index) const {
+        constexpr std::ptrdiff_t loans_ahead = 4;
+        const Magazine& magazine = lane.magazine(class_index);
+        if (magazine.top - magazine.base < loans_ahead) return;
+        const std::uint32_t position = position_of(magazine.top[-loans_ahead]);
+        fetch_to_write(view_->classes[class_index].data(position));
+    }
+
     struct Loaned {
         Loaned() = default;
         constexpr Loaned(std::uint32_t of_class, SlotKey slot) : class_index(of_class), key(slot) {}

@@ -152,6 +152,27 @@ TEST_F(PeerTest, KeepsALoanThatCouldNotBePublished) {
     EXPECT_EQ(publisher->publish(std::move(*loan)).error(), Errc::moved_from);
 }
 
+TEST_F(PeerTest, LoansAndTakesIntoWhatIsEmptyOnly) {
+    auto publisher = peer_.publisher("words");
+    auto subscriber = other_.subscriber("words");
+    Loan loan;
+    ASSERT_EQ(publisher->loan_into(loan, 4), Errc{});
+    EXPECT_EQ(publisher->loan_into(loan, 4), Errc::invalid_argument);
+    EXPECT_EQ(loan.size(), 4U) << "it is what it was";
+    for (int i = 0; i < 2; ++i) send(*publisher, "one");
+    Sample sample;
+    ASSERT_EQ(subscriber->take_into(sample), Errc{});
+    EXPECT_EQ(subscriber->take_into(sample), Errc::invalid_argument);
+    EXPECT_EQ(sample.sequence(), 1U) << "and the next message still waits";
+    sample.release();
+    ASSERT_EQ(subscriber->take_into(sample), Errc{});
+    EXPECT_EQ(sample.sequence(), 2U);
+    sample.release();
+    EXPECT_EQ(subscriber->take_into(sample), Errc::empty);
+    Publisher left = std::move(*publisher);
+    EXPECT_EQ(publisher->loan_into(loan, 4), Errc::moved_from);
+}
+
 TEST_F(PeerTest, RefusesALoanOfAnotherPeer) {
     auto publisher = peer_.publisher("words");
     auto foreign = other_.publisher("words");

@@ -272,5 +272,55 @@ TEST(Magazines, AreNeverOpenedByTheHost) {
     EXPECT_EQ(test::broken_or_not_all_free(pool.view()), "");
 }
 
+/// From the top, in the order of the links.
+std::vector<std::uint32_t> listed(const PoolView& view) {
+    const DetectableStack stack(view, 0);
+    std::vector<std::uint32_t> all;
+    for (std::uint32_t slot = stack.top(); slot != no_slot; slot = stack.next(slot)) {
+        all.push_back(slot);
+    }
+    return all;
+}
+
+class ChainOfAMagazine : public ::testing::Test {
+protected:
+    ChainOfAMagazine() {
+        std::vector<Loaned> all;
+        for (std::uint32_t i = 0; i < chain; ++i) all.push_back(*pool_->loan(*lane_, 1));
+        for (const Loaned& one : all) EXPECT_TRUE(pool_->end_loan(*lane_, one));
+        pool_->flush(*lane_);
+    }
+    static constexpr std::uint32_t chain = magazine_capacity_max;
+    OwnPool pool_{Configs{{64, 4096}}};
+    std::unique_ptr<Lane> lane_ = pool_.lane();
+};
+
+TEST_F(ChainOfAMagazine, SaysWhatComesFurtherOn) {
+    const auto order = listed(pool_.view());
+    const auto after = [&](std::uint32_t i, std::uint32_t links) {
+        return i + links < chain ? order[i + links] : no_slot;
+    };
+    for (std::uint32_t i = 0; i < chain; ++i) {
+        const std::uint64_t further = pool_.view().classes[0].records[order[i]].further;
+        EXPECT_EQ(further_near(further), after(i, near_links)) << i;
+        EXPECT_EQ(further_far(further), after(i, far_links)) << i;
+    }
+}
+
+TEST_F(ChainOfAMagazine, IsTakenInItsOrderWhateverIsSaidOfWhatComesFurtherOn) {  // I6
+    const auto order = listed(pool_.view());
+    std::uint64_t nonsense = 0;
+    for (const std::uint32_t slot : order) {
+        pool_.view().classes[0].records[slot].further = nonsense;
+        nonsense = nonsense * 6364136223846793005U + 1442695040888963407U;
+    }
+    for (std::uint32_t i = 0; i < chain; ++i) {
+        EXPECT_EQ(position_of(pool_->loan(*lane_, 1)->key), order[i]) << i;
+    }
+    EXPECT_FALSE(pool_.view().damaged());
+    pool_.reclaim(lane_->index());
+    lane_.reset();
+}
+
 }  // namespace
 }  // namespace shmpool
