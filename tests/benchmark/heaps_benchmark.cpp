@@ -3,7 +3,8 @@
 /// users hang or lose memory when one of them dies) and glibc's malloc (in one process), in the
 /// same run: a pair of allocate and free of one size; random sizes among a thousand live blocks;
 /// the same in a heap that has seen 10^7 random steps; two processes at once. Objects of 64 bytes,
-/// in a slab cache and in a node_allocator of Boost.Interprocess. And what a heap on a file costs,
+/// in a slab cache and in a node_allocator of Boost.Interprocess. What a claim costs in a heap that
+/// fills up: heaps_fill_benchmark.cpp. And what a heap on a file costs,
 /// in the folder for temporary files, with a sync of each change and without.
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
