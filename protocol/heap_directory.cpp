@@ -48,6 +48,11 @@ tl::unexpected<Error> fail_name_taken(std::string_view name) {
                                       "' already; open it, or destroy it first");
 }
 
+/// Somebody is in the heap just now, or this process has no memory for the list of what is left.
+bool is_to_be_asked_again(Errc code) {
+    return code == Errc::would_block || code == Errc::out_of_memory;
+}
+
 /// Who has asked for it asks again.
 bool is_ticket_of(const HeapRequest& request, std::uint64_t ticket) {
     return request.ticket != 0 && request.ticket == ticket;
@@ -271,7 +276,7 @@ std::uint64_t HeapDirectory::reclaim(const IsGone& is_gone) {
         const auto done =
             reclaim_in_heap(memory, holder_of_host, is_gone, std::chrono::nanoseconds::zero());
         freed += done.value_or(0);
-        return done || done.error().code != Errc::would_block;
+        return done || !is_to_be_asked_again(done.error().code);
     });
     std::erase_if(to_give_back_, [&](std::uint32_t index) { return give_back_by_now(index); });
     return freed;

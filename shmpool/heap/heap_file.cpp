@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <utility>
 
 #include "shmpool/heap/guarded_page_chain.hpp"
 #include "shmpool/heap/heap_audit.hpp"
 #include "shmpool/heap/stack_opening.hpp"
 #include "shmpool/platform/file_memory.hpp"
+#include "shmpool/platform/or_out_of_memory.hpp"
 
 namespace shmpool {
 namespace {
@@ -169,9 +171,8 @@ Result<void> HeapFile::sync() {
     if (const auto got = lock.lock(this_thread(), heap_patience); !got) {
         return of_file(path(), to_error(got.error()));
     }
-    auto synced = parts_->sync(memory());
-    lock.unlock();
-    return synced;
+    const std::lock_guard leaving(lock, std::adopt_lock);
+    return parts_->sync(memory());
 }
 Result<void> HeapFile::sync(const HeapExtent& extent) {
     if (extent.offset > memory().size() || extent.bytes > memory().size() - extent.offset) {
@@ -183,9 +184,11 @@ Result<void> HeapFile::sync(const HeapExtent& extent) {
 }
 
 Result<std::vector<HeapFinding>> HeapFile::audit() {
-    const HeapHolder me = this_thread();
-    return (parts_->pages ? parts_->pages->audit(me) : parts_->stack->audit(me))
-        .map_error([this](Errc code) { return of_file(path(), to_error(code)).value(); });
+    return or_out_of_memory([this] {
+        const HeapHolder me = this_thread();
+        return (parts_->pages ? parts_->pages->audit(me) : parts_->stack->audit(me))
+            .map_error([this](Errc code) { return of_file(path(), to_error(code)).value(); });
+    });
 }
 
 }  // namespace shmpool
