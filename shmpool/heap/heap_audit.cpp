@@ -92,7 +92,7 @@ Result<HeapGlance> glance_at_heap(std::span<const std::byte> memory) {
     for (const HeapRegionImage& region : header.regions) {
         glance.regions += load(region.bytes) != 0 ? 1U : 0U;
     }
-    glance.holder = HeapLock::holder_in(load(header.lock));
+    glance.holder = HeapLock::living_holder_in(load(header.lock));
     glance.damaged = load(header.damaged) != 0;
     return glance;
 }
