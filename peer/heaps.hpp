@@ -74,7 +74,8 @@ public:
     Outcome<void> free(HeapOffset block) {
         return call([&](ByteHeap& heap, HeapUser who) { return heap.free(who.holder, block); });
     }
-    /// From now on it is nobody's: with on_death = reclaim too it outlives its owner.
+    /// From now on it is nobody's: with on_death = reclaim too it outlives its owner. With `keep`
+    /// it does so anyway, and nothing changes.
     Outcome<void> keep(HeapOffset block) {
         return call([&](ByteHeap& heap, HeapUser who) {
             return heap.set_owner(who.holder, block, nobodys);
@@ -159,6 +160,7 @@ public:
 
     /// The bytes of a page, in this process, handed out or not; empty if there is no such page.
     [[nodiscard]] std::span<std::byte> bytes(PageId page) const {
+        if (is_moved_from()) return {};
         const auto offset = heap().offset_of(page);
         if (!offset) return {};
         return memory().subspan(*offset, heap().bytes_per_page());
@@ -230,8 +232,13 @@ public:
     SharedObjectHeap(std::shared_ptr<HeapUse> use, std::unique_ptr<ObjectHeap> heap)
         : OpenedHeap(std::move(use), std::move(heap)) {}
 
-    [[nodiscard]] std::uint64_t object_bytes() const { return heap().object_bytes(); }
-    [[nodiscard]] std::uint64_t object_alignment() const { return heap().object_alignment(); }
+    /// 0 of one that was moved from.
+    [[nodiscard]] std::uint64_t object_bytes() const {
+        return is_moved_from() ? 0 : heap().object_bytes();
+    }
+    [[nodiscard]] std::uint64_t object_alignment() const {
+        return is_moved_from() ? 0 : heap().object_alignment();
+    }
 
     [[nodiscard]] Outcome<HeapOffset> allocate() {
         return call([](ObjectHeap& heap, HeapUser who) { return heap.allocate(who); });
@@ -274,7 +281,7 @@ public:
     /// peer may read them.
     [[nodiscard]] std::span<std::byte> bytes(const StackHandle& handle) const {
         const auto all = counted();
-        const HeapOffset inside = use().origin().inside(handle.offset);
+        const HeapOffset inside = origin().inside(handle.offset);
         const bool lies_inside = inside <= all.size() && handle.len <= all.size() - inside;
         return lies_inside ? all.subspan(inside, handle.len) : std::span<std::byte>();
     }
@@ -282,7 +289,7 @@ public:
     /// What begins so many bytes behind the beginning of the stack: of the users' own bytes there,
     /// or of all of a linear one.
     [[nodiscard]] StackHandle handle_of(std::uint64_t begin, std::uint64_t len) const {
-        return {use().origin().given(begin), len};
+        return {origin().given(begin), len};
     }
 
     [[nodiscard]] Outcome<StackHandle> alloc(std::uint64_t len) {

@@ -25,12 +25,16 @@ namespace shmpool {
 template <typename Heap>
 class OpenedHeap {
 public:
+    /// Not of one that was moved from.
     [[nodiscard]] const HeapEntry& entry() const { return use_->entry(); }
-    [[nodiscard]] std::span<std::byte> memory() const { return use_->memory(); }
+    /// Of one that was moved from: empty; so nothing lies in it, and its root is 0.
+    [[nodiscard]] std::span<std::byte> memory() const {
+        return use_ ? use_->memory() : std::span<std::byte>();
+    }
     /// Where an offset lies in this process; null if it does not lie in the heap. A read-only peer
     /// may read there. Of a handle of the stack family: `at(handle.offset)`.
     [[nodiscard]] void* at(HeapOffset offset) const {
-        const HeapOffset inside = use_->origin().inside(offset);
+        const HeapOffset inside = origin().inside(offset);
         const auto all = counted();
         return inside < all.size() ? all.data() + inside : nullptr;
     }
@@ -39,11 +43,12 @@ public:
         const auto all = counted();
         const auto distance = reinterpret_cast<std::uintptr_t>(address) -
                               reinterpret_cast<std::uintptr_t>(all.data());
-        return distance < all.size() ? use_->origin().given(distance) : 0;
+        return distance < all.size() ? origin().given(distance) : 0;
     }
 
     /// Where users begin to look; 0: nobody has said so. One word, which anybody may set.
     [[nodiscard]] HeapOffset root() const {
+        if (is_moved_from()) return 0;
         return header().root.load(std::memory_order_acquire);  // [A-heap-root]
     }
     /// Whoever reads it sees what was written before.
@@ -69,7 +74,7 @@ protected:
     /// With the calling thread as the heap's lock knows it.
     template <typename Call>
     auto call(Call verb) -> decltype(verb(std::declval<Heap&>(), HeapUser(0))) {
-        if (!heap_) return fail(Errc::moved_from);
+        if (is_moved_from()) return fail(Errc::moved_from);
         const auto who = user_of(*use_);
         if (!who) return tl::unexpected(who.error());
         return verb(*heap_, *who);
@@ -78,6 +83,7 @@ protected:
     /// What offsets count from the beginning of: the heap's memory, or its stack, which begins
     /// behind what the heap keeps for itself.
     [[nodiscard]] std::span<std::byte> counted() const {
+        if (is_moved_from()) return {};
         if constexpr (requires { heap_->stack(); }) {
             return heap_->stack().value_or(std::span<std::byte>());
         } else {
@@ -87,6 +93,8 @@ protected:
     [[nodiscard]] HeapHeader& header() const {
         return *reinterpret_cast<HeapHeader*>(memory().data());
     }
+    [[nodiscard]] bool is_moved_from() const { return heap_ == nullptr; }
+    [[nodiscard]] HeapOrigin origin() const { return use_ ? use_->origin() : HeapOrigin(); }
     /// Of one that was not moved from.
     [[nodiscard]] Heap& heap() const { return *heap_; }
     [[nodiscard]] const HeapUse& use() const { return *use_; }
