@@ -5,10 +5,10 @@
 #pragma once
 
 #include <cstdint>
-#include <type_traits>
 #include <utility>
 
 #include "peer/heaps.hpp"
+#include "shmpool/heap/holds_no_addresses.hpp"
 
 namespace shmpool {
 
@@ -79,11 +79,9 @@ using StackHold = HeapHold<SharedStackHeap, StackHandle>;
 
 /// An object in a heap, destroyed at the end of the scope. What it holds must mean the same in
 /// every process: no pointers, no references, no virtual functions; distances and offsets.
-template <typename T>
+/// holds_no_addresses.hpp says how a type is declared so.
+template <SharedObject T>
 class HeapBox {
-    static_assert(!std::is_polymorphic_v<T>, "virtual functions lie elsewhere in each process");
-    static_assert(!std::is_pointer_v<T> && !std::is_reference_v<T>, "an address is one process's");
-
 public:
     template <typename... Arguments>
     [[nodiscard]] static Outcome<HeapBox> make(SharedByteHeap& heap, Arguments&&... arguments) {
@@ -93,9 +91,15 @@ public:
             return HeapBox(std::move(hold));
         });
     }
-    /// What another box has released, here or in another process.
-    [[nodiscard]] static HeapBox adopt(SharedByteHeap& heap, HeapOffset block) {
-        return HeapBox(BlockHold(heap, block));
+    /// What another box has released, here or in another process. not_allocated (no block that is
+    /// in use begins there); invalid_argument (no T fits there). Of a block in use the caller says
+    /// that it is a T and nobody else's.
+    [[nodiscard]] static Outcome<HeapBox> adopt(SharedByteHeap& heap, HeapOffset block) {
+        return heap.usable_bytes(block).and_then([&](std::uint64_t bytes) -> Outcome<HeapBox> {
+            const auto address = reinterpret_cast<std::uintptr_t>(heap.at(block));
+            if (bytes < sizeof(T) || address % alignof(T) != 0) return fail(Errc::invalid_argument);
+            return HeapBox(BlockHold(heap, block));
+        });
     }
     HeapBox(HeapBox&&) noexcept = default;
     HeapBox& operator=(HeapBox&& other) noexcept {

@@ -11,6 +11,7 @@
 #include "peer/work_time.hpp"
 #include "protocol/wire/names.hpp"
 #include "shmpool/platform/monotonic_clock.hpp"
+#include "shmpool/platform/or_out_of_memory.hpp"
 #include "shmpool/platform/process.hpp"
 
 namespace shmpool {
@@ -75,8 +76,9 @@ Outcome<HeapUser> user_of(const HeapUse& use) {
     PeerCore& core = use.core();
     if (core.read_only()) return fail(Errc::read_only);
     const wire::Welcome& self = core.welcome();
-    return core.lane().map([&](ThreadLane* lane) {
-        return HeapUser(lane->lane->index() + 1,
+    const auto lane = or_out_of_memory([&] { return core.lane(); });
+    return lane.map([&](ThreadLane* mine) {
+        return HeapUser(mine->lane->index() + 1,
                         owner_of_peer(self.peer_index, self.peer_incarnation));
     });
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The heaps of a pool as a peer has them: shared memory for what is no message. What they hand out
 /// is named by an offset, the same in every process, which is of this heap and of no other; `at`
-/// and `offset_of` translate. Whoever dies in the middle of a call leaves the heap as it was
-/// before.
+/// and `offset_of` translate (opened_heap.hpp). Whoever dies in the middle of a call leaves the
+/// heap as it was before.
 ///
 ///   auto table = peer.byte_heap("table").value();
 ///   const HeapOffset block = table.allocate(1000).value();
@@ -24,7 +24,7 @@
 #include <vector>
 
 #include "peer/control_channel.hpp"
-#include "peer/heap_shelf.hpp"
+#include "peer/opened_heap.hpp"
 #include "protocol/heap_request.hpp"
 #include "shmpool/heap/block_source.hpp"
 #include "shmpool/heap/byte_heap.hpp"
@@ -53,74 +53,6 @@ struct HeapSpec {
 [[nodiscard]] Result<void> grow_heap(ControlChannel& control, HeapId heap, std::uint64_t to_bytes);
 [[nodiscard]] Result<void> destroy_heap(ControlChannel& control, HeapId heap);
 
-/// The calling thread, as the locks of heaps know it, and its peer as an owner. read_only, forked,
-/// no_lane.
-[[nodiscard]] Outcome<HeapUser> user_of(const HeapUse& use);
-
-/// An open heap, whatever it hands out. Closed with the last handle of the process.
-template <typename Heap>
-class OpenedHeap {
-public:
-    [[nodiscard]] const HeapEntry& entry() const { return use_->entry(); }
-    [[nodiscard]] std::span<std::byte> memory() const { return use_->memory(); }
-    /// Where an offset lies in this process; null if it does not lie in the heap. A read-only peer
-    /// may read there.
-    [[nodiscard]] void* at(HeapOffset offset) const {
-        const HeapOffset inside = use_->origin().inside(offset);
-        return inside < memory().size() ? memory().data() + inside : nullptr;
-    }
-    /// The offset of what lies in the heap; 0 if it does not.
-    [[nodiscard]] HeapOffset offset_of(const void* address) const {
-        const auto distance = reinterpret_cast<std::uintptr_t>(address) -
-                              reinterpret_cast<std::uintptr_t>(memory().data());
-        return distance < memory().size() ? use_->origin().given(distance) : 0;
-    }
-
-    /// Where users begin to look; 0: nobody has said so. One word, which anybody may set.
-    [[nodiscard]] HeapOffset root() const {
-        return header().root.load(std::memory_order_acquire);  // [A-heap-root]
-    }
-    /// Whoever reads it sees what was written before.
-    Outcome<void> set_root(HeapOffset offset) {
-        return call([&](Heap&, HeapUser) -> Outcome<void> {
-            header().root.store(offset, std::memory_order_release);  // [R-heap-root]
-            return {};
-        });
-    }
-
-    [[nodiscard]] auto statistics() {
-        return call([](Heap& heap, HeapUser who) { return heap.statistics(who.holder); });
-    }
-    /// Reads everything. Empty: all is right.
-    [[nodiscard]] Outcome<std::vector<HeapFinding>> audit() {
-        return call([](Heap& heap, HeapUser who) { return heap.audit(who.holder); });
-    }
-
-protected:
-    OpenedHeap(std::shared_ptr<HeapUse> use, std::unique_ptr<Heap> heap)
-        : use_(std::move(use)), heap_(std::move(heap)) {}
-
-    /// With the calling thread as the heap's lock knows it.
-    template <typename Call>
-    auto call(Call verb) -> decltype(verb(std::declval<Heap&>(), HeapUser(0))) {
-        if (!heap_) return fail(Errc::moved_from);
-        const auto who = user_of(*use_);
-        if (!who) return tl::unexpected(who.error());
-        return verb(*heap_, *who);
-    }
-
-    [[nodiscard]] HeapHeader& header() const {
-        return *reinterpret_cast<HeapHeader*>(memory().data());
-    }
-    /// Of one that was not moved from.
-    [[nodiscard]] Heap& heap() const { return *heap_; }
-    [[nodiscard]] const HeapUse& use() const { return *use_; }
-
-private:
-    std::shared_ptr<HeapUse> use_;
-    std::unique_ptr<Heap> heap_;
-};
-
 class PeerBlocks;
 
 /// See byte_heap.hpp.
@@ -142,7 +74,8 @@ public:
     Outcome<void> free(HeapOffset block) {
         return call([&](ByteHeap& heap, HeapUser who) { return heap.free(who.holder, block); });
     }
-    /// From now on it is nobody's: with on_death = reclaim too it outlives its owner.
+    /// From now on it is nobody's: with on_death = reclaim too it outlives its owner. With `keep`
+    /// it does so anyway, and nothing changes.
     Outcome<void> keep(HeapOffset block) {
         return call([&](ByteHeap& heap, HeapUser who) {
             return heap.set_owner(who.holder, block, nobodys);
@@ -227,6 +160,7 @@ public:
 
     /// The bytes of a page, in this process, handed out or not; empty if there is no such page.
     [[nodiscard]] std::span<std::byte> bytes(PageId page) const {
+        if (is_moved_from()) return {};
         const auto offset = heap().offset_of(page);
         if (!offset) return {};
         return memory().subspan(*offset, heap().bytes_per_page());
@@ -298,8 +232,13 @@ public:
     SharedObjectHeap(std::shared_ptr<HeapUse> use, std::unique_ptr<ObjectHeap> heap)
         : OpenedHeap(std::move(use), std::move(heap)) {}
 
-    [[nodiscard]] std::uint64_t object_bytes() const { return heap().object_bytes(); }
-    [[nodiscard]] std::uint64_t object_alignment() const { return heap().object_alignment(); }
+    /// 0 of one that was moved from.
+    [[nodiscard]] std::uint64_t object_bytes() const {
+        return is_moved_from() ? 0 : heap().object_bytes();
+    }
+    [[nodiscard]] std::uint64_t object_alignment() const {
+        return is_moved_from() ? 0 : heap().object_alignment();
+    }
 
     [[nodiscard]] Outcome<HeapOffset> allocate() {
         return call([](ObjectHeap& heap, HeapUser who) { return heap.allocate(who); });
@@ -341,8 +280,8 @@ public:
     /// The bytes of a block, in this process; empty if it does not lie in the stack. A read-only
     /// peer may read them.
     [[nodiscard]] std::span<std::byte> bytes(const StackHandle& handle) const {
-        const auto all = heap().stack().value_or(std::span<std::byte>());
-        const HeapOffset inside = use().origin().inside(handle.offset);
+        const auto all = counted();
+        const HeapOffset inside = origin().inside(handle.offset);
         const bool lies_inside = inside <= all.size() && handle.len <= all.size() - inside;
         return lies_inside ? all.subspan(inside, handle.len) : std::span<std::byte>();
     }
@@ -350,7 +289,7 @@ public:
     /// What begins so many bytes behind the beginning of the stack: of the users' own bytes there,
     /// or of all of a linear one.
     [[nodiscard]] StackHandle handle_of(std::uint64_t begin, std::uint64_t len) const {
-        return {use().origin().given(begin), len};
+        return {origin().given(begin), len};
     }
 
     [[nodiscard]] Outcome<StackHandle> alloc(std::uint64_t len) {

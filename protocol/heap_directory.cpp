@@ -48,6 +48,11 @@ tl::unexpected<Error> fail_name_taken(std::string_view name) {
                                       "' already; open it, or destroy it first");
 }
 
+/// Somebody is in the heap just now, or this process has no memory for the list of what is left.
+bool is_to_be_asked_again(Errc code) {
+    return code == Errc::would_block || code == Errc::out_of_memory;
+}
+
 /// Who has asked for it asks again.
 bool is_ticket_of(const HeapRequest& request, std::uint64_t ticket) {
     return request.ticket != 0 && request.ticket == ticket;
@@ -262,7 +267,46 @@ void HeapDirectory::note_to_reclaim(std::uint32_t index) {
     }
 }
 
+void HeapDirectory::pass_on_locks_of_nobody(const IsGone& is_gone) {
+    for (std::uint32_t i = 0; i < view_.heaps.count; ++i) {
+        const HeapImage& heap = view_.heaps.at(i);
+        const auto memory = memory_of(heap);
+        if (state_of(heap) != HeapState::open || memory.empty()) continue;
+        auto& header = *reinterpret_cast<HeapHeader*>(memory.data());
+        HeapLock lock(header.lock);
+        if (!pass_on_lock_of_nobody(lock, is_gone)) continue;
+        header.damaged.store(1, std::memory_order_relaxed);
+    }
+}
+
+/// The host's own, and that of its thread for heaps, is somebody's. What `peer_gone` has passed on
+/// is no more looked at; so a lane of who is gone is met here if its number was written over it.
+bool HeapDirectory::pass_on_lock_of_nobody(HeapLock& lock, const IsGone& is_gone) const {
+    const HeapHolder holder = lock.living_holder();
+    if (holder == 0 || holder == holder_of_host) return false;
+    if (holder > pool_.lane_count) return lock.orphan(holder);
+    Atomic<std::uint64_t>& owner = pool_.lanes[holder - 1].owner;
+    std::uint64_t found = 0;
+    const bool is_claimed = owner.compare_exchange_strong(
+        found, taken_by_host, std::memory_order_acq_rel, std::memory_order_acquire);  // [AR-lane]
+    if (!is_claimed && !is_gone(found)) return false;
+    SHMPOOL_CRASH_POINT(heap_lane_claimed);
+    const bool was_nobodys = lock.orphan(holder);
+    SHMPOOL_CRASH_POINT(heap_lock_of_nobody_orphaned);
+    if (is_claimed) owner.store(0, std::memory_order_release);  // [R-lane]
+    return was_nobodys;
+}
+
+/// Those that another host had in its hands when it ended. Nobody else writes that owner.
+void HeapDirectory::let_go_of_lanes() const {
+    for (std::uint32_t i = 0; i < pool_.lane_count; ++i) {
+        Atomic<std::uint64_t>& owner = pool_.lanes[i].owner;
+        if (load(owner) == taken_by_host) owner.store(0, std::memory_order_release);  // [R-lane]
+    }
+}
+
 std::uint64_t HeapDirectory::reclaim(const IsGone& is_gone) {
+    pass_on_locks_of_nobody(is_gone);
     std::uint64_t freed = 0;
     std::erase_if(to_reclaim_, [&](std::uint32_t index) {
         const HeapImage& heap = view_.heaps.at(index);
@@ -271,13 +315,14 @@ std::uint64_t HeapDirectory::reclaim(const IsGone& is_gone) {
         const auto done =
             reclaim_in_heap(memory, holder_of_host, is_gone, std::chrono::nanoseconds::zero());
         freed += done.value_or(0);
-        return done || done.error().code != Errc::would_block;
+        return done || !is_to_be_asked_again(done.error().code);
     });
     std::erase_if(to_give_back_, [&](std::uint32_t index) { return give_back_by_now(index); });
     return freed;
 }
 
 void HeapDirectory::take_over() {
+    let_go_of_lanes();
     for (std::uint32_t i = 0; i < view_.heaps.count; ++i) {
         HeapImage& heap = view_.heaps.at(i);
         const HeapState state = state_of(heap);

@@ -14,6 +14,15 @@
 /// another host, which `take_over` begins anew; a heap that grows is `open` all the while. Works
 /// take turns, so a small one does not wait for a large one.
 ///
+/// The lock of a heap names a lane. A word that names one which is nobody's was written by somebody
+/// who wrote over it: none of the living will ever unlock it, and no death is its holder's. So the
+/// host passes such a lock on too. What must never happen is that a living peer loses its lock, and
+/// a lane that is nobody's may be claimed at any instant. But a peer claims a lane first, and locks
+/// with it then; so the host claims the lane itself. If it can not, somebody has it, and the lock
+/// stays. If it can, nobody has locked with it, and nobody will before the host lets go of it: the
+/// lock, which still names that lane, is an orphan from then on. A host that dies in between leaves
+/// a lane that is nobody's and that nobody can claim; the next one sees it by its owner.
+///
 /// Host only, one thread.
 #pragma once
 
@@ -89,7 +98,8 @@ public:
     /// for the next, who finds what is to be undone; and it has nothing open. Idempotent.
     void peer_gone(std::uint32_t peer_index);
     /// Frees what the gone have left in heaps with on_death = reclaim, as far as nobody is in them
-    /// just now: how many blocks, pages and ids. `is_gone` is asked about owners of lanes.
+    /// just now: how many blocks, pages and ids. `is_gone` is asked about owners of lanes. Before
+    /// that, locks that name nobody are passed on; a heap with such a lock is damaged.
     std::uint64_t reclaim(const IsGone& is_gone);
     /// `reclaim` has not yet been everywhere: somebody has gone, another host has ended, or memory
     /// is to be given back of a heap in which somebody was.
@@ -107,6 +117,9 @@ private:
                                                          std::uint64_t alignment) const;
     [[nodiscard]] static tl::unexpected<Error> fail_to_enter(std::string_view name);
     void note_to_reclaim(std::uint32_t index);
+    void pass_on_locks_of_nobody(const IsGone& is_gone);
+    [[nodiscard]] bool pass_on_lock_of_nobody(HeapLock& lock, const IsGone& is_gone) const;
+    void let_go_of_lanes() const;
     void show_committed() const;
     [[nodiscard]] std::span<std::byte> memory_of(const HeapImage& heap) const;
 

@@ -55,4 +55,9 @@ struct ProtocolView {
 }
 static_assert(peer_of_owner(0) == nothing);
 
+/// The owner of a lane that the host has taken for a moment, so that nobody else claims it
+/// (heap_directory.hpp). No peer's: there is none of that number.
+inline constexpr std::uint64_t taken_by_host = std::uint64_t{1} << 32;
+static_assert(peer_of_owner(taken_by_host) == nothing);
+
 }  // namespace shmpool

@@ -5,8 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include <memory>
+#include <optional>
 
 #include "peer/cli/heap.hpp"
+#include "peer/cli/heap_check.hpp"
 #include "peer/cli/observer.hpp"
 #include "peer/cli/printing.hpp"
 #include "shmpool/quantity/byte_size.hpp"
@@ -40,6 +42,16 @@ Json json_of(const std::string& name, const HeapGlance& heap) {
             {"damaged", heap.damaged}};
 }
 
+/// See heap_check.hpp; nothing, too, if nobody may look.
+std::optional<std::string> lock_of_nobody(const CommonOptions& common, Peer& peer,
+                                          const std::string& name) {
+    const auto observer = Observer::attach(common);
+    if (!observer) return std::nullopt;
+    const auto text = lock_of_nobody(*observer, peer, name);
+    if (!text) return std::nullopt;
+    return fmt::format("heap '{}' {}", printable(name), *text);
+}
+
 Result<int> run_stat(const CommonOptions& common, const std::string& name) {
     auto peer = attach(common, "shmpool heap stat", Use::reads);
     if (!peer) return tl::unexpected(peer.error());
@@ -47,7 +59,11 @@ Result<int> run_stat(const CommonOptions& common, const std::string& name) {
     if (!heap) return tl::unexpected(heap.error());
     std::string text = text_of(name, *heap);
     if (heap->damaged) text += "it is damaged; see 'shmpool heap audit'\n";
-    const auto printed = common.json ? print_json(json_of(name, *heap)) : print(text);
+    const auto nobodys = lock_of_nobody(common, *peer, name);
+    if (nobodys) text += *nobodys + '\n';
+    Json json = json_of(name, *heap);
+    json["locked_by_nobody"] = nobodys.has_value();
+    const auto printed = common.json ? print_json(json) : print(text);
     if (!printed) return tl::unexpected(printed.error());
     return exit_fine;
 }
@@ -78,6 +94,9 @@ Error with_holder(const CommonOptions& common, Peer& peer, const std::string& na
 Result<int> run_audit(const CommonOptions& common, const std::string& name) {
     auto peer = attach(common, "shmpool heap audit", Use::writes);
     if (!peer) return tl::unexpected(peer.error());
+    if (const auto nobodys = lock_of_nobody(common, *peer, name)) {
+        return fail(Errc::heap_damaged, *nobodys + "; run it again");
+    }
     const auto findings = peer->audit_heap(name);
     if (!findings) {
         return tl::unexpected(with_holder(common, *peer, name, findings.error()));

@@ -42,6 +42,14 @@ std::optional<std::uint32_t> living_peer_of(const ProtocolView& view, std::uint6
     return index;
 }
 
+bool is_nobodys_lane(const Observer& observer, std::uint32_t lane) {
+    if (lane == host_lane) return false;
+    const PoolView& pool = observer.pool();
+    if (lane >= pool.lane_count) return true;
+    const std::uint64_t owner = pool.lanes[lane].owner.load(std::memory_order_acquire);  // [A-lane]
+    return !living_peer_of(observer.view(), owner);
+}
+
 std::string text_of(const char* chars, std::size_t limit) {
     return {chars, strnlen(chars, limit)};
 }

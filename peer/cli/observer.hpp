@@ -45,6 +45,9 @@ private:
 [[nodiscard]] std::optional<std::uint32_t> living_peer_of(const ProtocolView& view,
                                                           std::uint64_t owner);
 
+/// It is no lane of anybody: who has locked a heap by it, or seems to, will not come back.
+[[nodiscard]] bool is_nobodys_lane(const Observer& observer, std::uint32_t lane);
+
 /// Text from the segment: at most `limit` bytes, whatever they are.
 [[nodiscard]] std::string text_of(const char* chars, std::size_t limit);
 

@@ -57,7 +57,7 @@ public:
     /// Empties the cell, and frees what was in it. not_allocated: it is empty.
     virtual Outcome<void> free_from(HeapHolder holder, const HeapCell& cell) = 0;
 
-    /// unsupported: the heap is not owned.
+    /// unsupported: the heap is not owned, so all is nobody's; to make it that changes nothing.
     virtual Outcome<void> set_owner(HeapHolder holder, HeapOffset block, HeapOwner owner) = 0;
     /// Frees every block whose owner is gone: how many. After an error, begin again. Of a heap that
     /// is not owned none.

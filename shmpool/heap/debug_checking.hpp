@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A stack allocator around another one that remembers, in this process, what it has handed out
 /// and what was given back, and refuses what can not be right. What it knows nothing of, from
-/// another process or an earlier session, may be given back too.
+/// another process or an earlier session, may be given back too, but for one case: a place that was
+/// given back here, and that somebody who is not seen here has been handed since. Its handle may be
+/// the one of before, so nobody can tell the end of a second life from a double free, and it is
+/// refused as that. Who gets a handle from elsewhere says so before he gives it back: `adopt`.
 ///
 /// One mutex around the inner call and the record of it: so no other thread comes between what
 /// the inner one has done and what is known of it. A call that fails is not recorded.
@@ -10,7 +13,7 @@
 ///   double_free    double_free       what is given back was given back before, or a part of it
 ///   partial        invalid_argument  a part of a block, or more than one, is given back
 ///   spanning       invalid_argument  several blocks are given back as one
-///   overlapping    memory_overlap    the inner one has handed out what is live
+///   overlapping    memory_overlap    the inner one has handed out what is live, or it is adopted
 ///
 /// The record is lost when its process ends; there is nothing that a kill could leave half done.
 #pragma once
@@ -91,6 +94,14 @@ public:
         given_back.cut_out(*handle);
         for (const StackHandle& one : given_back.overlapping(old)) freed_.insert(one);
         return handle;
+    }
+
+    /// What somebody else has been handed, another process or one that uses the inner one itself,
+    /// and has given to this one: from now on it is as if it had been handed out here. The inner
+    /// one is not asked. memory_overlap: of what is live here.
+    Outcome<void> adopt(const StackHandle& handle) {
+        const std::scoped_lock lock(mutex_);
+        return record(handle);
     }
 
     Outcome<void> dealloc(HeapHolder holder, const StackHandle& handle) {

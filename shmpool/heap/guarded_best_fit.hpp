@@ -13,7 +13,6 @@
 #include "shmpool/heap/best_fit_census.hpp"
 #include "shmpool/heap/best_fit_plan.hpp"
 #include "shmpool/heap/heap_guard.hpp"
-#include "shmpool/heap/heap_lock.hpp"
 #include "shmpool/platform/private_view.hpp"
 
 namespace shmpool {
@@ -121,36 +120,19 @@ private:
         std::uint64_t value;
     };
 
-    /// Frees the lock when an exception leaves a change, or the end of the thread does, which comes
-    /// as one that nobody may keep (pthread_exit, pthread_cancel).
-    class Unlocking {
-    public:
-        explicit Unlocking(HeapHeader& header) : header_(&header) {}
-        ~Unlocking() {
-            if (header_ != nullptr) HeapLock(header_->lock).unlock();
-        }
-        Unlocking(const Unlocking&) = delete;
-        Unlocking& operator=(const Unlocking&) = delete;
-        void dismiss() { header_ = nullptr; }
-
-    private:
-        HeapHeader* header_;
-    };
-
     [[nodiscard]] static tl::unexpected<Error> too_small(std::uint64_t bytes) {
         return fail(Errc::region_too_small, "a heap of kind best_fit has no room in " +
                                                 std::to_string(bytes) + " bytes; give it 64KiB");
     }
 
     /// In a change: work(buffer), which writes to the view alone, and then finish(words, buffer).
+    /// What the user's body throws is the user's.
     template <typename Work, typename Finish>
     Outcome<void> stay(HeapHolder holder, Work work, Finish finish) {
         if (!view_) return fail(Errc::unsupported);
-        return guard_.change(holder, [&](Words& words) -> Outcome<void> {
-            Unlocking unlocking(guard_.header());
+        return guard_.change_or_throw(holder, [&](Words& words) -> Outcome<void> {
             auto buffer = open_buffer(words);
             const auto done = buffer ? work(*buffer) : fail_with(buffer.error());
-            unlocking.dismiss();
             return done ? finish(words, *buffer) : done;
         });
     }

@@ -112,7 +112,7 @@ public:
     }
 
     Outcome<void> set_owner(HeapHolder holder, HeapOffset block, HeapOwner owner) override {
-        if (!owned_) return fail(Errc::unsupported);
+        if (!owned_ && owner != nobodys) return fail(Errc::unsupported);
         return change(holder, [&](Words& words, Engine& engine) {
             return give_to(words, engine, origin_.inside(block), owner);
         });

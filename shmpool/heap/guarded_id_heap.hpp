@@ -65,12 +65,13 @@ public:
 
     Outcome<void> set_owner(HeapHolder holder, std::uint64_t start, std::uint64_t count,
                             HeapOwner owner) override {
-        if (plan_.owners == 0) return fail(Errc::unsupported);
+        const bool is_owned = plan_.owners != 0;
+        if (!is_owned && owner != nobodys) return fail(Errc::unsupported);
         if (count == 0) return fail(Errc::invalid_argument);
-        return guard_.one_by_one(count, [&](std::uint64_t i) {
+        return guard_.one_by_one(is_owned ? count : 1, [&](std::uint64_t i) {
             return change(holder, [&](Words&, Engine& engine) -> Outcome<void> {
                 if (!engine.are_live(start + i, count - i)) return fail(Errc::not_allocated);
-                engine.set_owner(start + i, owner);
+                if (is_owned) engine.set_owner(start + i, owner);
                 return {};
             });
         });

@@ -101,9 +101,12 @@ public:
     }
 
     Outcome<void> set_owner(HeapHolder holder, HeapOffset object, HeapOwner owner) override {
-        if (!plan_.owned) return fail(Errc::unsupported);
+        if (!plan_.owned && owner != nobodys) return fail(Errc::unsupported);
         return change(holder, [&](Words&, Engine& engine) -> Outcome<void> {
-            return engine.set_owner(origin_.inside(object), owner);
+            const HeapOffset inside = origin_.inside(object);
+            if (plan_.owned) return engine.set_owner(inside, owner);
+            if (!engine.is_live(inside)) return fail(Errc::not_allocated);
+            return {};
         });
     }
 

@@ -73,9 +73,11 @@ public:
     }
 
     Outcome<void> set_owner(HeapHolder holder, PageId page, HeapOwner owner) override {
-        if (plan_.places == 0) return fail(Errc::unsupported);
+        if (plan_.places == 0 && owner != nobodys) return fail(Errc::unsupported);
         return change_page(holder, page, [&](Engine& engine) {
-            return engine.live(page).map([&](const PageWord&) { engine.set_owner(page, owner); });
+            return engine.live(page).map([&](const PageWord&) {
+                if (plan_.places != 0) engine.set_owner(page, owner);
+            });
         });
     }
 

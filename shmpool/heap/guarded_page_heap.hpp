@@ -114,14 +114,15 @@ public:
 
     Outcome<void> set_owner(HeapHolder holder, HeapOffset offset, std::uint64_t count,
                             HeapOwner owner) override {
-        if (plan_.owners == 0) return fail(Errc::unsupported);
+        const bool is_owned = plan_.owners != 0;
+        if (!is_owned && owner != nobodys) return fail(Errc::unsupported);
         const HeapOffset first = origin_.inside(offset);
         if (count == 0 || first % plan_.bytes_per_page != 0) return fail(Errc::invalid_argument);
-        return guard_.one_by_one(count, [&](std::uint64_t i) {
+        return guard_.one_by_one(is_owned ? count : 1, [&](std::uint64_t i) {
             return change(holder, [&](Words&, Engine& engine) -> Outcome<void> {
                 const HeapOffset page = first + i * plan_.bytes_per_page;
                 if (!engine.are_live(page, count - i)) return fail(Errc::not_allocated);
-                engine.set_owner(page, owner);
+                if (is_owned) engine.set_owner(page, owner);
                 return {};
             });
         });

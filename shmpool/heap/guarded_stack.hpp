@@ -108,10 +108,12 @@ public:
 
     Outcome<void> dealloc_bulk(HeapHolder holder, std::span<const StackHandle> handles) override {
         if (handles.empty()) return {};
-        std::vector<StackHandle> blocks;
-        blocks.reserve(handles.size());
-        for (const StackHandle& one : handles) blocks.push_back(inside(one));
-        return change(holder, [&](Engine& engine) { return engine.dealloc_bulk(blocks); });
+        return or_out_of_memory([&] {
+            std::vector<StackHandle> blocks;
+            blocks.reserve(handles.size());
+            for (const StackHandle& one : handles) blocks.push_back(inside(one));
+            return change(holder, [&](Engine& engine) { return engine.dealloc_bulk(blocks); });
+        });
     }
 
     Outcome<std::uint64_t> len(HeapHolder holder) override {

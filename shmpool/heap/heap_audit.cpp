@@ -12,13 +12,14 @@
 #include "shmpool/heap/page_chain.hpp"
 #include "shmpool/heap/page_heap.hpp"
 #include "shmpool/heap/stack_heap.hpp"
+#include "shmpool/platform/or_out_of_memory.hpp"
 
 namespace shmpool {
 namespace {
 
 /// Opens it as what it is, and calls verb(heap).
 template <typename Verb>
-auto with_heap(std::span<std::byte> memory, std::chrono::nanoseconds patience, Verb verb)
+auto with_open_heap(std::span<std::byte> memory, std::chrono::nanoseconds patience, Verb verb)
     -> decltype(verb(std::declval<ByteHeap&>()).map_error(to_error)) {
     const auto kind = kind_of_heap(memory);
     if (!kind) return tl::unexpected(kind.error());
@@ -39,6 +40,10 @@ auto with_heap(std::span<std::byte> memory, std::chrono::nanoseconds patience, V
         case HeapKind::checked_slab: return call(open_stack_heap(memory, patience));
         default: return call(open_byte_heap(memory, patience));
     }
+}
+template <typename Verb>
+auto with_heap(std::span<std::byte> memory, std::chrono::nanoseconds patience, Verb verb) {
+    return or_out_of_memory([&] { return with_open_heap(memory, patience, verb); });
 }
 
 }  // namespace
@@ -87,7 +92,7 @@ Result<HeapGlance> glance_at_heap(std::span<const std::byte> memory) {
     for (const HeapRegionImage& region : header.regions) {
         glance.regions += load(region.bytes) != 0 ? 1U : 0U;
     }
-    glance.holder = HeapLock::holder_in(load(header.lock));
+    glance.holder = HeapLock::living_holder_in(load(header.lock));
     glance.damaged = load(header.damaged) != 0;
     return glance;
 }

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <utility>
 
 #include "shmpool/heap/guarded_page_chain.hpp"
 #include "shmpool/heap/heap_audit.hpp"
 #include "shmpool/heap/stack_opening.hpp"
 #include "shmpool/platform/file_memory.hpp"
+#include "shmpool/platform/or_out_of_memory.hpp"
 
 namespace shmpool {
 namespace {
@@ -94,6 +96,18 @@ struct HeapFile::Parts {
                           error_number);
     }
 
+    /// `of_what`: `all`, for people.
+    [[nodiscard]] Result<void> sync_part(std::span<const std::byte> all, const HeapExtent& part,
+                                         const char* of_what) const {
+        if (part.offset <= all.size() && part.bytes <= all.size() - part.offset) {
+            return sync(all.subspan(part.offset, part.bytes));
+        }
+        return of_file(file.path(),
+                       {Errc::invalid_argument, std::to_string(part.bytes) + " bytes at offset " +
+                                                    std::to_string(part.offset) +
+                                                    " do not lie in " + of_what});
+    }
+
     FileMemory file;
     HeapSync when;
     FileChanges changes;
@@ -161,7 +175,7 @@ HeapOffset HeapFile::root() const {
 Result<void> HeapFile::set_root(HeapOffset offset) {
     parts_->header().root.store(offset, std::memory_order_release);  // [R-heap-root]
     if (parts_->when == HeapSync::when_asked) return {};
-    return sync({offsetof(HeapHeader, root), sizeof offset});
+    return sync(HeapExtent{offsetof(HeapHeader, root), sizeof offset});
 }
 
 Result<void> HeapFile::sync() {
@@ -169,23 +183,31 @@ Result<void> HeapFile::sync() {
     if (const auto got = lock.lock(this_thread(), heap_patience); !got) {
         return of_file(path(), to_error(got.error()));
     }
-    auto synced = parts_->sync(memory());
-    lock.unlock();
-    return synced;
+    const std::lock_guard leaving(lock, std::adopt_lock);
+    return parts_->sync(memory());
+}
+Result<void> HeapFile::sync(const StackHandle& block) {
+    const auto heap = stack_heap();
+    if (!heap) return tl::unexpected(heap.error());
+    const auto stack = (*heap)->stack();
+    if (!stack) return of_file(path(), to_error(stack.error()));
+    return parts_->sync_part(*stack, {block.offset, block.len}, "its stack");
+}
+Result<void> HeapFile::sync(std::span<const std::byte> bytes) {
+    const auto distance = reinterpret_cast<std::uintptr_t>(bytes.data()) -
+                          reinterpret_cast<std::uintptr_t>(memory().data());
+    return sync(HeapExtent{distance, bytes.size()});
 }
 Result<void> HeapFile::sync(const HeapExtent& extent) {
-    if (extent.offset > memory().size() || extent.bytes > memory().size() - extent.offset) {
-        return of_file(path(), {Errc::invalid_argument,
-                                std::to_string(extent.bytes) + " bytes at offset " +
-                                    std::to_string(extent.offset) + " do not lie in the heap"});
-    }
-    return parts_->sync(memory().subspan(extent.offset, extent.bytes));
+    return parts_->sync_part(memory(), extent, "the heap");
 }
 
 Result<std::vector<HeapFinding>> HeapFile::audit() {
-    const HeapHolder me = this_thread();
-    return (parts_->pages ? parts_->pages->audit(me) : parts_->stack->audit(me))
-        .map_error([this](Errc code) { return of_file(path(), to_error(code)).value(); });
+    return or_out_of_memory([this] {
+        const HeapHolder me = this_thread();
+        return (parts_->pages ? parts_->pages->audit(me) : parts_->stack->audit(me))
+            .map_error([this](Errc code) { return of_file(path(), to_error(code)).value(); });
+    });
 }
 
 }  // namespace shmpool

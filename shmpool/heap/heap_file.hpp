@@ -64,14 +64,25 @@ public:
     /// What the calling thread is to the lock of any heap on a file.
     [[nodiscard]] static HeapHolder this_thread();
 
-    /// Where users begin to look; 0: nobody has said so.
+    /// Where users begin to look; 0: nobody has said so. Offsets of a file count from 0, and the
+    /// first block of a linear heap begins there: a root of it says nothing, nor need it, for where
+    /// that one lies everybody knows.
     [[nodiscard]] HeapOffset root() const;
     /// One word; synced as other changes are.
     Result<void> set_root(HeapOffset offset);
 
-    /// All that was written, by users too, is on the medium, while nobody is in a change; or a part
-    /// of the heap's memory. system; would_block; invalid_argument: it does not lie in the heap.
+    /// All that was written, by users too, is on the medium, while nobody is in a change. system;
+    /// would_block.
     Result<void> sync();
+    /// A part of it. system; invalid_argument: it does not lie there.
+    ///   block   what a heap of the stack family has handed out, or a part of that;
+    ///   config_mismatch:
+    ///           the heap is of another kind
+    ///   bytes   as they lie in memory() of this process
+    ///   extent  counted from the beginning of memory(), and not as handles are, which count from
+    ///           the beginning of the stack
+    Result<void> sync(const StackHandle& block);
+    Result<void> sync(std::span<const std::byte> bytes);
     Result<void> sync(const HeapExtent& extent);
 
     /// Reads everything. Empty: all is right.

@@ -14,6 +14,7 @@
 #include "shmpool/heap/heap_owner.hpp"
 #include "shmpool/heap/heap_plan.hpp"
 #include "shmpool/heap/heap_words.hpp"
+#include "shmpool/platform/or_out_of_memory.hpp"
 
 namespace shmpool {
 
@@ -54,14 +55,23 @@ public:
     }
 
     /// All of it or nothing: under the lock, behind the undoing of what somebody has left.
+    /// out_of_memory: this process has none for what the body keeps in containers.
     template <typename Body>
     auto change(HeapHolder holder, Body body) -> std::invoke_result_t<Body, Words&> {
+        return or_out_of_memory([&] { return change_or_throw(holder, body); });
+    }
+    /// The same; what the body throws goes on to the caller, and nothing has happened. So it is
+    /// when its thread ends, which comes as an exception that nobody may keep (pthread_exit,
+    /// pthread_cancel).
+    template <typename Body>
+    auto change_or_throw(HeapHolder holder, Body body) -> std::invoke_result_t<Body, Words&> {
         HeapLock lock(header().lock);
         if (auto got = lock.lock(holder, patience_); !got) {
             return tl::unexpected(got.error());
         }
+        Leaving leaving(*this, lock);
         auto result = change_locked<std::invoke_result_t<Body, Words&>>(body);
-        lock.unlock();
+        leaving.in_order();
         return result;
     }
 
@@ -171,6 +181,32 @@ public:
     void holder_died(HeapHolder holder) { HeapLock(header().lock).orphan(holder); }
 
 private:
+    /// Leaves the lock, whatever happens. A change that an exception has ended is undone before, as
+    /// that of a dead holder is by the next one: who is killed in the undoing leaves it to him.
+    class Leaving {
+    public:
+        Leaving(const HeapGuard& guard, HeapLock& lock) : guard_(guard), lock_(lock) {}
+        ~Leaving() {
+            if (!is_in_order_ && has_died()) return;
+            if (!is_in_order_) guard_.take_back();
+            lock_.unlock();
+        }
+        Leaving(const Leaving&) = delete;
+        Leaving& operator=(const Leaving&) = delete;
+        void in_order() { is_in_order_ = true; }
+
+    private:
+        const HeapGuard& guard_;
+        HeapLock& lock_;
+        bool is_in_order_ = false;
+    };
+    [[gnu::noinline]] void take_back() const noexcept { this->words().undo(); }
+    /// A test plays a death by an exception: nothing behind it runs.
+    [[nodiscard]] static bool has_died() {
+        if constexpr (requires { StoreHook::has_died(); }) return StoreHook::has_died();
+        return false;
+    }
+
     /// As `change`. system: a file did not take what was written; then nobody knows what is in it,
     /// and every change is refused.
     template <typename Done, typename Body>

@@ -43,9 +43,16 @@ public:
     [[nodiscard]] HeapHolder holder() const {
         return holder_in(word_.load(std::memory_order_relaxed));
     }
+    /// As that, but 0 also if he is said to be dead.
+    [[nodiscard]] HeapHolder living_holder() const {
+        return living_holder_in(word_.load(std::memory_order_relaxed));
+    }
     /// Of a word that was read.
     [[nodiscard]] static constexpr HeapHolder holder_in(std::uint32_t word) {
         return word & holder_bits;
+    }
+    [[nodiscard]] static constexpr HeapHolder living_holder_in(std::uint32_t word) {
+        return (word & orphaned) != 0 ? 0 : holder_in(word);
     }
 
 private:

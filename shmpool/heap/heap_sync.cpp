@@ -3,10 +3,11 @@
 #include "shmpool/heap/heap_sync.hpp"
 
 #include <algorithm>
+#include <new>
 
 namespace shmpool {
 
-void FileChanges::wrote(std::span<const std::byte> bytes) {
+void FileChanges::wrote(std::span<const std::byte> bytes) noexcept {
     if (when_ != HeapSync::each_change || bytes.empty()) return;
     const auto at = static_cast<std::uint64_t>(bytes.data() - memory_.data());
     const Pages pages{at / page_bytes, (at + bytes.size() - 1) / page_bytes + 1};
@@ -15,7 +16,16 @@ void FileChanges::wrote(std::span<const std::byte> bytes) {
          ++one) {
         if (pages.begin >= one->begin && pages.end <= one->end) return;
     }
-    written_.push_back(pages);
+    note(pages);
+}
+
+void FileChanges::note(const Pages& pages) noexcept {
+    try {
+        written_.push_back(pages);
+    } catch (const std::bad_alloc&) {
+        written_.clear();  // There is room for one from the beginning.
+        written_.push_back({0, (memory_.size() - 1) / page_bytes + 1});
+    }
 }
 
 void FileChanges::sync() {

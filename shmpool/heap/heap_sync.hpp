@@ -38,9 +38,12 @@ public:
 
     /// The memory is a mapped file's. A test has another `sync`.
     FileChanges(std::span<const std::byte> memory, HeapSync when, Sync how = sync_to_file)
-        : memory_(memory), when_(when), sync_(how) {}
+        : memory_(memory), when_(when), sync_(how) {
+        written_.reserve(1);
+    }
 
-    void wrote(std::span<const std::byte> bytes);
+    /// Never fails: when there is no memory to note it, all of the file is to be synced.
+    void wrote(std::span<const std::byte> bytes) noexcept;
     /// Runs of pages, the lowest first: the journal lies in front of what it is about.
     void sync();
 
@@ -56,6 +59,7 @@ private:
     /// Pages that are not changed, but cheaper to sync than to leave out: nothing to write.
     static constexpr std::uint64_t gap_max = 8;
 
+    void note(const Pages& pages) noexcept;
     void sync_run(const Pages& run);
 
     std::span<const std::byte> memory_;

@@ -62,7 +62,8 @@ enum class Links : std::uint8_t {
     of_content,  ///< What its user has written, until the change is complete.
 };
 
-/// Called before every store: a test counts, and dies where it wants to.
+/// Called before every store: a test counts, and dies where it wants to. One that plays its death
+/// by an exception has a `has_died` too (heap_guard.hpp).
 struct NoStoreHook {
     static void before_store() {}
 };

@@ -48,8 +48,8 @@ public:
     /// Or fixed. No id of this heap is not.
     [[nodiscard]] virtual Outcome<bool> is_allocated(HeapHolder holder, std::uint64_t id) = 0;
 
-    /// not_allocated, unsupported (the heap is not owned). Id by id: who dies in it has changed
-    /// some of them.
+    /// not_allocated, unsupported (the heap is not owned, so all is nobody's; to make it that
+    /// changes nothing). Id by id: who dies in it has changed some of them.
     virtual Outcome<void> set_owner(HeapHolder holder, std::uint64_t start, std::uint64_t count,
                                     HeapOwner owner) = 0;
     /// Frees every id whose owner is gone, but for the fixed: how many. After an error, begin

@@ -71,16 +71,20 @@ public:
 
     /// invalid_argument: the sum is no number.
     Outcome<std::vector<StackHandle>> alloc_bulk(std::span<const std::uint64_t> lengths) {
-        std::vector<StackHandle> handles;
         std::uint64_t sum = 0;
         for (const std::uint64_t len : lengths) {
-            handles.push_back({sum, len});
             if (len > ~sum) return fail(Errc::invalid_argument);
             sum += len;
         }
         const auto all = alloc(sum);
         if (!all) return tl::unexpected(all.error());
-        for (StackHandle& one : handles) one.offset += all->offset;
+        std::vector<StackHandle> handles;
+        handles.reserve(lengths.size());
+        HeapOffset at = all->offset;
+        for (const std::uint64_t len : lengths) {
+            handles.push_back({at, len});
+            at += len;
+        }
         return handles;
     }
 

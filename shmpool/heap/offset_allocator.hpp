@@ -9,6 +9,10 @@
 /// The allocator may lie in the heap itself, as a part of its container. Who uses the container
 /// must have the heap open in his process, or allocating ends with std::bad_alloc.
 ///
+/// A container that several processes change belongs into a heap with on_death = keep: in one with
+/// `reclaim` what somebody has inserted is freed when he leaves, and the others' container leads
+/// into memory that is free (docs/HEAPS.md).
+///
 /// A heap keeps itself whole, not what is in it: who is killed in the middle of an insertion leaves
 /// the container as it was at that moment. Guard what must survive that with a lock and a journal
 /// of its own, or build aside and put in place with one word (`set_root`).
@@ -18,8 +22,10 @@
 #include <cstddef>
 #include <limits>
 #include <new>
+#include <type_traits>
 
 #include "shmpool/heap/block_source.hpp"
+#include "shmpool/heap/holds_no_addresses.hpp"
 
 namespace shmpool {
 
@@ -66,5 +72,16 @@ public:
 private:
     Pointer<HeapHeader> heap_;
 };
+
+template <typename T>
+inline constexpr bool is_offset_allocator = false;
+template <typename T>
+inline constexpr bool is_offset_allocator<OffsetAllocator<T>> = true;
+
+/// A container of what may lie in a heap may lie there too, if all that it has lies there.
+template <typename T>
+requires is_offset_allocator<typename T::allocator_type>
+inline constexpr bool holds_no_addresses<T> =
+    holds_no_addresses<std::remove_cv_t<typename T::value_type>>;
 
 }  // namespace shmpool

@@ -73,7 +73,7 @@ public:
     virtual Outcome<void> pin(HeapUser user, PageId page) = 0;
     virtual Outcome<void> unpin(HeapUser user, PageId page) = 0;
 
-    /// unsupported: the heap is not owned.
+    /// unsupported: the heap is not owned, so all is nobody's; to make it that changes nothing.
     virtual Outcome<void> set_owner(HeapHolder holder, PageId page, HeapOwner owner) = 0;
     /// Takes off the pins of all who are gone, and frees their pages: how many of both. After an
     /// error, begin again. Of a heap that is not owned none.

@@ -62,8 +62,8 @@ public:
     virtual Outcome<void> free_pages_from(HeapHolder holder, std::uint64_t count,
                                           const HeapCell& cell) = 0;
 
-    /// not_allocated, unsupported (the heap is not owned). Page by page: who dies in it has changed
-    /// some of them.
+    /// not_allocated, unsupported (the heap is not owned, so all is nobody's; to make it that
+    /// changes nothing). Page by page: who dies in it has changed some of them.
     virtual Outcome<void> set_owner(HeapHolder holder, HeapOffset offset, std::uint64_t count,
                                     HeapOwner owner) = 0;
     /// Frees every page whose owner is gone: how many. After an error, begin again. Of a heap that

@@ -110,9 +110,9 @@ public:
             units += len != 0 ? units_for(len) : 0;
             if (units > ~std::uint64_t{0} / unit_) return fail(Errc::invalid_argument);
         }
+        if (units > stack_.capacity() / unit_) return fail(Errc::no_memory);
         std::vector<StackHandle> handles(lengths.size());
         if (units == 0) return handles;
-        if (units > stack_.capacity() / unit_) return fail(Errc::no_memory);
         const auto first = alloc_run(units);
         if (!first) return tl::unexpected(first.error());
         if (!begin_preparing(*first, units)) return fail(Errc::heap_damaged);

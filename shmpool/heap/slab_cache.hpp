@@ -25,25 +25,18 @@
 #include <new>
 #include <span>
 #include <string>
-#include <type_traits>
 #include <utility>
 
+#include "shmpool/heap/holds_no_addresses.hpp"
 #include "shmpool/heap/object_heap.hpp"
 #include "shmpool/heap/object_slab_plan.hpp"
 
 namespace shmpool {
 
-/// Its bytes mean the same in every process: no pointers, no references, nothing that holds an
-/// address or a descriptor. Types with constructors of their own, like those of `offset_ptr`, are
-/// declared so by who knows them:   template <> inline constexpr bool holds_no_addresses<X> = true;
-template <typename T>
-inline constexpr bool holds_no_addresses = std::is_trivially_copyable_v<T>;
-
 template <typename T>
 concept SlabObject = sizeof(T) >= object_slab::smallest_object &&
                      alignof(T) >= object_slab::smallest_object &&
-                     alignof(T) <= object_slab::largest_alignment && !std::is_polymorphic_v<T> &&
-                     !std::is_pointer_v<T> && holds_no_addresses<T>;
+                     alignof(T) <= object_slab::largest_alignment&& SharedObject<T>;
 
 template <typename T, std::uint64_t slab_bytes>
 concept SlabOf = SlabObject<T> && std::has_single_bit(slab_bytes) &&

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/interprocess/containers/map.hpp>
 #include <boost/interprocess/containers/string.hpp>
 #include <boost/interprocess/containers/vector.hpp>
@@ -26,6 +27,24 @@ using Text = bip::basic_string<char, std::char_traits<char>, OffsetAllocator<cha
 using Numbers = bip::vector<int, OffsetAllocator<int>>;
 using Entry = std::pair<const Text, Numbers>;
 using Table = bip::map<Text, Numbers, std::less<Text>, OffsetAllocator<Entry>>;
+
+/// Of types that may lie in a heap.
+template <typename T>
+concept Boxed = requires {
+    typename HeapBox<T>;
+};
+struct WithVirtual {
+    virtual ~WithVirtual() = default;
+};
+struct Plain {
+    double x;
+    int y[3];
+};
+static_assert(Boxed<int> && Boxed<Plain> && Boxed<Text> && Boxed<Numbers> && Boxed<Table>);
+static_assert(Boxed<std::pair<const int, Plain>>);
+static_assert(!Boxed<std::string> && !Boxed<int*> && !Boxed<int&> && !Boxed<WithVirtual>);
+static_assert(!Boxed<std::vector<int>> && !Boxed<std::pair<int, std::string>>);
+static_assert(!Boxed<bip::vector<std::string, OffsetAllocator<std::string>>>);
 
 HeapHeader& header_of(const SharedByteHeap& heap) {
     return *reinterpret_cast<HeapHeader*>(heap.memory().data());
@@ -106,15 +125,53 @@ TEST_F(HeapContainers, OfAHeapThatKeepsOutliveWhoHasFilledThem) {
     ASSERT_TRUE(eventually([&] { return heap.root() != 0; }));
     child.signal(SIGKILL);
     child.wait();
-    auto table = HeapBox<Table>::adopt(heap, heap.root());
+    auto table = HeapBox<Table>::adopt(heap, heap.root()).value();
     for (int i = 0; i < 100; ++i) EXPECT_TRUE(holds(heap, *table, i)) << i;
     for (int i = 100; i < 200; ++i) insert(heap, *table, i);
     EXPECT_EQ(table->size(), 200U);
-    table = HeapBox<Table>::adopt(heap, table.release());  // Moved onto itself: still one owner.
+    table = HeapBox<Table>::adopt(heap, table.release())
+                .value();  // Moved onto itself: still one owner.
     EXPECT_GT(heap.statistics()->blocks, 200U);
     { const auto ended = std::move(table); }
     EXPECT_EQ(heap.statistics()->blocks, 0U) << "the destructor has run, once";
     EXPECT_THAT(heap.audit().value(), testing::IsEmpty());
+}
+
+/// Counts its ends.
+struct Ending {
+    static inline int ends = 0;
+    std::uint64_t number = 0;
+    ~Ending() { ++ends; }
+};
+}  // namespace
+
+template <>
+inline constexpr bool holds_no_addresses<Ending> = true;
+
+namespace {
+
+TEST_F(HeapContainers, AreNotAdoptedWhereNoneIs) {
+    SharedByteHeap heap = open(peer_, "kept");
+    const auto expect_refused = [&](Errc code, HeapOffset block) {
+        Ending::ends = 0;
+        const auto box = HeapBox<Ending>::adopt(heap, block);
+        ASSERT_FALSE(box);
+        EXPECT_EQ(box.error(), code);
+        EXPECT_EQ(Ending::ends, 0);
+    };
+    const HeapOffset freed = heap.allocate(100).value();
+    ASSERT_TRUE(heap.free(freed));
+    expect_refused(Errc::not_allocated, freed);
+    expect_refused(Errc::not_allocated, 0);
+    expect_refused(Errc::not_allocated, freed + (HeapOffset{1} << 40));
+    const HeapOffset live = heap.allocate(100).value();
+    expect_refused(Errc::not_allocated, live + 32);
+    EXPECT_EQ((HeapBox<std::array<std::uint64_t, 100>>::adopt(heap, live).error()),
+              Errc::invalid_argument)
+        << "it is too small for that";
+    { EXPECT_TRUE(HeapBox<Ending>::adopt(heap, live)); }
+    EXPECT_EQ(Ending::ends, 1);
+    EXPECT_EQ(heap.statistics()->blocks, 0U);
 }
 
 /// Grows until it is killed; the heap is whole afterwards, and nothing of it is left.

@@ -120,6 +120,69 @@ TEST_F(HeapsApart, HaveHandlesOfWhatLiesAtTheBeginningOfAStack) {
     EXPECT_EQ(two.len().value(), 0U);
 }
 
+/// Of every kind: an offset and its address name each other, and what is written there is the
+/// block's and nobody else's.
+TEST_F(HeapsApart, TranslateTheOffsetsOfTheirBlocks) {
+    const auto expect_one = [](auto& heap, HeapOffset block, const char* kind) {
+        void* const address = heap.at(block);
+        ASSERT_NE(address, nullptr) << kind;
+        EXPECT_EQ(heap.offset_of(address), block) << kind;
+        std::memset(address, 0xAB, 64);
+        EXPECT_TRUE(heap.audit().value().empty()) << kind;
+        EXPECT_EQ(heap.offset_of(&heap), 0U) << kind;
+        EXPECT_EQ(heap.offset_of(heap.memory().data() + heap.memory().size()), 0U) << kind;
+    };
+    for (const auto kind : {HeapKind::tlsf, HeapKind::buddy, HeapKind::slab}) {
+        const std::string name(name_of(kind));
+        create(name.c_str(), kind);
+        auto heap = peer_.byte_heap(name).value();
+        ASSERT_TRUE(heap.allocate(64));
+        expect_one(heap, heap.allocate(64).value(), name.c_str());
+    }
+    create("pages", HeapKind::bitmap_pages);
+    auto pages = peer_.page_heap("pages").value();
+    expect_one(pages, pages.allocate_pages(1).value(), "pages");
+    create("objects", HeapKind::slab_cache);
+    auto objects = peer_.object_heap("objects").value();
+    expect_one(objects, objects.allocate().value(), "objects");
+    create("chain", HeapKind::page_chain);
+    auto chain = peer_.page_chain("chain").value();
+    const auto page = chain.bytes(chain.allocate().value());
+    expect_one(chain, chain.offset_of(page.data()), "chain");
+}
+
+TEST_F(HeapsApart, TranslateTheHandlesOfTheirStacks) {
+    for (const auto kind : {HeapKind::linear, HeapKind::first_fit, HeapKind::ghost_tree,
+                            HeapKind::slab_stack, HeapKind::checked_slab}) {
+        const std::string name(name_of(kind));
+        create(name.c_str(), kind);
+        auto heap = peer_.stack_heap(name).value();
+        const StackHandle first = heap.alloc(200).value();
+        const StackHandle second = heap.alloc(4096).value();
+        for (const StackHandle& one : {first, second}) {
+            const auto bytes = heap.bytes(one);
+            ASSERT_EQ(bytes.size(), one.len) << name;
+            EXPECT_EQ(heap.at(one.offset), bytes.data()) << name;
+            EXPECT_EQ(heap.at(one.offset + 17), &bytes[17]) << name;
+            EXPECT_EQ(heap.offset_of(bytes.data()), one.offset) << name;
+            EXPECT_EQ(heap.offset_of(&bytes[17]), one.offset + 17) << name;
+            std::memset(heap.at(one.offset), 0xAB, one.len);
+        }
+        EXPECT_TRUE(heap.audit().value().empty()) << name << ": only the blocks were written to";
+        EXPECT_EQ(heap.offset_of(heap.memory().data()), 0U) << name << ": its header is no block";
+        EXPECT_EQ(heap.at(0), nullptr) << name;
+
+        EXPECT_EQ(heap.at(heap.root()), nullptr) << name << ": nobody has said so";
+        ASSERT_TRUE(heap.set_root(second.offset));
+        std::memcpy(heap.bytes(second).data(), "shared", 7);
+        auto for_other = other_.stack_heap(name).value();
+        EXPECT_STREQ(static_cast<const char*>(for_other.at(for_other.root())), "shared") << name;
+        EXPECT_TRUE(for_other.dealloc(second)) << name;
+        EXPECT_TRUE(for_other.dealloc(first)) << name;
+        EXPECT_TRUE(heap.audit().value().empty()) << name;
+    }
+}
+
 TEST_F(HeapsApart, KnowWhatTheirCellsName) {
     create_two(HeapKind::tlsf);
     auto two = peer_.byte_heap("two").value();

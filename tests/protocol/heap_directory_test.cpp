@@ -107,6 +107,105 @@ TEST_F(HeapDirectoryTest, TouchesNothingWhereAHeapHasBeen) {
     EXPECT_EQ(word.load(), host_lane + 1);
 }
 
+// --- locks that name nobody ----------------------------------------------------------------------
+
+constexpr std::uint32_t lane_of_nobody = 2;
+constexpr HeapHolder holder_of_nobody = lane_of_nobody + 1;
+bool nobody_is_gone(HeapOwner) {
+    return false;
+}
+
+class LocksOfHeaps : public HeapDirectoryTest {
+protected:
+    [[nodiscard]] HeapHeader& header() const { return *reinterpret_cast<HeapHeader*>(its_.data()); }
+    [[nodiscard]] Atomic<std::uint64_t>& owner_of_lane() {
+        return host.pool().view().lanes[lane_of_nobody].owner;
+    }
+    void write_lock(std::uint32_t word) { header().lock = word; }
+    /// Somebody, who waits for nobody.
+    [[nodiscard]] bool can_be_locked() {
+        auto heap = open_byte_heap(its_, std::chrono::nanoseconds(0)).value();
+        const auto block = heap->allocate(9, 100, 8);
+        return block && heap->free(9, *block);
+    }
+    void expect_passed_on(const IsGone& is_gone = nobody_is_gone) {
+        EXPECT_FALSE(can_be_locked()) << "that word locks it";
+        (void)heaps.reclaim(is_gone);
+        EXPECT_TRUE(can_be_locked());
+        EXPECT_EQ(header().damaged.load(), 1U) << "somebody wrote over it";
+    }
+    void expect_left_alone() {
+        const std::uint32_t before = header().lock.load();
+        const std::uint64_t owner = owner_of_lane().load();
+        (void)heaps.reclaim(nobody_is_gone);
+        EXPECT_EQ(header().lock.load(), before);
+        EXPECT_EQ(owner_of_lane().load(), owner);
+        EXPECT_EQ(header().damaged.load(), 0U);
+    }
+
+    HeapId id_ = create(asked("heap", 100'000)).value();
+    std::span<std::byte> its_ = heap_memory(memory, host.view().heaps.at(id_.index));
+};
+
+TEST_F(LocksOfHeaps, ArePassedOnWhenThereIsNoSuchLane) {
+    write_lock(0x2ABCDEF0);
+    expect_passed_on();
+}
+TEST_F(LocksOfHeaps, ArePassedOnFromTheLastLaneThatThereCouldBe) {
+    write_lock(host.pool().view().lane_count + 1);
+    expect_passed_on();
+}
+TEST_F(LocksOfHeaps, ArePassedOnWhenNobodyHasTheLane) {
+    write_lock(holder_of_nobody | 1U << 31);  // Somebody waits, or waited.
+    expect_passed_on();
+    EXPECT_EQ(owner_of_lane().load(), 0U) << "who wants the lane can have it";
+}
+TEST_F(LocksOfHeaps, ArePassedOnWhenWhoHasTheLaneIsGone) {
+    owner_of_lane() = owner_of_peer(3, 1);
+    write_lock(holder_of_nobody);
+    expect_passed_on([](HeapOwner owner) { return owner == owner_of_peer(3, 1); });
+    EXPECT_EQ(owner_of_lane().load(), owner_of_peer(3, 1)) << "its lane is not yet swept";
+}
+TEST_F(LocksOfHeaps, AreLeftToTheLivingAndToTheHost) {
+    expect_left_alone();
+    owner_of_lane() = owner_of_peer(3, 1);
+    write_lock(holder_of_nobody);
+    expect_left_alone();
+    write_lock(host_lane + 1);
+    expect_left_alone();
+}
+TEST_F(LocksOfHeaps, ThatADeadOneHadSayNothingOfDamage) {
+    write_lock(holder_of_nobody);
+    EXPECT_TRUE(HeapLock(header().lock).orphan(holder_of_nobody));  // And its lane is retired.
+    expect_left_alone();
+    EXPECT_TRUE(can_be_locked());
+}
+/// Who claims the lane at the worst moment does not get it: he could lock with it, and the host
+/// would take that lock from him.
+TEST_F(LocksOfHeaps, ArePassedOnWhileNobodyCanClaimTheLane) {
+    static const PoolView* pool = nullptr;
+    static int claims = 0;
+    pool = &host.pool().view();
+    claims = 0;
+    write_lock(holder_of_nobody);
+    crash_hook = [](const char*) {
+        const auto claimed = claim_lane(*pool, owner_of_peer(3, 1), 0, {lane_of_nobody, 1});
+        EXPECT_EQ(claimed, no_lane_index);
+        ++claims;
+    };
+    (void)heaps.reclaim(nobody_is_gone);
+    crash_hook = nullptr;
+    EXPECT_EQ(claims, 2) << "before the lock is passed on, and behind that";
+    EXPECT_EQ(claim_lane(*pool, owner_of_peer(3, 1), 0, {lane_of_nobody, 1}), lane_of_nobody);
+}
+TEST_F(LocksOfHeaps, ThatAHostWasPassingOnAreFinishedByTheNextHost) {
+    owner_of_lane() = taken_by_host;
+    write_lock(holder_of_nobody);
+    take_over();
+    EXPECT_EQ(owner_of_lane().load(), 0U);
+    expect_passed_on();
+}
+
 // --- the host dies -------------------------------------------------------------------------------
 
 /// All verbs; the memory is written to in between.
@@ -127,9 +226,11 @@ void host_script(HeapDirectory& heaps, const Segment::Region& memory, const Prot
     heaps.give_up(*given_up);
     finish_all(heaps);
     heaps.peer_gone(3);
+    reinterpret_cast<HeapHeader*>(heap_memory(memory, view.heaps.at(kept->index)).data())->lock =
+        holder_of_nobody;
+    (void)heaps.reclaim(nobody_is_gone);
     (void)finished(heaps, heaps.destroy(*gone));
     (void)create(asked("again", 300'000, 3));
-    (void)kept;
 }
 
 /// A host over a segment of its own, in a process of its own.
@@ -171,6 +272,9 @@ void expect_nothing_half_done(HostProcess& host, std::uint64_t committed_bytes,
     HeapDirectory next = host.directory();
     next.take_over();
     finish_all(next);
+    const PoolView& pool = host.other.pool().view();
+    for (std::uint32_t i = 0; i < pool.lane_count; ++i) EXPECT_EQ(pool.lanes[i].owner.load(), 0U);
+    (void)next.reclaim(nobody_is_gone);
     for (std::uint32_t i = 0; i < host.other.view().heaps.count; ++i) {
         const auto state = static_cast<HeapState>(host.other.view().heaps.at(i).state.load());
         EXPECT_TRUE(state == HeapState::empty || state == HeapState::open);
@@ -178,7 +282,9 @@ void expect_nothing_half_done(HostProcess& host, std::uint64_t committed_bytes,
     next.peer_gone(3);
     for (const HeapEntry& one : read_heaps(host.other.view())) {
         const HeapImage& image = host.other.view().heaps.at(one.id.index);
-        EXPECT_TRUE(open_byte_heap(heap_memory(host.memory, image)));
+        const auto heap = open_byte_heap(heap_memory(host.memory, image), {});
+        ASSERT_TRUE(heap);
+        EXPECT_TRUE((*heap)->allocate(9, 100, 8)) << "nobody has locked it";
         EXPECT_TRUE(finished(next, next.destroy(one.id))) << one.name;
     }
     EXPECT_EQ(host.committed_bytes(), committed_bytes);

@@ -189,6 +189,60 @@ TEST_F(HeapCommand, SaysWhoIsInAHeapThatItHasWaitedFor) {
     EXPECT_THAT(waited.errors, HasSubstr("In it is the host"));
 }
 
+/// Nobody has left before: so the host has not yet looked at any lock.
+class LockOfNobody : public WithHost {
+protected:
+    void SetUp() override {
+        WithHost::SetUp();
+        HeapSpec spec;
+        spec.bytes = 1 << 20;
+        ASSERT_TRUE(peer_->create_heap("table", spec));
+        heap_.emplace(peer_->byte_heap("table").value());
+    }
+    void write_lock(std::uint32_t word) { lock() = word; }
+    Atomic<std::uint32_t>& lock() { return header().lock; }
+    HeapHeader& header() { return *reinterpret_cast<HeapHeader*>(heap_->memory().data()); }
+    /// By whoever has looked: he has left.
+    void expect_passed_on() {
+        EXPECT_TRUE(eventually([&] { return HeapLock(lock()).living_holder() == 0; }));
+        EXPECT_TRUE(eventually([&] { return header().damaged != 0; }));
+        EXPECT_TRUE(heap_->allocate(100));
+    }
+
+    std::optional<Peer> peer_ = Peer::attach("test").value();
+    std::optional<SharedByteHeap> heap_;
+};
+
+TEST_F(LockOfNobody, IsSeenByAnAudit) {
+    write_lock(0x2ABCDEF0);
+    const Finished audit = run({"heap", "audit", "table"});
+    EXPECT_EQ(audit.exit_code, 1);
+    EXPECT_THAT(audit.errors, HasSubstr("heap 'table' is locked by lane 717020911, of "));
+    EXPECT_THAT(audit.errors, HasSubstr("run it again"));
+    expect_passed_on();
+    EXPECT_EQ(run({"heap", "audit", "table"}).output,
+              "heap 'table' is whole; nonsense was met in it before\n");
+}
+
+TEST_F(LockOfNobody, IsSeenByADoctor) {
+    write_lock(0x2ABCDEF0);
+    const Finished doctor = run({"doctor"});
+    EXPECT_EQ(doctor.exit_code, 1);
+    EXPECT_THAT(doctor.output, HasSubstr("I6: heap 'table' is locked by lane 717020911, of "));
+    expect_passed_on();
+}
+
+TEST_F(LockOfNobody, IsSeenByWhoAsksHowFullAHeapIs) {
+    const PoolView& pool = peer_->pool().view();
+    std::uint32_t lane = 1;
+    while (pool.lanes[lane].owner.load() != 0) ++lane;
+    write_lock(lane + 1);
+    EXPECT_THAT(run({"heap", "stat", "table"}).output,
+                HasSubstr("is locked by lane " + std::to_string(lane) + ", which nobody has"));
+    expect_passed_on();
+    EXPECT_EQ(parsed(run({"heap", "stat", "table", "--json"}))["locked_by_nobody"], false);
+}
+
 TEST_F(HeapCommand, ListsWhatAHeapHasAndWhatItMayHave) {
     EXPECT_EQ(create("table", "tlsf", "1MiB", {"--max-size", "4MiB"}).exit_code, 0);
     EXPECT_THAT(run({"heap", "list"}).output, testing::ContainsRegex("table +tlsf +1MiB +4MiB"));

@@ -106,6 +106,11 @@ TEST_F(BestFitRefusals, ABodyThatThrows) {
     };
     EXPECT_THROW(throwing(), std::runtime_error);
     EXPECT_TRUE(own_.heap->statistics(other)) << "nobody is in it";
+    const auto without_memory = [&] {
+        (void)own_.heap->look(me, [](BestFit&) { throw std::bad_alloc(); });
+    };
+    EXPECT_THROW(without_memory(), std::bad_alloc) << "it is the user's, as any other";
+    EXPECT_TRUE(own_.heap->statistics(other)) << "nobody is in it";
 }
 
 TEST_F(BestFitRefusals, MoreThanThereIs) {

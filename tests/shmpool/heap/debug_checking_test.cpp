@@ -61,6 +61,30 @@ public:
     int frees = 0;
 };
 
+/// A second life of a place has the handle of the first: only who has got it knows.
+TEST(DebugCheckingOfTwo, TakesBackWhatSomebodyElseWasHanded) {
+    OwnStack own(HeapKind::first_fit);
+    int violations = 0;
+    DebugChecking<StackHeap> mine(*own.heap, [&](const StackViolation&) { ++violations; });
+    const StackHandle first = mine.alloc(me, 100).value();
+    const StackHandle kept = mine.alloc(me, 100).value();
+    ASSERT_TRUE(mine.dealloc(me, first));
+    const StackHandle its = own.heap->alloc(2, 100).value();  // Not by way of this one.
+    ASSERT_EQ(its, first) << "a place of the same name";
+
+    EXPECT_EQ(mine.dealloc(me, its).error(), Errc::double_free) << "for all that is known here";
+    EXPECT_EQ(violations, 1);
+    EXPECT_TRUE(mine.adopt(its));
+    EXPECT_EQ(mine.allocated_count(), 2U);
+    EXPECT_EQ(mine.freed_count(), 0U);
+    EXPECT_TRUE(mine.dealloc(me, its));
+    EXPECT_EQ(mine.dealloc(me, its).error(), Errc::double_free) << "now it is one";
+    EXPECT_EQ(violations, 2);
+    EXPECT_EQ(mine.adopt(kept).error(), Errc::memory_overlap) << "it is live here";
+    EXPECT_EQ(violations, 3);
+    EXPECT_TRUE(mine.dealloc(me, kept));
+}
+
 class DebugCheckingTest : public testing::Test {
 protected:
     void hand_out(const StackHandle& handle) {

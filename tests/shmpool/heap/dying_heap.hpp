@@ -35,6 +35,8 @@ struct Dying {
     static void before_store() {
         if (stores++ == dies_before) throw Death{};
     }
+    /// Nothing runs that would have run behind it.
+    static bool has_died() { return stores > dies_before; }
     static void lives() { dies_before = ~std::uint64_t{0}; }
     static void dies(std::uint64_t store) {
         stores = 0;

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +25,9 @@ namespace {
 using test::HeapFolder;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+
+/// If there is one: what this program asks the kernel to sync, from first to last byte of each.
+std::vector<std::span<const std::byte>>* asked = nullptr;
 
 class HeapFileTest : public testing::Test {
 protected:
@@ -251,10 +255,47 @@ TEST_F(HeapFileTest, IsUsedByManyThreads) {
     }
     for (std::thread& one : threads) one.join();
     EXPECT_TRUE(file.sync());
-    EXPECT_TRUE(file.sync({4096, 100}));
-    EXPECT_EQ(file.sync({4 << 20, 1}).error().code, Errc::invalid_argument);
+    EXPECT_TRUE(file.sync(HeapExtent{4096, 100}));
+    EXPECT_EQ(file.sync(HeapExtent{4 << 20, 1}).error().code, Errc::invalid_argument);
     EXPECT_EQ(heap.statistics(me)->used_bytes, 0U);
     EXPECT_THAT(file.audit().value(), IsEmpty());
+}
+
+TEST_F(HeapFileTest, SyncsTheBytesOfTheBlockThatItIsAskedFor) {
+    for (const auto kind : test::stack_kinds) {
+        SCOPED_TRACE(name_of(kind));
+        const std::string its_path = folder.file(std::string(name_of(kind)).c_str());
+        HeapFile file = HeapFile::create(its_path, kind, 4 << 20, {}, HeapSync::when_asked).value();
+        StackHeap& heap = *file.stack_heap().value();
+        ASSERT_TRUE(heap.alloc(me, 100));
+        const StackHandle block = heap.alloc(me, 50'000).value();
+        const auto bytes = heap.stack()->subspan(block.offset, block.len);
+        std::vector<std::span<const std::byte>> synced;
+        asked = &synced;
+        const auto expect_synced = [&](const Result<void>& done) {
+            EXPECT_TRUE(done);
+            ASSERT_EQ(synced.size(), 1U);
+            EXPECT_LE(synced[0].data(), bytes.data());
+            EXPECT_LT(bytes.data() - synced[0].data(), std::ptrdiff_t{page_bytes});
+            EXPECT_EQ(synced[0].data() + synced[0].size(), bytes.data() + bytes.size());
+            synced.clear();
+        };
+        expect_synced(file.sync(block));
+        expect_synced(file.sync(bytes));
+        const auto in_memory = static_cast<std::uint64_t>(bytes.data() - file.memory().data());
+        expect_synced(file.sync(HeapExtent{in_memory, block.len}));
+
+        const std::uint64_t capacity = heap.stack()->size();
+        const auto outside = file.sync(StackHandle{capacity - 10, 11});
+        EXPECT_EQ(outside.error().code, Errc::invalid_argument);
+        EXPECT_THAT(outside.error().message, HasSubstr("11 bytes at offset"));
+        const std::byte elsewhere{};
+        EXPECT_EQ(file.sync(std::span(&elsewhere, 1)).error().code, Errc::invalid_argument);
+        EXPECT_TRUE(synced.empty());
+        asked = nullptr;
+    }
+    HeapFile pages = create(HeapKind::page_chain);
+    EXPECT_EQ(pages.sync(StackHandle{0, 8}).error().code, Errc::config_mismatch);
 }
 
 TEST_F(HeapFileTest, MayBeMoved) {
@@ -269,3 +310,11 @@ TEST_F(HeapFileTest, MayBeMoved) {
 
 }  // namespace
 }  // namespace shmpool
+
+/// In the place of the C library's.
+extern "C" int msync(void* begin, std::size_t bytes, int flags) {
+    if (shmpool::asked != nullptr) {
+        shmpool::asked->emplace_back(static_cast<const std::byte*>(begin), bytes);
+    }
+    return static_cast<int>(::syscall(SYS_msync, begin, bytes, flags));
+}
