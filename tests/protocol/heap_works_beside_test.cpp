@@ -10,7 +10,13 @@
 namespace shmpool::testing_protocol {
 namespace {
 
-using HeapWorksBeside = HeapWorks;
+/// By a lane of a living peer: the host passes on no lock of his.
+constexpr HeapHolder somebody = 5;
+
+class HeapWorksBeside : public HeapWorks {
+protected:
+    HeapWorksBeside() { host.pool().view().lanes[somebody - 1].owner = owner_of_peer(3, 1); }
+};
 
 IsGone nobody_is() {
     return [](HeapOwner) { return false; };
@@ -55,7 +61,7 @@ TEST_F(HeapWorksBeside, SomebodyInAHeapThatHasItsMemoryLetItGrowAsSoonAsHeLeaves
     const HeapWorkId work = heaps.grow(heap, 900'000).value();
     do_pieces(12);
     HeapLock lock = lock_of(heap);
-    ASSERT_TRUE(lock.lock(5, std::chrono::seconds(1)));
+    ASSERT_TRUE(lock.lock(somebody, std::chrono::seconds(1)));
     const std::uint64_t taken = [&] {
         do_pieces(20);
         return taken_bytes();
@@ -75,7 +81,7 @@ TEST_F(HeapWorksBeside, SomebodyWhoStaysGiveBackWhenHeHasLeft) {
     const HeapWorkId work = heaps.grow(heap, 900'000).value();
     do_pieces(6);
     HeapLock lock = lock_of(heap);
-    ASSERT_TRUE(lock.lock(5, std::chrono::seconds(1)));
+    ASSERT_TRUE(lock.lock(somebody, std::chrono::seconds(1)));
     heaps.give_up(work);
     do_all();
     EXPECT_GT(taken_bytes(), before) << "nobody knows what the heap has";
@@ -95,7 +101,7 @@ TEST_F(HeapWorksBeside, SomebodyGiveBackWhatAHostThatHasDiedHadTakenWhenHeHasLef
     (void)heaps.grow(heap, 900'000).value();
     do_pieces(6);
     HeapLock lock = lock_of(heap);
-    ASSERT_TRUE(lock.lock(5, std::chrono::seconds(1)));
+    ASSERT_TRUE(lock.lock(somebody, std::chrono::seconds(1)));
     HeapDirectory next = make_directory();
     next.take_over();
     finish_all(next);
