@@ -6,29 +6,21 @@
 namespace shmpool::sweep {
 namespace {
 
-constexpr std::uint32_t magazine_slots = middle_count / 16;
-
 void attach(Victim& victim) {
     victim.attach_with_lane();
     victim.raw.reserve(small_count + middle_count + large_limit);
     victim.publisher.emplace(must(victim.peer->publisher("loans"), "the victim's publisher"));
 }
 
-void take(Victim& victim, std::uint64_t bytes, std::uint32_t count) {
-    for (std::uint32_t i = 0; i < count; ++i) {
-        victim.keep(must(victim.peer->allocate(bytes), "the victim's slot"));
-    }
-}
-
 /// The rivals are at rest until the operation.
 void take_all_small(Victim& victim) {
     victim.let_rivals(Order::rest);
-    take(victim, small_bytes, small_count);
+    victim.keep_new(small_bytes, small_count);
 }
 
 void take_all_large(Victim& victim) {
     victim.let_rivals(Order::rest);
-    take(victim, large_bytes, large_count);
+    victim.keep_new(large_bytes, large_count);
 }
 
 Operation with_limits(std::string name, Lists lists, std::function<void(Victim&)> prepare,
@@ -75,7 +67,7 @@ Operation loaning(std::string name, std::function<void(Victim&)> prepare, std::u
 std::vector<Operation> limits_operations() {
     const auto nothing_more = [](Victim&) {};
     const auto empty_magazine = [](Victim& victim) {
-        take(victim, middle_bytes, magazine_slots / 2);
+        victim.keep_new(middle_bytes, magazine_slots / 2);
     };
     std::vector<Operation> all{
         allocating("quota/direct", Lists::changed, nothing_more, small_bytes, 0),

@@ -56,6 +56,29 @@ void Victim::keep(const SlotRef& ref) {
     marked = raw.size();
 }
 
+void Victim::keep_new(std::uint64_t bytes, std::uint32_t count) {
+    for (std::uint32_t i = 0; i < count; ++i) keep(must(peer->allocate(bytes), "a victim's slot"));
+}
+
+void Victim::open_reader(const std::string& channel, ChannelPolicy policy) {
+    attach_with_lane();
+    samples.reserve(2);
+    subscriber.emplace(
+        must(peer->subscriber(channel, {.depth = depth, .policy = policy}), "the victim's reader"));
+}
+
+void Victim::let_message_come() {
+    for (int turns = 0; !subscriber->wait({}); ++turns) {
+        must(turns < 100, "a rival publishes");
+        let_rivals(Order::work);
+    }
+}
+
+void Victim::take_message() {
+    auto sample = subscriber->take();
+    if (sample) samples.push_back(std::move(*sample));
+}
+
 void Victim::watch(std::span<const std::byte> heap) const {
     board.watched_at = reinterpret_cast<std::uintptr_t>(heap.data());
     board.watched_bytes = heap.size();

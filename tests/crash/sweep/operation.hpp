@@ -20,6 +20,9 @@ class SharedBestFitHeap;
 
 namespace shmpool::sweep {
 
+/// Of the middle class.
+inline constexpr std::uint32_t magazine_slots = middle_count / 16;
+
 /// The process that is killed, as an operation sees it.
 struct Victim {
     Board& board;
@@ -58,6 +61,13 @@ struct Victim {
     void hold_marked_loan(std::uint64_t bytes);
     /// Into `raw`, with a mark.
     void keep(const SlotRef& ref);
+    void keep_new(std::uint64_t bytes, std::uint32_t count);
+
+    void open_reader(const std::string& channel, ChannelPolicy policy);
+    /// Until a message waits for the reader.
+    void let_message_come();
+    /// Into `samples`.
+    void take_message();
     /// Stores into a heap are seen as those into control are.
     void watch(std::span<const std::byte> heap) const;
     /// The operation makes it nobody's, or would have.

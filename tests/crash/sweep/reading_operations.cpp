@@ -13,28 +13,17 @@ void attach(Victim& victim) {
 }
 
 void subscribe(Victim& victim, const std::string& channel) {
-    attach(victim);
-    victim.samples.reserve(2);
-    victim.subscriber.emplace(
-        must(victim.peer->subscriber(channel, {.depth = depth, .policy = policy}),
-             "the victim's reader"));
-}
-
-void let_come(Victim& victim) {
-    for (int turns = 0; !victim.subscriber->wait({}); ++turns) {
-        must(turns < 100, "a rival publishes");
-        victim.let_rivals(Order::work);
-    }
+    victim.reads_only = true;
+    victim.open_reader(channel, policy);
 }
 
 void take(Victim& victim) {
-    auto sample = victim.subscriber->take();
-    if (sample) victim.samples.push_back(std::move(*sample));
+    victim.take_message();
 }
 
 /// A thread gets its lane with the first message.
 void take_first(Victim& victim) {
-    let_come(victim);
+    victim.let_message_come();
     take(victim);
     must(!victim.samples.empty(), "the victim takes");
 }
@@ -59,12 +48,12 @@ Operation taking(const std::string& name, const std::string& channel) {
             subscribe(victim, channel);
             take_first(victim);
             victim.samples.clear();
-            let_come(victim);
+            victim.let_message_come();
         },
         take, has_message);
 }
 
-/// What ends goes straight to its list: the lane of a reader has no magazines to refill from.
+/// What ends goes into a magazine if there is one left for the lane of a reader, else to its list.
 Operation releasing(const std::string& name, const std::string& channel) {
     return reading(
         name, Lists::either,

@@ -5,14 +5,6 @@
 namespace shmpool::sweep {
 namespace {
 
-constexpr std::uint32_t magazine_slots = middle_count / 16;
-
-void take_raw(Victim& victim, std::uint64_t bytes, std::uint32_t count) {
-    for (std::uint32_t i = 0; i < count; ++i) {
-        victim.keep(must(victim.peer->allocate(bytes), "the victim's slot"));
-    }
-}
-
 void take_loans(Victim& victim, std::uint64_t bytes, std::uint32_t count) {
     for (std::uint32_t i = 0; i < count; ++i) victim.loans.push_back(victim.marked_loan(bytes));
 }
@@ -33,7 +25,7 @@ void warm_magazine(Victim& victim) {
 
 /// The magazine of the middle class is there, but empty.
 void empty_magazine(Victim& victim) {
-    take_raw(victim, middle_bytes, magazine_slots / 2);
+    victim.keep_new(middle_bytes, magazine_slots / 2);
 }
 
 /// Three refills, of half a magazine each, and nothing of them is left.
@@ -41,7 +33,7 @@ constexpr std::uint32_t three_refills = magazine_slots / 2 * 3;
 
 /// The magazine of the middle class is full, and more slots are on loan.
 void fill_magazine(Victim& victim) {
-    take_raw(victim, middle_bytes, three_refills);
+    victim.keep_new(middle_bytes, three_refills);
     for (std::uint32_t i = 0; i < magazine_slots; ++i) {
         must(victim.peer->free(victim.raw.back()), "the victim frees");
         victim.raw.pop_back();
@@ -173,18 +165,18 @@ std::vector<Operation> slot_operations() {
             "exhausted", Lists::untouched, [](Victim& victim) { exhaust(victim, large_bytes); },
             small_bytes, -2),
         freeing("magazine", Lists::untouched,
-                [](Victim& victim) { take_raw(victim, middle_bytes, 1); }),
+                [](Victim& victim) { victim.keep_new(middle_bytes, 1); }),
         freeing("flush", Lists::changed, fill_magazine),
-        freeing("direct", Lists::changed, [](Victim& victim) { take_raw(victim, small_bytes, 1); }),
+        freeing("direct", Lists::changed, [](Victim& victim) { victim.keep_new(small_bytes, 1); }),
         freeing("under_pressure", Lists::changed, starve),
         freeing("of_sibling", Lists::untouched,
                 [](Victim& victim) {
                     victim.warm_magazine();
-                    Victim::on_sibling([&] { take_raw(victim, middle_bytes, 1); });
+                    Victim::on_sibling([&] { victim.keep_new(middle_bytes, 1); });
                 }),
         freeing(
             "of_sibling_direct", Lists::changed,
-            [](Victim& victim) { Victim::on_sibling([&] { take_raw(victim, middle_bytes, 1); }); }),
+            [](Victim& victim) { Victim::on_sibling([&] { victim.keep_new(middle_bytes, 1); }); }),
         freeing("of_another_peer", Lists::untouched, take_gift),
         loaning("magazine", Lists::untouched, warm_magazine, middle_bytes, 1),
         loaning("refill", Lists::changed, empty_magazine, middle_bytes, 1),

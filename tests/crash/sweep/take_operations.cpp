@@ -6,32 +6,15 @@
 namespace shmpool::sweep {
 namespace {
 
-void subscribe(Victim& victim, const std::string& channel, ChannelPolicy policy) {
-    victim.attach_with_lane();
-    victim.samples.reserve(2);
-    victim.subscriber.emplace(
-        must(victim.peer->subscriber(channel, {.depth = depth, .policy = policy}),
-             "the victim's reader"));
-}
-
-/// Until a message waits.
-void let_come(Victim& victim) {
-    for (int turns = 0; !victim.subscriber->wait({}); ++turns) {
-        must(turns < 100, "a rival publishes");
-        victim.let_rivals(Order::work);
-    }
-}
-
 void take(Victim& victim) {
-    auto sample = victim.subscriber->take();
-    if (sample) victim.samples.push_back(std::move(*sample));
+    victim.take_message();
 }
 
 /// One of the class with magazines.
 void take_one(Victim& victim) {
     for (int tries = 0; victim.samples.empty(); ++tries) {
         must(tries < 100, "the victim takes");
-        let_come(victim);
+        victim.let_message_come();
         take(victim);
         if (victim.samples.front().slot().class_index != middle_class) victim.samples.clear();
     }
@@ -47,8 +30,8 @@ Operation taking(const std::string& name, const std::string& channel, ChannelPol
                  SlotState state) {
     return {"take/" + name, Lists::untouched,
             [=](Victim& victim) {
-                subscribe(victim, channel, policy);
-                let_come(victim);
+                victim.open_reader(channel, policy);
+                victim.let_message_come();
             },
             take, [state](Victim& victim) { return has_message_in(victim, state); }};
 }
@@ -58,7 +41,7 @@ Operation waking() {
     constexpr ChannelPolicy policy = ChannelPolicy::block;
     Operation one = taking("moved_wakes_publisher", to_victim(policy), policy, SlotState::loaned);
     one.prepare = [](Victim& victim) {
-        subscribe(victim, to_victim(policy), policy);
+        victim.open_reader(to_victim(policy), policy);
         for (std::uint32_t i = 0; i <= depth; ++i) victim.let_rivals(Order::work);
         victim.let_rivals_wait(Order::wait, {1});
     };
@@ -70,7 +53,7 @@ Operation waking() {
 Operation taking_nothing() {
     return {"take/empty", Lists::untouched,
             [](Victim& victim) {
-                subscribe(victim, to_victim(ChannelPolicy::block), ChannelPolicy::block);
+                victim.open_reader(to_victim(ChannelPolicy::block), ChannelPolicy::block);
             },
             take, [](Victim& victim) { return victim.samples.empty(); }};
 }
@@ -84,7 +67,7 @@ Operation releasing(const std::string& name, By by, const std::string& channel,
     constexpr ChannelPolicy policy = ChannelPolicy::block;
     return {"release/" + name, Lists::untouched,
             [=](Victim& victim) {
-                subscribe(victim, channel, policy);
+                victim.open_reader(channel, policy);
                 if (by == By::taker) {
                     victim.warm_magazine();
                     take_one(victim);
